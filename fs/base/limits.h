@@ -1,0 +1,35 @@
+/*
+ * limits.h: the most of everything that comes from outside.
+ *
+ * Each input of regfs has its maximum here and nowhere else; each is tested at
+ * the limit and one beyond it. Sizes are bytes unless the name says otherwise.
+ */
+#ifndef REGFS_LIMITS_H
+#define REGFS_LIMITS_H
+
+#define LIMIT_MANIFEST (4 * 1024 * 1024)     /* spec.md, "Pushing Manifests": at least 4 MiB */
+#define LIMIT_MANIFEST_MEMORY (32 * 1024 * 1024) /* bytes of manifests that are arriving, all together */
+#define LIMIT_CONFIG (4 * 1024 * 1024)	     /* a config blob that we look into; larger ones are stored only */
+#define LIMIT_JSON_DEPTH 64		     /* nesting of a JSON document */
+#define LIMIT_JSON_VALUES (64 * 1024)	     /* values in one JSON document: at most 17 MiB in the parser */
+#define LIMIT_NAME 255			     /* a repository's name, all components and slashes */
+#define LIMIT_TAG 128			     /* spec.md, "Pulling manifests": [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
+#define LIMIT_MEDIA_TYPE 255		     /* RFC 6838, 4.2: 127 "/" 127 */
+#define LIMIT_PLATFORM 128		     /* os-architecture-variant, as shown */
+#define LIMIT_MANIFEST_REFS 4096	     /* layers of an image, manifests of an index */
+#define LIMIT_PAGE 10000		     /* entries of one page of a list over HTTP */
+#define LIMIT_URI 8192			     /* a request's target */
+#define LIMIT_QUERY 8			     /* parameters of a request's query */
+#define LIMIT_HTTP_BUFFER (32 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
+#define LIMIT_HTTP_CONNECTIONS 4096
+#define LIMIT_HTTP_IDLE_SECONDS 120
+#define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
+#define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
+#define LIMIT_UPLOAD_BUFFERS_EACH 4	     /* of those for one upload */
+#define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
+#define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
+#define LIMIT_WORKERS 32		     /* threads for work that may block */
+#define LIMIT_CONFIG_FILE (64 * 1024)	     /* regfs.conf */
+#define LIMIT_PENDING_LINKS 1024	     /* `ln -sfn` in progress, for a mount */
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * timestamp.h: times as regfs keeps them: nanoseconds since 1970 in UTC, int64_t.
+ */
+#ifndef REGFS_TIMESTAMP_H
+#define REGFS_TIMESTAMP_H
+
+#include "fs/base/base.h"
+
+#define TIMESTAMP_TEXT_MAX 30	/* 2026-11-23T18:07:00.123456789Z */
+
+int64_t timestamp_now(void);
+/* RFC 3339 in UTC, seconds only; returns out. */
+char *timestamp_format(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1]);
+/* RFC 3339 with or without a fraction and an offset; false if it isn't. */
+bool timestamp_parse(const char *text, int64_t *out);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * event.c: rows of the table `event`.
+ *
+ *	push	an image was pushed, by tag or by digest
+ *	tag	a tag was made or moved otherwise (the mount, the command)
+ *	untag	a tag was removed
+ *	delete	an image was removed
+ *	create	a repository was made on purpose
+ *	remove	a repository was removed
+ */
+#include "fs/base/base.h"
+#include "fs/meta/event.h"
+
+int event_add(struct db *db, const struct event *e, struct err *err)
+{
+	int64_t number = 0, n;
+	int r = db_get_int(db, &number, err,
+			   "UPDATE counter SET value = value + 1 WHERE name = 'event' RETURNING value", "");
+
+	if (r < 0)
+		return r;
+	n = db_run(db, err,
+		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin)"
+		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "iisssdiss", number, e->at, e->kind, e->repository, e->tag, e->digest,
+		   (int64_t)e->changed, e->who, e->origin ? e->origin : "");
+	return n < 0 ? (int)n : 0;
+}
+
+int event_last(struct db *db, int64_t *out, struct err *err)
+{
+	int r = db_get_int(db, out, err, "SELECT value FROM counter WHERE name = 'event'", "");
+
+	return MIN(r, 0);
+}

@@ -1,0 +1,28 @@
+/*
+ * event.h: what happened, in the transaction that made it happen.
+ *
+ * Numbers come from a counter row, so they follow the order of the commits without gaps: who
+ * remembers a number misses nothing.
+ */
+#ifndef REGFS_META_EVENT_H
+#define REGFS_META_EVENT_H
+
+#include "fs/meta/db.h"
+
+struct event {
+	const char *kind;	/* "push", "tag", "untag", "delete", "create", "remove": see event.c */
+	const char *repository;
+	const char *tag;	/* or NULL */
+	const struct digest *digest;	/* or NULL */
+	bool changed;		/* false: a push that found everything as it was */
+	const char *who;
+	const char *origin;	/* the door, or the client's address */
+	int64_t at;
+};
+
+/* Inside a write transaction. */
+int event_add(struct db *db, const struct event *event, struct err *err) MUST_CHECK;
+/* The number of the last event; 0: none yet. */
+int event_last(struct db *db, int64_t *out, struct err *err) MUST_CHECK;
+
+#endif

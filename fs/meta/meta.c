@@ -1,0 +1,226 @@
+/*
+ * meta.c: connections, and writers that share commits.
+ *
+ * Group commit: a writer queues its change. The first to find nobody at work leads:
+ * it takes what is queued (at most BATCH), runs it in one transaction and commits, then
+ * hands the lead to the first of those that queued meanwhile. While a leader
+ * syncs, the next batch gathers; nobody waits for more than two commits.
+ *
+ *	queued --(leader takes)--> running --(commit)--> done
+ *	  \--(told to lead)--> leader of the next batch
+ *
+ * Invariants:
+ *  1. One leader at a time in a process; SQLite's write lock does the same across processes.
+ *  2. A change that fails is rolled back to its savepoint; the others of its batch go on. A
+ *     failure that ends the whole transaction fails every change of the batch.
+ *  3. `done` is set, and its waiter woken, only after the commit returned.
+ */
+#include "fs/base/base.h"
+#include "fs/meta/meta.h"
+
+#include <pthread.h>
+
+#define BATCH 256
+#define IDLE_READERS 6	/* connections kept; each holds up to 1 MiB of pages */
+
+struct change {
+	meta_write_fn *fn;
+	void *arg;
+	bool durable;
+	int result;
+	struct err error;
+	bool done;
+	bool lead;
+	pthread_cond_t wake;
+	struct change *next;
+};
+
+struct meta {
+	char *path;
+	struct db *writer;	/* the leader's */
+	pthread_mutex_t lock;
+	struct change *first, **last;	/* guarded by lock */
+	bool led;			/* guarded by lock: there is a leader */
+	struct db *idle[IDLE_READERS];	/* guarded by lock */
+	size_t idle_count;		/* guarded by lock */
+};
+
+int meta_open(const char *path, bool create, struct meta **out, struct err *err)
+{
+	struct meta *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	pthread_mutex_init(&m->lock, NULL);
+	m->last = &m->first;
+	m->path = strdup(path);
+	r = m->path ? db_open(path, create, &m->writer, err) :
+		      err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!r)
+		r = schema_upgrade(m->writer, err);
+	if (r) {
+		meta_close(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+void meta_close(struct meta *m)
+{
+	if (!m)
+		return;
+	while (m->idle_count)
+		db_close(m->idle[--m->idle_count]);
+	db_close(m->writer);
+	pthread_mutex_destroy(&m->lock);
+	free(m->path);
+	free(m);
+}
+
+/* ---- Reading ---- */
+
+int meta_read_begin(struct meta *m, struct db **out, struct err *err)
+{
+	*out = NULL;
+	pthread_mutex_lock(&m->lock);
+	if (m->idle_count)
+		*out = m->idle[--m->idle_count];
+	pthread_mutex_unlock(&m->lock);
+	return *out ? 0 : db_open(m->path, false, out, err);
+}
+
+void meta_read_end(struct meta *m, struct db *db)
+{
+	db_rollback(db);
+	pthread_mutex_lock(&m->lock);
+	if (m->idle_count < IDLE_READERS) {
+		m->idle[m->idle_count++] = db;
+		db = NULL;
+	}
+	pthread_mutex_unlock(&m->lock);
+	db_close(db);
+}
+
+bool meta_mark(const struct meta *m, struct db_mark *out)
+{
+	return db_mark(m->writer, out);
+}
+
+/* ---- Writing ---- */
+
+/* Runs one change; undone alone if it fails. A change that is alone needs no savepoint: its
+ * failure ends the transaction. */
+static void run_change(struct db *db, struct change *c, bool alone)
+{
+	c->result = alone ? 0 : db_savepoint(db, &c->error);
+	if (c->result)
+		return;
+	c->result = c->fn(db, c->arg, &c->error);
+	if (alone || !db_in_transaction(db))
+		return;
+	if (!c->result)
+		c->result = db_savepoint_release(db, &c->error);
+	else
+		db_savepoint_rollback(db);
+}
+
+static void fail_all(struct change *batch, int result, const struct err *error)
+{
+	for (struct change *c = batch; c; c = c->next) {
+		if (c->result)
+			continue;
+		c->result = result;
+		c->error = *error;
+	}
+}
+
+static void run_batch(struct db *db, struct change *batch)
+{
+	bool durable = false, alone = !batch->next;
+	struct err error = ERR_INIT;
+	int r;
+
+	for (struct change *c = batch; c; c = c->next)
+		durable |= c->durable;
+	r = db_begin_write(db, durable, &error);
+	for (struct change *c = batch; !r && c; c = c->next) {
+		run_change(db, c, alone);
+		if (!db_in_transaction(db)) {
+			r = c->result ? c->result : -EIO;
+			error = c->error;
+			if (!c->result)
+				err_set(&error, ERR_IO, "the database ended the transaction");
+		}
+	}
+	if (!r && alone && batch->result)
+		db_rollback(db);
+	else if (!r)
+		r = db_commit(db, &error);
+	if (r) {
+		db_rollback(db);
+		fail_all(batch, r, &error);
+	}
+}
+
+/* Takes up to BATCH changes off the queue. */
+static struct change *take_batch(struct meta *m)
+{
+	struct change *batch = m->first, *end = batch;
+
+	for (int n = 1; n < BATCH && end->next; n++)
+		end = end->next;
+	m->first = end->next;
+	if (!m->first)
+		m->last = &m->first;
+	end->next = NULL;
+	return batch;
+}
+
+/* Called with the lock held, as the leader; returns with it held and the lead handed on. */
+static void lead(struct meta *m)
+{
+	struct change *batch = take_batch(m);
+
+	pthread_mutex_unlock(&m->lock);
+	run_batch(m->writer, batch);
+	pthread_mutex_lock(&m->lock);
+	for (struct change *c = batch, *next; c; c = next) {
+		next = c->next;	/* its waiter may return as soon as the lock is free */
+		c->done = true;
+		pthread_cond_signal(&c->wake);
+	}
+	m->led = m->first != NULL;
+	if (m->first) {
+		m->first->lead = true;
+		pthread_cond_signal(&m->first->wake);
+	}
+}
+
+int meta_write(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err)
+{
+	struct change c = { .fn = fn, .arg = arg, .durable = durable };
+
+	pthread_cond_init(&c.wake, NULL);
+	pthread_mutex_lock(&m->lock);
+	*m->last = &c;
+	m->last = &c.next;
+	if (!m->led) {
+		m->led = true;
+		c.lead = true;
+	}
+	while (!c.done) {
+		if (c.lead) {
+			c.lead = false;
+			lead(m);
+		} else {
+			pthread_cond_wait(&c.wake, &m->lock);
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	pthread_cond_destroy(&c.wake);
+	if (c.result && err)
+		*err = c.error;
+	return c.result;
+}

@@ -1,0 +1,254 @@
+/* repo.c: rows of the table `repository`. */
+#include "fs/base/base.h"
+#include "fs/meta/repo.h"
+
+#define COLUMNS "id, parent_id, is_repository, on_purpose, listed, created, name"
+
+static void read_row(struct query *q, struct repo_row *out)
+{
+	out->id = query_int(q, 0);
+	out->parent_id = query_int(q, 1);
+	out->is_repository = query_int(q, 2);
+	out->on_purpose = query_int(q, 3);
+	out->listed = query_int(q, 4);
+	out->created = query_int(q, 5);
+	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 6));
+}
+
+static int one_row(struct query *q, struct repo_row *out, struct err *err)
+{
+	int r = query_step(q, err);
+
+	if (r > 0)
+		read_row(q, out);
+	return r;
+}
+
+int repo_by_name(struct db *db, const char *name, struct repo_row *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, "SELECT " COLUMNS " FROM repository WHERE name = ?", "s", name);
+
+	return r ? r : one_row(q, out, err);
+}
+
+int repo_by_id(struct db *db, int64_t id, struct repo_row *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, "SELECT " COLUMNS " FROM repository WHERE id = ?", "i", id);
+
+	return r ? r : one_row(q, out, err);
+}
+
+int repo_child(struct db *db, int64_t parent_id, const char *component, struct repo_row *out,
+	       struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " COLUMNS " FROM repository WHERE parent_id = ? AND component = ?", "is",
+			 parent_id, component);
+
+	return r ? r : one_row(q, out, err);
+}
+
+const char *repo_component(const struct repo_row *row)
+{
+	const char *slash = strrchr(row->name, '/');
+
+	return slash ? slash + 1 : row->name;
+}
+
+static int each_row(struct query *q, repo_row_fn *fn, void *arg, struct err *err)
+{
+	struct repo_row row;
+	int r;
+
+	while ((r = query_step(q, err)) > 0) {
+		read_row(q, &row);
+		r = fn(arg, &row);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
+int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_fn *fn, void *arg,
+		  struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " COLUMNS " FROM repository WHERE parent_id = ? AND id > ? ORDER BY id",
+			 "ii", parent_id, after_id);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+int repo_listed(struct db *db, const char *last, int64_t n, repo_row_fn *fn, void *arg,
+		struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " COLUMNS " FROM repository"
+			 " WHERE listed = 1 AND name > ? ORDER BY name LIMIT ?",
+			 "si", last ? last : "", n);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+static int insert(struct db *db, int64_t parent_id, const char *name, bool is_repository, int64_t now,
+		  int64_t *id, struct err *err)
+{
+	const char *slash = strrchr(name, '/');
+	int r = db_get_int(db, id, err,
+			   "INSERT INTO repository(parent_id, component, name, is_repository, on_purpose,"
+			   " listed, created) VALUES (?, ?, ?, ?, 0, 0, ?) RETURNING id",
+			   "issii", parent_id, slash ? slash + 1 : name, name, (int64_t)is_repository, now);
+
+	return r < 0 ? r : 0;
+}
+
+/* The row of the namespace above `name`, made where missing: its id in *id, 0 at the top. */
+static int ensure_parent(struct db *db, const char *name, int64_t now, int64_t *id, struct err *err)
+{
+	char path[LIMIT_NAME + 1];
+	struct repo_row row;
+
+	*id = 0;
+	for (const char *p = strchr(name, '/'); p; p = strchr(p + 1, '/')) {
+		int64_t parent = *id;
+		int r;
+
+		snprintf(path, sizeof(path), "%.*s", (int)(p - name), name);
+		r = repo_by_name(db, path, &row, err);
+		if (r > 0)
+			*id = row.id;
+		else if (r == 0)
+			r = insert(db, parent, path, false, now, id, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *out, struct err *err)
+{
+	int64_t parent, id;
+	int r = repo_by_name(db, name, out, err);
+
+	if (r < 0 || (r > 0 && out->is_repository))
+		return MIN(r, 0);
+	if (r > 0) {
+		int64_t n = db_run(db, err,
+				   "UPDATE repository SET is_repository = 1, created = ? WHERE id = ?", "ii",
+				   now, out->id);
+
+		out->is_repository = true;
+		out->created = now;
+		return n < 0 ? (int)n : 0;
+	}
+	r = ensure_parent(db, name, now, &parent, err);
+	if (!r)
+		r = insert(db, parent, name, true, now, &id, err);
+	if (!r)
+		r = repo_by_id(db, id, out, err);
+	return MIN(r, 0);
+}
+
+int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *err)
+{
+	int64_t n = db_run(db, err, "UPDATE repository SET on_purpose = ? WHERE id = ?", "ii",
+			   (int64_t)on_purpose, id);
+
+	return n < 0 ? (int)n : repo_settle(db, id, err);
+}
+
+/* What keeps a row: 1 if something does. */
+static int holds_something(struct db *db, int64_t id, struct err *err)
+{
+	int64_t holds = 0;
+	int r = db_get_int(db, &holds, err,
+			   "SELECT EXISTS(SELECT 1 FROM repository_blob WHERE repository_id = ?1)"
+			   " OR EXISTS(SELECT 1 FROM upload WHERE repository_id = ?1)",
+			   "i", id);
+
+	return r < 0 ? r : (int)holds;
+}
+
+static int has_children(struct db *db, int64_t id, struct err *err)
+{
+	int64_t has = 0;
+	int r = db_get_int(db, &has, err, "SELECT EXISTS(SELECT 1 FROM repository WHERE parent_id = ?)",
+			   "i", id);
+
+	return r < 0 ? r : (int)has;
+}
+
+static int update_listed(struct db *db, int64_t id, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE repository SET listed = 1 - listed WHERE id = ?1 AND listed <>"
+			   " (on_purpose = 1 OR EXISTS(SELECT 1 FROM manifest WHERE repository_id = ?1))",
+			   "i", id);
+
+	return n < 0 ? (int)n : 0;
+}
+
+int repo_settle(struct db *db, int64_t id, struct err *err)
+{
+	int r = update_listed(db, id, err);
+	struct repo_row row;
+
+	while (!r && id) {
+		int64_t n;
+
+		r = repo_by_id(db, id, &row, err);
+		if (r <= 0)
+			return r;
+		r = row.on_purpose ? 1 : holds_something(db, id, err);
+		if (r)
+			return MIN(r, 0);
+		r = has_children(db, id, err);
+		if (r < 0)
+			return r;
+		n = r ? db_run(db, err, "UPDATE repository SET is_repository = 0 WHERE id = ?", "i", id) :
+			db_run(db, err, "DELETE FROM repository WHERE id = ?", "i", id);
+		if (n < 0 || r)
+			return (int)MIN(n, 0);
+		id = row.parent_id;
+		r = 0;
+	}
+	return r;
+}
+
+int repo_empty(struct db *db, int64_t id, struct err *err)
+{
+	int64_t n = db_run(db, err, "DELETE FROM tag WHERE repository_id = ?", "i", id);
+
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM manifest_ref WHERE repository_id = ?", "i", id);
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM manifest WHERE repository_id = ?", "i", id);
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM repository_blob WHERE repository_id = ?", "i", id);
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM upload WHERE repository_id = ?", "i", id);
+	return n < 0 ? (int)n : 0;
+}
+
+int repo_sum(struct db *db, int64_t id, struct repo_sums *out, struct err *err)
+{
+	int r = db_get_int(db, &out->tags, err, "SELECT COUNT(*) FROM tag WHERE repository_id = ?", "i", id);
+
+	if (r >= 0)
+		r = db_get_int(db, &out->images, err,
+			       "SELECT COUNT(*) FROM manifest WHERE repository_id = ?", "i", id);
+	if (r >= 0)
+		r = db_get_int(db, &out->blobs, err,
+			       "SELECT COUNT(*) FROM repository_blob WHERE repository_id = ?", "i", id);
+	if (r >= 0)
+		r = db_get_int(db, &out->size, err,
+			       "SELECT COALESCE(SUM(b.size), 0) FROM repository_blob rb"
+			       " JOIN blob b ON b.id = rb.blob_id WHERE rb.repository_id = ?",
+			       "i", id);
+	return MIN(r, 0);
+}

@@ -1,0 +1,55 @@
+/*
+ * repo.h: repositories, and the namespaces above them, as rows.
+ *
+ * A row is there for each repository and each proper prefix of its name. It is a
+ * repository from the first upload into it on, listed (in the catalog) while it was made on
+ * purpose or holds an image, and gone when nothing is left in or below it.
+ */
+#ifndef REGFS_META_REPO_H
+#define REGFS_META_REPO_H
+
+#include "fs/base/limits.h"
+#include "fs/meta/db.h"
+
+struct repo_row {
+	int64_t id;
+	int64_t parent_id;	/* 0: at the top */
+	bool is_repository;
+	bool on_purpose;
+	bool listed;
+	int64_t created;
+	char name[LIMIT_NAME + 1];
+};
+
+/* 1 and the row, 0 if there is none, or negative. */
+int repo_by_name(struct db *db, const char *name, struct repo_row *out, struct err *err) MUST_CHECK;
+int repo_by_id(struct db *db, int64_t id, struct repo_row *out, struct err *err) MUST_CHECK;
+int repo_child(struct db *db, int64_t parent_id, const char *component, struct repo_row *out,
+	       struct err *err) MUST_CHECK;
+const char *repo_component(const struct repo_row *row);
+
+/* Rows below a parent by id; a non-zero answer of fn ends it and is returned. */
+typedef int repo_row_fn(void *arg, const struct repo_row *row);
+int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_fn *fn, void *arg,
+		  struct err *err) MUST_CHECK;
+/* Listed ones by name, behind `last`, at most n. */
+int repo_listed(struct db *db, const char *last, int64_t n, repo_row_fn *fn, void *arg,
+		struct err *err) MUST_CHECK;
+
+/* Inside a write transaction. The row of a repository, made with its namespaces where missing. */
+int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *out,
+		struct err *err) MUST_CHECK;
+int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *err) MUST_CHECK;
+/* Brings `listed` up to date, and removes what became empty, upwards. Call it after anything was taken out. */
+int repo_settle(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+
+/* Takes everything out of a repository: tags, images, blobs, uploads (the rows). */
+int repo_empty(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+
+/* Sums for one repository. */
+struct repo_sums {
+	int64_t tags, images, blobs, size;
+};
+int repo_sum(struct db *db, int64_t id, struct repo_sums *out, struct err *err) MUST_CHECK;
+
+#endif

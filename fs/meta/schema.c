@@ -1,0 +1,178 @@
+/*
+ * schema.c: the tables, and the way from older ones.
+ *
+ * Version N is made from version N-1 by steps[N-1]; a new database runs them all. A
+ * released step is never changed.
+ *
+ * Identifiers are never used again (AUTOINCREMENT): the mount's inode numbers are made of them, and
+ * a kernel may remember what it was told about one for ever. Digests are stored as a byte for the
+ * algorithm and the raw bytes (fs/base/digest.h); times are nanoseconds since 1970.
+ *
+ *	repository	   a name; also the namespaces above it (is_repository = 0)
+ *	blob		   bytes in the store, each once
+ *	repository_blob	   that a repository holds a blob, and since when it was last asked for
+ *	manifest	   that a blob is an image of a repository, and what is known of it
+ *	manifest_ref	   what a manifest names: config, layers, children, subject
+ *	tag		   a name for an image
+ *	upload		   in progress; its bytes are in the store's uploads/
+ *	counter, event	   what happened, numbered in the order of the commits
+ */
+#include "fs/base/base.h"
+#include "fs/meta/meta.h"
+
+static const char *const steps[] = {
+	/* 1 */
+	"INSERT INTO registry(name, value) VALUES ('created', CAST(strftime('%s', 'now') AS INTEGER));"
+
+	"CREATE TABLE repository("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" parent_id INTEGER NOT NULL,"		/* 0: at the top */
+	" component TEXT NOT NULL,"
+	" name TEXT NOT NULL UNIQUE,"
+	" is_repository INTEGER NOT NULL,"	/* 0: a namespace only */
+	" on_purpose INTEGER NOT NULL,"		/* stays when it becomes empty */
+	" listed INTEGER NOT NULL,"		/* on purpose, or holds an image: in the catalog */
+	" created INTEGER NOT NULL);"
+	"CREATE UNIQUE INDEX repository_parent ON repository(parent_id, component);"
+	"CREATE INDEX repository_children ON repository(parent_id, id);"
+	"CREATE INDEX repository_listed ON repository(name) WHERE listed = 1;"
+
+	"CREATE TABLE blob("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" digest BLOB NOT NULL UNIQUE,"
+	" size INTEGER NOT NULL,"
+	" created INTEGER NOT NULL);"
+
+	"CREATE TABLE repository_blob("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
+	" blob_id INTEGER NOT NULL REFERENCES blob(id),"
+	" linked INTEGER NOT NULL,"
+	" UNIQUE(repository_id, blob_id));"
+	"CREATE INDEX repository_blob_list ON repository_blob(repository_id, id);"
+	"CREATE INDEX repository_blob_blob ON repository_blob(blob_id);"
+
+	"CREATE TABLE manifest("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
+	" blob_id INTEGER NOT NULL REFERENCES blob(id),"
+	" is_index INTEGER NOT NULL,"
+	" media_type TEXT NOT NULL,"
+	" artifact_type TEXT NOT NULL,"
+	" config BLOB,"
+	" platform TEXT NOT NULL,"
+	" size INTEGER NOT NULL,"		/* with config and layers, or children */
+	" created INTEGER NOT NULL,"
+	" pushed INTEGER NOT NULL,"
+	" UNIQUE(repository_id, blob_id));"
+	"CREATE INDEX manifest_list ON manifest(repository_id, id);"
+	"CREATE INDEX manifest_blob ON manifest(blob_id);"
+	"CREATE INDEX manifest_config ON manifest(config);"
+
+	"CREATE TABLE manifest_ref("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" manifest_id INTEGER NOT NULL REFERENCES manifest(id),"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
+	" role INTEGER NOT NULL,"
+	" position INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" media_type TEXT NOT NULL,"
+	" platform TEXT NOT NULL);"
+	"CREATE UNIQUE INDEX manifest_ref_list ON manifest_ref(manifest_id, role, position);"
+	"CREATE INDEX manifest_ref_digest ON manifest_ref(digest, repository_id, role);"
+	"CREATE INDEX manifest_ref_repository ON manifest_ref(repository_id);"
+
+	"CREATE TABLE tag("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
+	" name TEXT NOT NULL,"
+	" manifest_id INTEGER NOT NULL REFERENCES manifest(id),"
+	" moved INTEGER NOT NULL,"
+	" UNIQUE(repository_id, name));"
+	"CREATE INDEX tag_list ON tag(repository_id, id);"
+	"CREATE INDEX tag_manifest ON tag(manifest_id);"
+
+	"CREATE TABLE upload("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" name TEXT NOT NULL UNIQUE,"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
+	" algorithm INTEGER NOT NULL,"
+	" started INTEGER NOT NULL,"
+	" who TEXT NOT NULL);"
+	"CREATE INDEX upload_list ON upload(repository_id, id);"
+
+	"CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
+	"INSERT INTO counter(name, value) VALUES ('event', 0);"
+
+	"CREATE TABLE event("
+	" number INTEGER PRIMARY KEY,"
+	" at INTEGER NOT NULL,"
+	" kind TEXT NOT NULL,"
+	" repository TEXT NOT NULL,"
+	" tag TEXT,"
+	" digest BLOB,"
+	" changed INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"
+	" origin TEXT NOT NULL);"
+	"CREATE INDEX event_repository ON event(repository, number);",
+};
+
+static int current_version(struct db *db, int64_t *out, struct err *err)
+{
+	int64_t there = 0;
+	int r = db_get_int(db, &there, err,
+			   "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name='registry'", "");
+
+	if (r < 0)
+		return r;
+	*out = 0;
+	if (!there)
+		return 0;
+	r = db_get_int(db, out, err, "SELECT value FROM registry WHERE name = 'schema'", "");
+	return r < 0 ? r : 0;
+}
+
+static int run_steps(struct db *db, int64_t version, struct err *err)
+{
+	int r = 0;
+
+	if (!version)
+		r = db_exec(db,
+			    "CREATE TABLE registry(name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
+			    "INSERT INTO registry(name, value) VALUES ('schema', 0);",
+			    err);
+	for (; !r && version < (int64_t)ARRAY_SIZE(steps); version++) {
+		r = db_exec(db, steps[version], err);
+		if (!r)
+			r = (int)MIN(0, db_run(db, err,
+					       "UPDATE registry SET value = ? WHERE name = 'schema'", "i",
+					       version + 1));
+	}
+	return r;
+}
+
+int schema_upgrade(struct db *db, struct err *err)
+{
+	int64_t version;
+	int r = current_version(db, &version, err);
+
+	if (r)
+		return r;
+	if (version > (int64_t)ARRAY_SIZE(steps))
+		return err_set(err, ERR_ARGUMENT,
+			       "the store has schema %" PRId64 ", this regfs knows up to %zu: use a newer regfs",
+			       version, ARRAY_SIZE(steps));
+	if (version == (int64_t)ARRAY_SIZE(steps))
+		return 0;
+	r = db_begin_write(db, true, err);
+	if (!r)
+		r = current_version(db, &version, err);	/* another process may have been faster */
+	if (!r)
+		r = run_steps(db, version, err);
+	if (!r)
+		r = db_commit(db, err);
+	if (r)
+		db_rollback(db);
+	return r;
+}

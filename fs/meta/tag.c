@@ -1,0 +1,133 @@
+/* tag.c: rows of the table `tag`. */
+#include "fs/base/base.h"
+#include "fs/meta/tag.h"
+
+#define SELECT_TAG \
+	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name FROM tag t" \
+	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
+
+static void read_row(struct query *q, struct tag_row *out)
+{
+	out->id = query_int(q, 0);
+	out->repository_id = query_int(q, 1);
+	out->manifest_id = query_int(q, 2);
+	query_digest(q, 3, &out->digest);
+	out->moved = query_int(q, 4);
+	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 5));
+}
+
+static int one_row(struct query *q, struct tag_row *out, struct err *err)
+{
+	int r = query_step(q, err);
+
+	if (r > 0)
+		read_row(q, out);
+	return r;
+}
+
+int tag_by_name(struct db *db, int64_t repository_id, const char *name, struct tag_row *out,
+		struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_TAG "WHERE t.repository_id = ? AND t.name = ?", "is",
+			 repository_id, name);
+
+	return r ? r : one_row(q, out, err);
+}
+
+int tag_by_id(struct db *db, int64_t id, struct tag_row *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_TAG "WHERE t.id = ?", "i", id);
+
+	return r ? r : one_row(q, out, err);
+}
+
+static int each_row(struct query *q, tag_row_fn *fn, void *arg, struct err *err)
+{
+	struct tag_row row;
+	int r;
+
+	while ((r = query_step(q, err)) > 0) {
+		read_row(q, &row);
+		r = fn(arg, &row);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
+int tag_list(struct db *db, int64_t repository_id, const char *last, int64_t n, tag_row_fn *fn,
+	     void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 SELECT_TAG "WHERE t.repository_id = ? AND t.name > ? ORDER BY t.name LIMIT ?",
+			 "isi", repository_id, last ? last : "", n);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+int tag_list_by_id(struct db *db, int64_t repository_id, int64_t after_id, tag_row_fn *fn, void *arg,
+		   struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 SELECT_TAG "WHERE t.repository_id = ? AND t.id > ? ORDER BY t.id", "ii",
+			 repository_id, after_id);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+int tag_list_of(struct db *db, int64_t manifest_id, int64_t after_id, tag_row_fn *fn, void *arg,
+		struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 SELECT_TAG "WHERE t.manifest_id = ? AND t.id > ? ORDER BY t.id", "ii", manifest_id,
+			 after_id);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest *d, int64_t after_id,
+		       tag_row_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 SELECT_TAG "WHERE b.digest = ?1 AND (?2 = 0 OR t.repository_id = ?2)"
+				    " AND t.id > ?3 ORDER BY t.id",
+			 "dii", d, repository_id, after_id);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
+int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id, int64_t now,
+	    int64_t *id, bool *changed, struct err *err)
+{
+	struct tag_row row;
+	int64_t n;
+	int r = tag_by_name(db, repository_id, name, &row, err);
+
+	if (r < 0)
+		return r;
+	*changed = !r || row.manifest_id != manifest_id;
+	if (!r)
+		return MIN(0, db_get_int(db, id, err,
+					 "INSERT INTO tag(repository_id, name, manifest_id, moved)"
+					 " VALUES (?, ?, ?, ?) RETURNING id",
+					 "isii", repository_id, name, manifest_id, now));
+	*id = row.id;
+	if (!*changed)
+		return 0;
+	n = db_run(db, err, "UPDATE tag SET manifest_id = ?, moved = ? WHERE id = ?", "iii", manifest_id,
+		   now, row.id);
+	return n < 0 ? (int)n : 0;
+}
+
+int tag_delete(struct db *db, int64_t id, struct err *err)
+{
+	int64_t n = db_run(db, err, "DELETE FROM tag WHERE id = ?", "i", id);
+
+	return n < 0 ? (int)n : 0;
+}

@@ -1,0 +1,72 @@
+/* upload.c: rows of the table `upload`. */
+#include "fs/base/base.h"
+#include "fs/meta/upload.h"
+
+#define SELECT_UPLOAD "SELECT id, repository_id, algorithm, started, name FROM upload "
+
+static void read_row(struct query *q, struct upload_row *out)
+{
+	out->id = query_int(q, 0);
+	out->repository_id = query_int(q, 1);
+	out->algorithm = (enum digest_algorithm)query_int(q, 2);
+	out->started = query_int(q, 3);
+	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 4));
+}
+
+static int one_row(struct query *q, struct upload_row *out, struct err *err)
+{
+	int r = query_step(q, err);
+
+	if (r > 0)
+		read_row(q, out);
+	return r;
+}
+
+int upload_by_name(struct db *db, int64_t repository_id, const char *name, struct upload_row *out,
+		   struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_UPLOAD "WHERE name = ? AND repository_id = ?", "si", name,
+			 repository_id);
+
+	return r ? r : one_row(q, out, err);
+}
+
+int upload_by_id(struct db *db, int64_t id, struct upload_row *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_UPLOAD "WHERE id = ?", "i", id);
+
+	return r ? r : one_row(q, out, err);
+}
+
+int upload_list(struct db *db, int64_t repository_id, int64_t after_id, upload_row_fn *fn, void *arg,
+		struct err *err)
+{
+	auto_query struct query *q = NULL;
+	struct upload_row row;
+	int r = db_query(db, &q, err, SELECT_UPLOAD "WHERE repository_id = ? AND id > ? ORDER BY id",
+			 "ii", repository_id, after_id);
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		read_row(q, &row);
+		r = fn(arg, &row);
+	}
+	return r;
+}
+
+int upload_insert(struct db *db, const struct upload_row *row, const char *who, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "INSERT INTO upload(name, repository_id, algorithm, started, who)"
+			   " VALUES (?, ?, ?, ?, ?)",
+			   "siiis", row->name, row->repository_id, (int64_t)row->algorithm, row->started,
+			   who);
+
+	return n < 0 ? (int)n : 0;
+}
+
+int upload_delete(struct db *db, const char *name, struct err *err)
+{
+	return (int)db_run(db, err, "DELETE FROM upload WHERE name = ?", "s", name);
+}

@@ -1,0 +1,32 @@
+/*
+ * ops.h: what the kernel asks of the tree, answered.
+ */
+#ifndef REGFS_OPS_H
+#define REGFS_OPS_H
+
+#include <pthread.h>
+
+#include "fs/auth/cred.h"
+#include "fs/mount/passthrough.h"
+
+struct tree;
+struct ops_file;
+struct fuse_lowlevel_ops;
+
+/* A session's userdata must be one of these. */
+struct ops {
+	struct tree *tree;
+	struct cred cred; /* for whom */
+	uid_t uid;	  /* whose everything is shown to be */
+	gid_t gid;
+	struct passthrough *passthrough;
+	pthread_mutex_t lock;
+	struct ops_file *open; /* guarded by lock */
+};
+
+/* Closes what the kernel left open, when no request comes any more. */
+void ops_close_all(struct ops *o);
+
+extern const struct fuse_lowlevel_ops ops_table;
+
+#endif

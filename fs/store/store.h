@@ -1,0 +1,83 @@
+/*
+ * store.h: bytes by digest.
+ *
+ * A store is a directory:
+ *
+ *	blobs/<algorithm>/<2 hex>/<hex>	one read-only file a blob, named by what it holds
+ *	uploads/<id>			growing
+ *	index/				derived data, may be deleted at any time
+ *	regfs.db			fs/meta's database
+ *
+ * A blob becomes visible in this order, and the client hears 201 after the last:
+ * write, digest matches, fsync of the file, link to its name, fsync of the directory,
+ * commit in the database. A crash between any two leaves an orphan that gc removes, never a
+ * wrong state. The upload keeps its own name until after the commit: should a
+ * collector take the linked file away before that, store_upload_place() puts it
+ * back, inside the write transaction that makes the blob known.
+ */
+#ifndef REGFS_STORE_H
+#define REGFS_STORE_H
+
+#include <sys/statvfs.h>
+
+#include "fs/base/content.h"
+#include "fs/base/digest.h"
+
+struct store;
+
+/* create: make the directories that are missing. A store that isn't there is ERR_NOT_FOUND. */
+int store_open(const char *dir, bool create, struct store **out, struct err *err) MUST_CHECK;
+void store_close(struct store *s);
+const char *store_dir(const struct store *s);
+int store_statvfs(const struct store *s, struct statvfs *out, struct err *err) MUST_CHECK;
+
+/* ---- Blobs ---- */
+
+/* ERR_BLOB_UNKNOWN if there is none. */
+int store_blob_open(const struct store *s, const struct digest *d, struct content **out,
+		    struct err *err) MUST_CHECK;
+/* 1 if the file is there, 0 if not. */
+int store_blob_exists(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
+/* Reads a whole blob of at most `max` bytes into `out`; ERR_ARGUMENT for a larger one. */
+int store_blob_read(const struct store *s, const struct digest *d, size_t max, struct buf *out,
+		    struct err *err) MUST_CHECK;
+/* Only inside a write transaction in which no row names the blob. Absent is success. */
+int store_blob_unlink(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
+
+/* ---- Uploads ---- */
+
+#define STORE_ID_MAX 36	/* a random UUID (RFC 9562, version 4), without the NUL */
+int store_id_new(char out[static STORE_ID_MAX + 1], struct err *err) MUST_CHECK;
+bool store_id_ok(const char *id);
+
+int store_upload_create(const struct store *s, const char *id, struct err *err) MUST_CHECK;
+/* Bytes received; ERR_UPLOAD_UNKNOWN. */
+int store_upload_size(const struct store *s, const char *id, int64_t *out, struct err *err) MUST_CHECK;
+/* Its bytes as they are now, to read. */
+int store_upload_read(const struct store *s, const char *id, struct content **out,
+		      struct err *err) MUST_CHECK;
+/* Absent is success. */
+int store_upload_remove(const struct store *s, const char *id, struct err *err) MUST_CHECK;
+
+/* An upload being written: locked against every other writer, of any process (ERR_BUSY). */
+struct store_upload;
+/* `hasher`: the digest of what was written so far, if the caller kept it; taken over. Without one (NULL, or one that
+ * doesn't match the size) the bytes are read again when it is sealed. */
+int store_upload_open(struct store *s, const char *id, struct hasher *hasher, int64_t hashed,
+		      struct store_upload **out, struct err *err) MUST_CHECK;
+int64_t store_upload_length(const struct store_upload *u);
+/* Appends all of it or, after a failure, nothing. */
+int store_upload_write(struct store_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+/* Verifies the digest (ERR_DIGEST_MISMATCH), syncs, links the file to the blob's name, syncs the directory. */
+int store_upload_seal(struct store_upload *u, const struct digest *d, struct err *err) MUST_CHECK;
+/* Inside the write transaction that makes the blob known, after a seal: sees that the file still
+ * stands under the blob's name, or puts it there again. Costs a stat. */
+int store_upload_place(struct store_upload *u, const struct digest *d, struct err *err) MUST_CHECK;
+/* Gives the running digest back (the caller owns it; may be NULL) with the number of bytes it covers. */
+struct hasher *store_upload_take_hasher(struct store_upload *u, int64_t *hashed);
+void store_upload_close(struct store_upload *u);
+
+DEFINE_CLEANUP(cleanup_store_upload, struct store_upload *, store_upload_close)
+#define auto_store_upload CLEANUP(cleanup_store_upload)
+
+#endif

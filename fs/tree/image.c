@@ -1,0 +1,429 @@
+/*
+ * image.c: operations on images and blobs that are there.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/state.h"
+
+int read_config(struct tree *tree, const struct image_row *image, struct buf *out, struct err *err)
+{
+	int r;
+
+	buf_reset(out);
+	if (image->config.algorithm == DIGEST_NONE)
+		return 0;
+	r = store_blob_read(tree->store, &image->config, LIMIT_CONFIG, out, err);
+	/* Too large to look into, or taken out of the repository: nothing is known then. */
+	return r == -EINVAL || r == -ENOENT ? 0 : r;
+}
+
+int read_manifest(struct tree *tree, const struct image_row *image, struct buf *bytes,
+		  struct manifest *out, struct err *err)
+{
+	int r = store_blob_read(tree->store, &image->digest, LIMIT_MANIFEST, bytes, err);
+
+	return r ? r : manifest_parse(bytes->data, bytes->len, image->media_type, out, err);
+}
+
+/* ---- Getting one ---- */
+
+/* Reads the row as it is now; uses the bytes of `last` again where it is the same image. */
+static int fetch(struct tree *tree, const char *repo, const char *reference,
+		 struct tree_image *last, struct tree_image **out, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	auto_tree_image struct tree_image *old = last;
+	auto_buf struct buf bytes = BUF_INIT;
+	struct repo_row row;
+	struct image_row image;
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = need_repo(rd.db, repo, &row, err);
+	if (!r)
+		r = need_image(rd.db, &row, reference, &image, err);
+	if (r)
+		return r;
+	if (old && digest_equal(&old->digest, &image.digest) &&
+	    streq(old->media_type, image.media_type)) {
+		*out = steal(&old);
+		return 0;
+	}
+	r = store_blob_read(tree->store, &image.digest, LIMIT_MANIFEST, &bytes, err);
+	return r ? r : shared_image_new(&image, &bytes, out, err);
+}
+
+int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
+		   const char *reference, struct tree_image **out, struct err *err)
+{
+	struct db_mark mark;
+	bool marked;
+	int r = permit(cred, ACTION_PULL, repo, err);
+
+	if (r)
+		return r;
+	marked = meta_mark(tree->meta, &mark);
+	*out = marked ? cache_get(tree->cache, repo, reference, &mark) : NULL;
+	if (*out)
+		return 0;
+	r = fetch(tree, repo, reference, cache_last(tree->cache, repo, reference), out, err);
+	if (!r && marked)
+		cache_put(tree->cache, repo, reference, &mark, *out);
+	return r;
+}
+
+/* ---- Removing one ---- */
+
+struct removal {
+	struct tree *tree;
+	const struct cred *cred;
+	const char *repo;
+	const struct digest *digest;
+};
+
+struct untag {
+	struct db *db;
+	const struct removal *removal;
+	struct err *err;
+};
+
+static int untag_event(void *arg, const struct tag_row *tag)
+{
+	struct untag *u = arg;
+
+	return add_event(u->db, u->removal->cred, "untag", u->removal->repo, tag->name, &tag->digest,
+			 true, u->err);
+}
+
+static int rm_image(struct db *db, void *arg, struct err *err)
+{
+	const struct removal *c = arg;
+	struct untag untag = { .db = db, .removal = c, .err = err };
+	struct repo_row repo;
+	struct image_row image;
+	int r = need_repo(db, c->repo, &repo, err);
+
+	if (!r)
+		r = need_image_digest(db, &repo, c->digest, &image, err);
+	if (!r)
+		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
+	if (!r)
+		r = image_delete(db, image.id, err);
+	if (!r)
+		r = add_event(db, c->cred, "delete", c->repo, NULL, c->digest, true, err);
+	return r ? r : repo_settle(db, repo.id, err);
+}
+
+int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
+		  const struct digest *digest, struct err *err)
+{
+	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
+	int r = permit(cred, ACTION_DELETE, repo, err);
+
+	return r ? r : meta_write(tree->meta, true, rm_image, &c, err);
+}
+
+/* ---- Looking at them ---- */
+
+static void info_of(const struct image_row *row, struct tree_image_info *out)
+{
+	*out = (struct tree_image_info){
+		.digest = row->digest,
+		.config = row->config,
+		.media_type = row->media_type,
+		.artifact_type = row->artifact_type,
+		.platform = row->platform,
+		.size = row->size,
+		.created = row->created,
+		.pushed = row->pushed,
+		.is_index = row->is_index,
+	};
+}
+
+struct each_image {
+	struct db *db;
+	int64_t repository_id;
+	tree_image_fn *fn;
+	void *arg;
+	struct err *err;
+};
+
+static int give_image(void *arg, const struct image_row *row)
+{
+	struct each_image *e = arg;
+	struct tree_image_info info;
+
+	info_of(row, &info);
+	return e->fn(e->arg, &info);
+}
+
+/* A reader, the repository's row, and one state of the database for what follows. */
+static int begin_look(struct tree *tree, const struct cred *cred, const char *repo,
+		      struct meta_reader *rd, struct repo_row *row, struct err *err)
+{
+	int r = permit(cred, ACTION_PULL, repo, err);
+
+	if (!r)
+		r = tree_reader(tree, rd, err);
+	if (!r)
+		r = db_begin_read(rd->db, err);
+	return r ? r : need_repo(rd->db, repo, row, err);
+}
+
+int tree_image_show(struct tree *tree, const struct cred *cred, const char *repo,
+		    const char *reference, tree_image_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct each_image each = { .fn = fn, .arg = arg };
+	struct repo_row row;
+	struct image_row image;
+	int r = begin_look(tree, cred, repo, &rd, &row, err);
+
+	if (!r)
+		r = need_image(rd.db, &row, reference, &image, err);
+	return r ? r : MIN(0, give_image(&each, &image));
+}
+
+int tree_image_list(struct tree *tree, const struct cred *cred, const char *repo,
+		    tree_image_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct each_image each = { .fn = fn, .arg = arg };
+	struct repo_row row;
+	int r = begin_look(tree, cred, repo, &rd, &row, err);
+
+	if (!r)
+		r = image_list(rd.db, row.id, 0, give_image, &each, err);
+	return MIN(r, 0);
+}
+
+static int give_child(void *arg, const struct ref_row *ref)
+{
+	struct each_image *e = arg;
+	struct image_row child;
+	int r = image_by_digest(e->db, e->repository_id, &ref->digest, &child, e->err);
+
+	return r > 0 ? give_image(e, &child) : r;
+}
+
+int tree_image_children(struct tree *tree, const struct cred *cred, const char *repo,
+			const struct digest *index, tree_image_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct each_image each = { .fn = fn, .arg = arg, .err = err };
+	struct repo_row row;
+	struct image_row image;
+	int r = begin_look(tree, cred, repo, &rd, &row, err);
+
+	if (!r)
+		r = need_image_digest(rd.db, &row, index, &image, err);
+	each.db = rd.db;
+	each.repository_id = row.id;
+	if (!r)
+		r = ref_list(rd.db, image.id, ROLE_CHILD, 0, give_child, &each, err);
+	return MIN(r, 0);
+}
+
+/* The instruction in line `number` of a history (see image_history()); "" if there is none. */
+static void instruction_of(const struct buf *history, int number, struct buf *out)
+{
+	const char *line = history->data;
+
+	buf_reset(out);
+	for (int i = 1; i < number && line; i++) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	for (int tabs = 0; line && tabs < 2; tabs++) {
+		line = strpbrk(line, "\t\n");
+		line = line && *line == '\t' ? line + 1 : NULL;
+	}
+	if (line)
+		buf_add(out, line, strcspn(line, "\n"));
+}
+
+struct each_layer {
+	const struct buf *history;
+	struct buf instruction;
+	tree_layer_fn *fn;
+	void *arg;
+};
+
+static int give_layer(void *arg, const struct ref_row *ref)
+{
+	struct each_layer *e = arg;
+	struct tree_layer layer = {
+		.number = ref->position + 1,
+		.digest = ref->digest,
+		.size = ref->size,
+		.media_type = ref->media_type,
+	};
+
+	instruction_of(e->history, layer.number, &e->instruction);
+	layer.instruction = e->instruction.data;
+	return e->fn(e->arg, &layer);
+}
+
+int tree_image_layers(struct tree *tree, const struct cred *cred, const char *repo,
+		      const char *reference, tree_layer_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	auto_manifest struct manifest m = { 0 };
+	auto_buf struct buf bytes = BUF_INIT, config = BUF_INIT, history = BUF_INIT;
+	struct each_layer each = { .history = &history, .instruction = BUF_INIT, .fn = fn, .arg = arg };
+	struct repo_row row;
+	struct image_row image;
+	int r = begin_look(tree, cred, repo, &rd, &row, err);
+
+	if (!r)
+		r = need_image(rd.db, &row, reference, &image, err);
+	if (!r && image.is_index)
+		r = err_set(err, ERR_ARGUMENT,
+			    "%s is an index: name one of its images by digest (image show lists them)",
+			    reference);
+	if (!r)
+		r = read_manifest(tree, &image, &bytes, &m, err);
+	if (!r)
+		r = read_config(tree, &image, &config, err);
+	if (!r)
+		r = image_history(&m, config.data, config.len, &history, err);
+	if (!r)
+		r = ref_list(rd.db, image.id, ROLE_LAYER, 0, give_layer, &each, err);
+	buf_release(&each.instruction);
+	return MIN(r, 0);
+}
+
+/* ---- Who needs a digest ---- */
+
+struct each_use {
+	struct db *db;
+	tree_use_fn *fn;
+	void *arg;
+	struct err *err;
+};
+
+static int give_ref_use(void *arg, const struct ref_row *ref)
+{
+	struct each_use *e = arg;
+	struct repo_row repo;
+	struct image_row image;
+	int r = repo_by_id(e->db, ref->repository_id, &repo, e->err);
+
+	if (r > 0)
+		r = image_by_id(e->db, ref->manifest_id, &image, e->err);
+	if (r <= 0)
+		return r;
+
+	const struct tree_use use = { .repo = repo.name, .digest = image.digest, .role = ref->role };
+
+	return e->fn(e->arg, &use);
+}
+
+static int give_tag_use(void *arg, const struct tag_row *tag)
+{
+	struct each_use *e = arg;
+	struct repo_row repo;
+	int r = repo_by_id(e->db, tag->repository_id, &repo, e->err);
+
+	if (r <= 0)
+		return r;
+
+	const struct tree_use use = { .repo = repo.name, .tag = tag->name, .digest = tag->digest };
+
+	return e->fn(e->arg, &use);
+}
+
+int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
+		 const struct digest *digest, tree_use_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct each_use each = { .fn = fn, .arg = arg, .err = err };
+	struct repo_row row = { 0 };
+	int r = permit(cred, repo ? ACTION_PULL : ACTION_ADMIN, repo, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r && repo)
+		r = need_repo(rd.db, repo, &row, err);
+	each.db = rd.db;
+	if (!r)
+		r = tag_list_of_digest(rd.db, row.id, digest, 0, give_tag_use, &each, err);
+	if (!r)
+		r = ref_users(rd.db, row.id, digest, (enum manifest_role)0, 0, give_ref_use, &each, err);
+	return MIN(r, 0);
+}
+
+/* ---- Blobs ---- */
+
+static int need_blob(struct db *db, const char *name, const struct digest *digest,
+		     struct blob_row *out, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	struct repo_row repo;
+	int r = need_repo(db, name, &repo, err);
+
+	if (!r)
+		r = blob_in_repo(db, repo.id, digest, out, err);
+	else
+		return r;
+	if (r < 0)
+		return r;
+	return r ? 0 :
+		   err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s", name,
+			   digest_format(digest, text));
+}
+
+int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
+		   const struct digest *digest, int64_t *size, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct blob_row blob;
+	int r = permit(cred, ACTION_PULL, repo, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = need_blob(rd.db, repo, digest, &blob, err);
+	if (!r)
+		*size = blob.size;
+	return r;
+}
+
+int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
+		   const struct digest *digest, struct content **out, struct err *err)
+{
+	int64_t size;
+	int r = tree_blob_stat(tree, cred, repo, digest, &size, err);
+
+	return r ? r : store_blob_open(tree->store, digest, out, err);
+}
+
+static int rm_blob(struct db *db, void *arg, struct err *err)
+{
+	const struct removal *c = arg;
+	char text[DIGEST_TEXT_MAX + 1];
+	struct blob_row blob;
+	struct image_row image;
+	int r = need_blob(db, c->repo, c->digest, &blob, err);
+
+	if (!r)
+		r = ref_exists(db, blob.repository_id, c->digest, (enum manifest_role)0, err);
+	if (!r)
+		r = image_by_digest(db, blob.repository_id, c->digest, &image, err);
+	if (r > 0)
+		return err_set(err, ERR_BUSY, "blob %s is part of an image of %s: delete that first",
+			       digest_format(c->digest, text), c->repo);
+	if (!r)
+		r = blob_unlink(db, blob.repository_id, blob.id, err);
+	return r ? r : repo_settle(db, blob.repository_id, err);
+}
+
+int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
+		 const struct digest *digest, struct err *err)
+{
+	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
+	int r = permit(cred, ACTION_DELETE, repo, err);
+
+	return r ? r : meta_write(tree->meta, true, rm_blob, &c, err);
+}

@@ -1,0 +1,162 @@
+/*
+ * kind.h: the kinds of nodes: what the table in kind.c is made of.
+ *
+ * A node's number is  kind << 56 | position << 43 | row : what it is, which of
+ * several of its row, and the row of the database behind
+ * it. Row 0 stands for the registry itself.
+ */
+#ifndef REGFS_KIND_H
+#define REGFS_KIND_H
+
+#include "fs/tree/node.h"
+#include "fs/tree/state.h"
+
+enum node_kind {
+	KIND_ROOT,
+	KIND_REGISTRY,
+	KIND_VERSION,
+	KIND_STATS,
+	KIND_ALL_BLOBS,
+	KIND_ALL_BLOBS_SHA256,
+	KIND_ALL_BLOBS_SHA512,
+	KIND_ALL_USED_BY,
+	KIND_ALL_USED_BY_SHA256,
+	KIND_ALL_USED_BY_SHA512,
+	KIND_USES,		/* _registry/used-by/<algorithm>/<hex>/ */
+	KIND_USE_TAG,
+	KIND_USE_IMAGE,
+	KIND_REPO,		/* a repository or a namespace */
+	KIND_TAGS,
+	KIND_TAG,
+	KIND_PENDING,		/* a link that `ln -sf` is about to rename */
+	KIND_IMAGES,
+	KIND_IMAGES_SHA256,
+	KIND_IMAGES_SHA512,
+	KIND_IMAGE,
+	KIND_MANIFEST_JSON,	/* an alias: the node is the blob's */
+	KIND_CONFIG_JSON,	/* an alias */
+	KIND_IMAGE_DIGEST,
+	KIND_IMAGE_ID,
+	KIND_IMAGE_SIZE,
+	KIND_IMAGE_MEDIA_TYPE,
+	KIND_IMAGE_CREATED,
+	KIND_IMAGE_PLATFORM,
+	KIND_IMAGE_PUSHED,
+	KIND_IMAGE_HISTORY,
+	KIND_IMAGE_LAYERS,
+	KIND_IMAGE_LAYER,
+	KIND_IMAGE_PLATFORMS,
+	KIND_IMAGE_CHILD,
+	KIND_IMAGE_USED_BY,
+	KIND_IMAGE_TAG,
+	KIND_IMAGE_INDEX,
+	KIND_LAYERS,
+	KIND_LAYERS_SHA256,
+	KIND_LAYERS_SHA512,
+	KIND_LAYER,
+	KIND_LAYER_BLOB,	/* an alias */
+	KIND_LAYER_SIZE,
+	KIND_LAYER_MEDIA_TYPE,
+	KIND_LAYER_DIFF_ID,
+	KIND_LAYER_USED_BY,
+	KIND_LAYER_IMAGE,
+	KIND_BLOBS,
+	KIND_BLOBS_SHA256,
+	KIND_BLOBS_SHA512,
+	KIND_BLOB,
+	KIND_UPLOADS,
+	KIND_UPLOAD,
+	KIND_OCI,
+	KIND_OCI_LAYOUT,
+	KIND_OCI_INDEX,
+	KIND_OCI_BLOBS,
+	KIND_OCI_BLOBS_SHA256,
+	KIND_OCI_BLOBS_SHA512,
+	KIND_COUNT
+};
+
+#define NODE_ROW_BITS 43
+#define NODE_POSITION_BITS 13
+#define NODE_KIND_SHIFT (NODE_ROW_BITS + NODE_POSITION_BITS)
+
+/* Which table a kind's row is of. */
+enum row_type {
+	ROW_NONE,
+	ROW_REPO,
+	ROW_IMAGE,
+	ROW_BLOB,	/* blob.id */
+	ROW_LINK,	/* repository_blob.id: struct blob_row with its link */
+	ROW_TAG,
+	ROW_REF,
+	ROW_UPLOAD,
+	ROW_PENDING,	/* no row: the repository's id, and a place in struct pending */
+};
+
+/* A node with its row read. */
+struct node {
+	enum node_kind kind;
+	int position;
+	int64_t row_id;
+	union {
+		struct repo_row repo;
+		struct image_row image;
+		struct blob_row blob;
+		struct tag_row tag;
+		struct ref_row ref;
+		struct upload_row upload;
+	};
+};
+
+/* What every function of a kind gets. */
+struct look {
+	struct tree *tree;
+	struct db *db;
+	const struct cred *cred;
+	struct err *err;
+};
+
+/* A listing in progress: see list_give(). */
+struct listing;
+
+struct kind {
+	enum node_kind kind;
+	enum node_kind parent;	/* of children with a fixed name */
+	const char *name;	/* fixed, or NULL */
+	enum row_type row;
+	enum digest_algorithm algorithm;	/* of the directories named after one */
+	mode_t mode;
+	bool fixed;		/* name and attributes never change */
+	bool fixed_data;	/* bytes, or the names in it, never change; nor does what is absent */
+	/* 1: there is such a child of the parent's row, 0: there isn't. NULL: always. */
+	int (*present)(const struct look *l, const struct node *n);
+	/* The node that an alias stands for. */
+	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
+	/* A small file's bytes. */
+	int (*text)(const struct look *l, const struct node *n, struct buf *out);
+	/* A link's target. */
+	int (*link)(const struct look *l, const struct node *n, struct buf *out);
+	/* A child without a fixed name: 1 and the node, 0: none. */
+	int (*find)(const struct look *l, const struct node *n, const char *name, struct node *out);
+	/* Children without a fixed name, behind `after` (a phase and a row), by list_give(). */
+	int (*list)(struct listing *ls, const struct node *n, uint64_t after);
+};
+
+const struct kind *kind_of(enum node_kind kind);
+
+/* The media type that the first image to name a layer gives it, without a newline. */
+int layer_media_type(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+
+uint64_t node_number(const struct node *n);
+/* Reads the row of a node's number: 0 or ERR_NOT_FOUND. */
+int node_load(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
+
+/* Cookies of children without a fixed name. */
+#define LIST_PHASE_SHIFT 48
+#define LIST_FIRST ((uint64_t)1 << LIST_PHASE_SHIFT)
+#define LIST_COOKIE(phase, row) ((uint64_t)((phase) + 1) << LIST_PHASE_SHIFT | (uint64_t)(row))
+
+/* Gives an entry to whoever lists: 0 to go on. */
+int list_give(struct listing *ls, const char *name, const struct node *n, uint64_t cookie);
+const struct look *listing_look(const struct listing *ls);
+
+#endif

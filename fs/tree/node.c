@@ -1,0 +1,692 @@
+/*
+ * node.c: operations on nodes, over the table of kinds.
+ *
+ * Each: read the node's row, ask permission, do what its kind says.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/kind.h"
+
+#include <sys/stat.h>
+
+#define ROW_MASK (((uint64_t)1 << NODE_ROW_BITS) - 1)
+#define POSITION_MASK ((1u << NODE_POSITION_BITS) - 1)
+#define SECOND INT64_C(1000000000)
+
+/* ---- Numbers and rows ---- */
+
+uint64_t node_number(const struct node *n)
+{
+	if (n->kind == KIND_ROOT)
+		return NODE_ROOT;
+	return (uint64_t)n->kind << NODE_KIND_SHIFT | (uint64_t)n->position << NODE_ROW_BITS |
+	       (uint64_t)n->row_id;
+}
+
+static int load_row(const struct look *l, struct node *n)
+{
+	switch (kind_of(n->kind)->row) {
+	case ROW_NONE:
+		return 1;
+	case ROW_REPO:
+		return repo_by_id(l->db, n->row_id, &n->repo, l->err);
+	case ROW_IMAGE:
+		return image_by_id(l->db, n->row_id, &n->image, l->err);
+	case ROW_BLOB:
+		return blob_by_id(l->db, n->row_id, &n->blob, l->err);
+	case ROW_LINK:
+		return blob_by_link(l->db, n->row_id, &n->blob, l->err);
+	case ROW_TAG:
+		return tag_by_id(l->db, n->row_id, &n->tag, l->err);
+	case ROW_REF:
+		return ref_by_id(l->db, n->row_id, &n->ref, l->err);
+	case ROW_UPLOAD:
+		return upload_by_id(l->db, n->row_id, &n->upload, l->err);
+	case ROW_PENDING:
+		return pending_at(l->tree->pending, n->row_id, n->position, &n->tag.digest);
+	}
+	return 0;
+}
+
+int node_load(const struct look *l, uint64_t number, struct node *out)
+{
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (number != NODE_ROOT) {
+		uint64_t kind = number >> NODE_KIND_SHIFT;
+
+		if (kind >= KIND_COUNT)
+			return err_set(l->err, ERR_NOT_FOUND, "no such node");
+		out->kind = (enum node_kind)kind;
+		out->position = (int)(number >> NODE_ROW_BITS & POSITION_MASK);
+		out->row_id = (int64_t)(number & ROW_MASK);
+	}
+	r = load_row(l, out);
+	if (r < 0)
+		return r;
+	return r ? 0 : err_set(l->err, ERR_NOT_FOUND, "it is gone");
+}
+
+/* The identifier of a row that a find or a resolve has read. */
+static void set_row_id(struct node *n)
+{
+	switch (kind_of(n->kind)->row) {
+	case ROW_REPO:
+		n->row_id = n->repo.id;
+		break;
+	case ROW_IMAGE:
+		n->row_id = n->image.id;
+		break;
+	case ROW_BLOB:
+		n->row_id = n->blob.id;
+		break;
+	case ROW_LINK:
+		n->row_id = n->blob.link_id;
+		break;
+	case ROW_TAG:
+		n->row_id = n->tag.id;
+		break;
+	case ROW_REF:
+		n->row_id = n->ref.id;
+		break;
+	case ROW_UPLOAD:
+		n->row_id = n->upload.id;
+		break;
+	case ROW_NONE:
+	case ROW_PENDING:
+		break;
+	}
+}
+
+struct session {
+	struct meta_reader reader;
+	struct look look;
+};
+
+static void session_end(struct session *s)
+{
+	meta_reader_release(&s->reader);
+}
+#define auto_session CLEANUP(session_end)
+
+/* A connection that sees one state of the database. Everything in the tree may be read by who may pull. */
+static int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err)
+{
+	int r = permit(cred, ACTION_PULL, NULL, err);
+
+	if (!r)
+		r = tree_reader(tree, &s->reader, err);
+	if (!r)
+		r = db_begin_read(s->reader.db, err);
+	s->look = (struct look){ .tree = tree, .db = s->reader.db, .cred = cred, .err = err };
+	return r;
+}
+
+/* ---- Attributes ---- */
+
+static int ref_time(const struct look *l, const struct node *n, int64_t *out)
+{
+	struct image_row image;
+	int r = image_by_id(l->db, n->ref.manifest_id, &image, l->err);
+
+	*out = r > 0 ? image.pushed : 0;
+	return MIN(r, 0);
+}
+
+static int registry_time(const struct look *l, int64_t *out)
+{
+	int r = db_get_int(l->db, out, l->err, "SELECT value FROM registry WHERE name = 'created'", "");
+
+	*out *= SECOND;
+	return MIN(r, 0);
+}
+
+static int time_of(const struct look *l, const struct node *n, int64_t *out)
+{
+	*out = 0;
+	switch (kind_of(n->kind)->row) {
+	case ROW_REPO:
+		*out = n->repo.created;
+		return 0;
+	case ROW_IMAGE:
+		*out = n->image.pushed;
+		return 0;
+	case ROW_BLOB:
+	case ROW_LINK:
+		*out = n->blob.created;
+		return 0;
+	case ROW_TAG:
+		*out = n->tag.moved;
+		return 0;
+	case ROW_REF:
+		return ref_time(l, n, out);
+	case ROW_UPLOAD:
+		*out = n->upload.started;
+		return 0;
+	case ROW_NONE:
+	case ROW_PENDING:
+		return registry_time(l, out);
+	}
+	return 0;
+}
+
+static int size_of(const struct look *l, const struct node *n, int64_t *out)
+{
+	const struct kind *k = kind_of(n->kind);
+	auto_buf struct buf text = BUF_INIT;
+	int r = 0;
+
+	*out = 0;
+	if (n->kind == KIND_BLOB) {
+		*out = n->blob.size;
+		return 0;
+	}
+	if (n->kind == KIND_UPLOAD)
+		return store_upload_size(l->tree->store, n->upload.name, out, l->err);
+	if (k->text)
+		r = k->text(l, n, &text);
+	else if (k->link)
+		r = k->link(l, n, &text);
+	*out = (int64_t)text.len;
+	return r;
+}
+
+static int fill_attr(const struct look *l, const struct node *n, bool name_forever,
+		     struct node_attr *out)
+{
+	const struct kind *k = kind_of(n->kind);
+	int64_t places = 1;
+	int r = size_of(l, n, &out->size);
+
+	if (!r)
+		r = time_of(l, n, &out->mtime);
+	if (!r && n->kind == KIND_BLOB)
+		r = blob_places(l->db, &n->blob, &places, l->err);
+	if (r)
+		return r;
+	out->id = node_number(n);
+	out->mode = k->mode;
+	out->links = (uint64_t)places;
+	out->name_forever = name_forever;
+	out->attr_forever = k->fixed && k->fixed_data;
+	out->data_forever = k->fixed_data;
+	return 0;
+}
+
+int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, struct node_attr *out,
+		 struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node n;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = node_load(&s.look, number, &n);
+	return r ? r : fill_attr(&s.look, &n, false, out);
+}
+
+/* ---- Children ---- */
+
+/* The child of that kind, with a fixed name: 1, or 0 if this parent has none. */
+static int fixed_child(const struct look *l, const struct node *parent, const struct kind *k,
+		       struct node *out)
+{
+	struct node child = *parent;
+	int r;
+
+	child.kind = k->kind;
+	if (k->present) {
+		r = k->present(l, &child);
+		if (r <= 0)
+			return r;
+	}
+	*out = child;
+	if (!k->resolve)
+		return 1;
+	r = k->resolve(l, &child, out);
+	if (r > 0)
+		set_row_id(out);
+	return r;
+}
+
+static const struct kind *kind_named(enum node_kind parent, const char *name)
+{
+	for (size_t i = KIND_ROOT + 1; i < KIND_COUNT; i++) {
+		const struct kind *k = kind_of((enum node_kind)i);
+
+		if (k->name && k->parent == parent && streq(k->name, name))
+			return k;
+	}
+	return NULL;
+}
+
+/* 1 and the child, 0: none. *fixed: name -> child never changes. */
+static int find_child_node(const struct look *l, const struct node *parent, const char *name,
+			   struct node *out, bool *fixed)
+{
+	const struct kind *dir = kind_of(parent->kind), *k = kind_named(parent->kind, name);
+	int r;
+
+	*fixed = k && k->fixed;
+	if (k)
+		return fixed_child(l, parent, k, out);
+	if (!dir->find)
+		return 0;
+	r = dir->find(l, parent, name, out);
+	if (r > 0)
+		set_row_id(out);
+	return r;
+}
+
+static int need_directory(const struct look *l, uint64_t number, struct node *out)
+{
+	int r = node_load(l, number, out);
+
+	if (!r && !S_ISDIR(kind_of(out->kind)->mode))
+		r = err_set(l->err, ERR_NOT_DIRECTORY, "it is not a directory");
+	return r;
+}
+
+int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+		struct node_attr *out, bool *absent_forever, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node dir, child;
+	bool fixed, ignored;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!absent_forever)
+		absent_forever = &ignored;
+	*absent_forever = false;
+	if (!r)
+		r = need_directory(&s.look, parent, &dir);
+	if (r)
+		return r;
+	r = find_child_node(&s.look, &dir, name, &child, &fixed);
+	if (r > 0)
+		return fill_attr(&s.look, &child, fixed, out);
+	*absent_forever = r == 0 && kind_of(dir.kind)->fixed_data;
+	return r ? r : err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
+}
+
+/* ---- Listing ---- */
+
+struct listing {
+	struct look look;
+	node_entry_fn *fn;
+	void *arg;
+};
+
+const struct look *listing_look(const struct listing *ls)
+{
+	return &ls->look;
+}
+
+int list_give(struct listing *ls, const char *name, const struct node *n, uint64_t cookie)
+{
+	struct node_attr attr;
+	int r = fill_attr(&ls->look, n, false, &attr);
+
+	/* An entry that went while it was being read is not there; any other failure is one. */
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return ls->fn(ls->arg, name, &attr, cookie);
+}
+
+/* Children with fixed names: their cookie is their kind. */
+static int list_fixed(struct listing *ls, const struct node *dir, uint64_t cookie)
+{
+	for (size_t i = MAX(cookie + 1, (uint64_t)KIND_ROOT + 1); i < KIND_COUNT; i++) {
+		const struct kind *k = kind_of((enum node_kind)i);
+		struct node child;
+		struct node_attr attr;
+		int r;
+
+		if (!k->name || k->parent != dir->kind)
+			continue;
+		r = fixed_child(&ls->look, dir, k, &child);
+		if (r > 0) {
+			r = fill_attr(&ls->look, &child, k->fixed, &attr);
+			if (!r)
+				r = ls->fn(ls->arg, k->name, &attr, i);
+		}
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int node_list(struct tree *tree, const struct cred *cred, uint64_t directory, uint64_t cookie,
+	      node_entry_fn *fn, void *arg, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct listing ls = { .fn = fn, .arg = arg };
+	struct node dir;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = need_directory(&s.look, directory, &dir);
+	ls.look = s.look;
+	if (!r && cookie < LIST_FIRST)
+		r = list_fixed(&ls, &dir, cookie);
+	if (!r && kind_of(dir.kind)->list)
+		r = kind_of(dir.kind)->list(&ls, &dir, MAX(cookie, LIST_FIRST));
+	return MIN(r, 0);
+}
+
+/* The directory that holds one without a fixed name. */
+static struct node dynamic_parent(const struct node *n)
+{
+	struct node p = { .kind = KIND_ROOT };
+	bool long_digest = n->kind != KIND_REPO && n->blob.digest.algorithm == DIGEST_SHA512;
+
+	switch (n->kind) {
+	case KIND_REPO:
+		p.kind = n->repo.parent_id ? KIND_REPO : KIND_ROOT;
+		p.row_id = n->repo.parent_id;
+		break;
+	case KIND_IMAGE:
+		p.kind = n->image.digest.algorithm == DIGEST_SHA512 ? KIND_IMAGES_SHA512 :
+								      KIND_IMAGES_SHA256;
+		p.row_id = n->image.repository_id;
+		break;
+	case KIND_LAYER:
+		p.kind = long_digest ? KIND_LAYERS_SHA512 : KIND_LAYERS_SHA256;
+		p.row_id = n->blob.repository_id;
+		break;
+	case KIND_USES:
+		p.kind = long_digest ? KIND_ALL_USED_BY_SHA512 : KIND_ALL_USED_BY_SHA256;
+		break;
+	default:
+		break;
+	}
+	return p;
+}
+
+int node_parent(struct tree *tree, const struct cred *cred, uint64_t directory, uint64_t *parent,
+		struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node n, p;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = need_directory(&s.look, directory, &n);
+	if (r)
+		return r;
+	if (kind_of(n.kind)->name) {
+		p = n;
+		p.kind = kind_of(n.kind)->parent;
+	} else {
+		p = dynamic_parent(&n);
+	}
+	*parent = node_number(&p);
+	return 0;
+}
+
+/* ---- Links and files ---- */
+
+int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, struct buf *out,
+		  struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node n;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = node_load(&s.look, link, &n);
+	if (!r && !kind_of(n.kind)->link)
+		r = err_set(err, ERR_ARGUMENT, "it is not a link");
+	if (!r)
+		r = kind_of(n.kind)->link(&s.look, &n, out);
+	return r ? r : buf_error(out);
+}
+
+int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out,
+	      struct err *err)
+{
+	auto_session struct session s = { 0 };
+	auto_buf struct buf text = BUF_INIT;
+	struct node n;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = node_load(&s.look, file, &n);
+	if (r)
+		return r;
+	if (n.kind == KIND_BLOB)
+		return store_blob_open(tree->store, &n.blob.digest, out, err);
+	if (n.kind == KIND_UPLOAD)
+		return store_upload_read(tree->store, n.upload.name, out, err);
+	if (!kind_of(n.kind)->text)
+		return err_set(err, ERR_IS_DIRECTORY, "it is not a file");
+	r = kind_of(n.kind)->text(&s.look, &n, &text);
+	return r ? r : content_from_buf(&text, out, err);
+}
+
+/* ---- Writing tags ---- */
+
+/* What a link in _tags may point to: an image of the repository, or a tag of it, which is resolved now. */
+static int read_target(const struct look *l, const struct node *tags, const char *target,
+		       struct digest *out)
+{
+	static const char images[] = "../_images/";
+	const char *hex = strrchr(target, '/');
+	struct tag_row tag;
+	char algorithm[16];
+	int r;
+
+	if (starts_with(target, images) && hex > target + strlen(images)) {
+		snprintf(algorithm, sizeof(algorithm), "%.*s", (int)(hex - target - strlen(images)),
+			 target + strlen(images));
+		if (digest_parse_hex(digest_algorithm_parse(algorithm), hex + 1, out, NULL) == 0)
+			return 0;
+	}
+	if (!tag_ok(target))
+		return err_set(l->err, ERR_ARGUMENT,
+			       "a tag links to ../_images/<algorithm>/<hex> or to another tag, not to %.200s",
+			       target);
+	r = tag_by_name(l->db, tags->row_id, target, &tag, l->err);
+	if (r < 0)
+		return r;
+	*out = tag.digest;
+	return r ? 0 : err_set(l->err, ERR_MANIFEST_UNKNOWN, "there is no tag %s", target);
+}
+
+static int need_tags(const struct look *l, uint64_t number, struct node *out)
+{
+	int r = node_load(l, number, out);
+
+	if (!r && out->kind != KIND_TAGS)
+		r = err_set(l->err, ERR_READ_ONLY, "only tags, in a repository's _tags, can be changed here");
+	return r;
+}
+
+/* Opens, reads _tags and the target, and closes: what follows writes. */
+static int resolve_target(struct tree *tree, const struct cred *cred, uint64_t parent,
+			  const char *target, struct node *tags, struct digest *out, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct image_row image;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = need_tags(&s.look, parent, tags);
+	if (!r)
+		r = read_target(&s.look, tags, target, out);
+	return r ? r : need_image_digest(s.look.db, &tags->repo, out, &image, err);
+}
+
+int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+		 const char *target, struct node_attr *out, struct err *err)
+{
+	struct node tags;
+	struct digest digest;
+	int r = permit(cred, ACTION_PUSH, NULL, err);
+
+	if (!r)
+		r = resolve_target(tree, cred, parent, target, &tags, &digest, err);
+	if (!r)
+		r = tag_check(name, err);
+	if (!r)
+		r = pending_name(name) ?
+			    pending_add(tree->pending, tags.row_id, name, &digest, err) :
+			    tree_tag_set_id(tree, cred, tags.row_id, name, &digest, true, err);
+	return r ? r : node_lookup(tree, cred, parent, name, out, NULL, err);
+}
+
+static int load_tags(struct tree *tree, const struct cred *cred, uint64_t number, struct node *out,
+		     struct err *err)
+{
+	auto_session struct session s = { 0 };
+	int r = session_begin(&s, tree, cred, err);
+
+	return r ? r : need_tags(&s.look, number, out);
+}
+
+int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+		uint64_t new_parent, const char *new_name, bool noreplace, struct err *err)
+{
+	struct node tags;
+	struct digest digest;
+	int r = load_tags(tree, cred, parent, &tags, err);
+
+	if (!r && parent != new_parent)
+		r = err_set(err, ERR_CROSS_DEVICE, "a tag can't be moved out of its repository");
+	if (r)
+		return r;
+	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0)
+		return tree_tag_rename(tree, cred, tags.row_id, name, new_name, noreplace, err);
+	r = tree_tag_set_id(tree, cred, tags.row_id, new_name, &digest, noreplace, err);
+	if (!r)
+		pending_remove(tree->pending, tags.row_id, name);
+	return r;
+}
+
+int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+		struct err *err)
+{
+	struct node tags;
+	int r = permit(cred, ACTION_DELETE, NULL, err);
+
+	if (!r)
+		r = load_tags(tree, cred, parent, &tags, err);
+	if (r)
+		return r;
+	if (pending_name(name) && pending_remove(tree->pending, tags.row_id, name))
+		return 0;
+	return tree_tag_rm(tree, cred, tags.repo.name, name, err);
+}
+
+/* ---- Extended attributes ---- */
+
+static int digest_attr(struct buf *out, const struct digest *d)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+
+	if (d->algorithm != DIGEST_NONE)
+		buf_adds(out, digest_format(d, text));
+	return buf_error(out);
+}
+
+static int attr_digest(const struct look *l, const struct node *n, struct buf *out)
+{
+	(void)l;
+	return digest_attr(out, n->kind == KIND_IMAGE ? &n->image.digest : &n->blob.digest);
+}
+
+static int attr_id(const struct look *l, const struct node *n, struct buf *out)
+{
+	(void)l;
+	return digest_attr(out, &n->image.config);
+}
+
+static int attr_media_type(const struct look *l, const struct node *n, struct buf *out)
+{
+	int r = 0;
+
+	if (n->kind == KIND_IMAGE)
+		buf_adds(out, n->image.media_type);
+	else
+		r = layer_media_type(l, n, out);
+	return r;
+}
+
+static int attr_artifact_type(const struct look *l, const struct node *n, struct buf *out)
+{
+	(void)l;
+	buf_adds(out, n->image.artifact_type);
+	return 0;
+}
+
+static int attr_platform(const struct look *l, const struct node *n, struct buf *out)
+{
+	(void)l;
+	buf_adds(out, n->image.platform);
+	return 0;
+}
+
+/* An attribute whose value is empty isn't there. */
+static const struct {
+	enum node_kind kind;
+	const char *name;
+	int (*value)(const struct look *l, const struct node *n, struct buf *out);
+} attributes[] = {
+	{ KIND_IMAGE, "user.regfs.digest", attr_digest },
+	{ KIND_IMAGE, "user.regfs.id", attr_id },
+	{ KIND_IMAGE, "user.regfs.media-type", attr_media_type },
+	{ KIND_IMAGE, "user.regfs.artifact-type", attr_artifact_type },
+	{ KIND_IMAGE, "user.regfs.platform", attr_platform },
+	{ KIND_LAYER, "user.regfs.digest", attr_digest },
+	{ KIND_LAYER, "user.regfs.media-type", attr_media_type },
+	{ KIND_BLOB, "user.regfs.digest", attr_digest },
+};
+
+int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, const char *name,
+		  struct buf *out, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node n;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = node_load(&s.look, number, &n);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
+		if (attributes[i].kind != n.kind || !streq(attributes[i].name, name))
+			continue;
+		r = attributes[i].value(&s.look, &n, out);
+		if (!r && out->len)
+			return buf_error(out);
+	}
+	return r ? r : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
+}
+
+int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, struct buf *out,
+		   struct err *err)
+{
+	auto_session struct session s = { 0 };
+	auto_buf struct buf value = BUF_INIT;
+	struct node n;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = node_load(&s.look, number, &n);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
+		if (attributes[i].kind != n.kind)
+			continue;
+		buf_reset(&value);
+		r = attributes[i].value(&s.look, &n, &value);
+		if (!r && value.len)
+			buf_add(out, attributes[i].name, strlen(attributes[i].name) + 1);
+	}
+	return r ? r : buf_error(out);
+}
+
+int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,
+		struct err *err)
+{
+	int r = permit(cred, ACTION_PULL, NULL, err);
+
+	(void)node;
+	return r ? r : store_statvfs(tree->store, out, err);
+}

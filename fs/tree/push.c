@@ -1,0 +1,546 @@
+/*
+ * push.c: from an upload to a blob, from blobs to an image.
+ *
+ *	begin -> open -> write* -> close -> open ... -> commit
+ *	                                            \-> cancel
+ *
+ * A blob is committed in the order that fs/store/store.h gives: the bytes are sealed
+ * in the store first; the transaction that makes the row sees that the file still
+ * stands; then the upload's own name goes. A manifest's bytes take the same way.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/state.h"
+
+#include "fs/base/timestamp.h"
+
+struct tree_upload {
+	struct tree *tree;
+	struct cred cred;
+	struct store_upload *file;
+	int64_t repository_id;
+	char repo[LIMIT_NAME + 1];
+	char id[TREE_UPLOAD_ID_MAX + 1];
+	bool ended;	/* committed, or thrown away */
+};
+
+/* ---- Uploads ---- */
+
+struct begin {
+	const char *repo;
+	const char *who;
+	struct upload_row row;
+};
+
+static int begin_upload(struct db *db, void *arg, struct err *err)
+{
+	struct begin *b = arg;
+	struct repo_row repo;
+	int r = repo_ensure(db, b->repo, b->row.started, &repo, err);
+
+	b->row.repository_id = repo.id;
+	return r ? r : upload_insert(db, &b->row, b->who, err);
+}
+
+int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *repo,
+		      enum digest_algorithm algorithm, char id[static TREE_UPLOAD_ID_MAX + 1],
+		      struct err *err)
+{
+	struct begin b = { .repo = repo,
+			   .who = cred->name,
+			   .row = { .algorithm = algorithm, .started = timestamp_now() } };
+	int r = permit(cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = name_check(repo, err);
+	if (!r)
+		r = store_id_new(b.row.name, err);
+	if (!r)
+		r = store_upload_create(tree->store, b.row.name, err);
+	if (!r) {
+		r = meta_write(tree->meta, false, begin_upload, &b, err);
+		if (r)
+			(void)!store_upload_remove(tree->store, b.row.name, NULL);
+	}
+	if (!r)
+		snprintf(id, TREE_UPLOAD_ID_MAX + 1, "%s", b.row.name);
+	return r;
+}
+
+/* The rows of an upload in progress. */
+static int find_upload(struct tree *tree, const char *name, const char *id, struct repo_row *repo,
+		       struct upload_row *upload, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = need_repo(rd.db, name, repo, err);
+	if (r)
+		return r;
+	r = upload_by_name(rd.db, repo->id, id, upload, err);
+	if (r < 0)
+		return r;
+	return r ? 0 :
+		   err_set(err, ERR_UPLOAD_UNKNOWN, "%s has no upload %.40s: begin a new one", name, id);
+}
+
+int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		     int64_t *size, struct err *err)
+{
+	struct repo_row row;
+	struct upload_row upload;
+	int r = permit(cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = find_upload(tree, repo, id, &row, &upload, err);
+	return r ? r : store_upload_size(tree->store, id, size, err);
+}
+
+int tree_upload_open(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		     struct tree_upload **out, struct err *err)
+{
+	auto_free struct tree_upload *u = calloc(1, sizeof(*u));
+	struct repo_row row;
+	struct upload_row upload;
+	struct hasher *hasher;
+	int64_t hashed = 0;
+	int r = permit(cred, ACTION_PUSH, repo, err);
+
+	if (!r && !u)
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!r)
+		r = find_upload(tree, repo, id, &row, &upload, err);
+	if (r)
+		return r;
+	hasher = hashes_take(tree->hashes, id, &hashed);
+	if (!hasher)
+		r = hasher_new(upload.algorithm, &hasher, err);
+	if (!r)
+		r = store_upload_open(tree->store, id, hasher, hashed, &u->file, err);
+	if (r)
+		return r;
+	u->tree = tree;
+	u->cred = *cred;
+	u->repository_id = row.id;
+	snprintf(u->repo, sizeof(u->repo), "%s", repo);
+	snprintf(u->id, sizeof(u->id), "%s", id);
+	*out = steal(&u);
+	return 0;
+}
+
+int64_t tree_upload_size(const struct tree_upload *u)
+{
+	return store_upload_length(u->file);
+}
+
+int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err)
+{
+	return store_upload_write(u->file, data, len, err);
+}
+
+static int delete_upload(struct db *db, void *arg, struct err *err)
+{
+	const struct tree_upload *u = arg;
+	int r = upload_delete(db, u->id, err);
+
+	return r < 0 ? r : repo_settle(db, u->repository_id, err);
+}
+
+/* Ends an upload that came to nothing. */
+static int discard(struct tree_upload *u, struct err *err)
+{
+	int r = meta_write(u->tree->meta, false, delete_upload, u, err);
+
+	u->ended = !r;
+	return r ? r : store_upload_remove(u->tree->store, u->id, err);
+}
+
+int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		       struct err *err)
+{
+	auto_tree_upload struct tree_upload *u = NULL;
+	int r = tree_upload_open(tree, cred, repo, id, &u, err);
+
+	return r ? r : discard(u, err);
+}
+
+/* ---- Committing ---- */
+
+struct commit {
+	struct store_upload *file;	/* NULL: the blob is in the store already */
+	const char *upload;		/* its row, or NULL */
+	const char *repo;
+	const struct digest *digest;
+	int64_t size;
+	int64_t now;
+	int64_t repository_id;	/* out */
+	int64_t blob_id;	/* out */
+};
+
+/* Makes the blob known and the repository hold it. In a write transaction. */
+static int commit_blob(struct db *db, struct commit *c, struct err *err)
+{
+	struct repo_row repo;
+	int r = c->file ? store_upload_place(c->file, c->digest, err) : 0;
+
+	if (!r)
+		r = repo_ensure(db, c->repo, c->now, &repo, err);
+	if (!r)
+		r = blob_ensure(db, c->digest, c->size, c->now, &c->blob_id, err);
+	if (!r)
+		r = blob_link(db, repo.id, c->blob_id, c->now, err);
+	if (!r && c->upload)
+		r = MIN(0, upload_delete(db, c->upload, err));
+	c->repository_id = repo.id;
+	return r;
+}
+
+static int commit_upload(struct db *db, void *arg, struct err *err)
+{
+	return commit_blob(db, arg, err);
+}
+
+int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struct err *err)
+{
+	struct commit c = { .file = u->file,
+			    .upload = u->id,
+			    .repo = u->repo,
+			    .digest = digest,
+			    .size = store_upload_length(u->file),
+			    .now = timestamp_now() };
+	int r = store_upload_seal(u->file, digest, err);
+
+	if (r == -EBADMSG)
+		(void)!discard(u, NULL);
+	if (!r)
+		r = meta_write(u->tree->meta, true, commit_upload, &c, err);
+	if (!r) {
+		u->ended = true;
+		/* Left behind by a failure here, it is a second name of the blob's file: gc's. */
+		(void)!store_upload_remove(u->tree->store, u->id, NULL);
+	}
+	return r;
+}
+
+void tree_upload_close(struct tree_upload *u)
+{
+	int64_t hashed = 0;
+	struct hasher *hasher;
+
+	if (!u)
+		return;
+	hasher = store_upload_take_hasher(u->file, &hashed);
+	if (u->ended)
+		hasher_free(hasher);
+	else
+		hashes_keep(u->tree->hashes, u->id, hasher, hashed);
+	store_upload_close(u->file);
+	free(u);
+}
+
+/* ---- Images ---- */
+
+struct push {
+	struct tree *tree;
+	const struct cred *cred;
+	const char *tag;	/* or NULL */
+	const struct manifest *manifest;
+	struct image_row row;
+	struct commit commit;
+	bool created;		/* out */
+};
+
+/* ERR_MANIFEST_BLOB_UNKNOWN with the digests that the repository doesn't hold. */
+static int check_refs(struct db *db, int64_t repository_id, const char *repo,
+		      const struct manifest *m, struct err *err)
+{
+	auto_buf struct buf list = BUF_INIT;
+	char text[DIGEST_TEXT_MAX + 1];
+	size_t missing = 0;
+
+	buf_addc(&list, '[');
+	for (size_t i = 0; i < m->ref_count; i++) {
+		const struct descriptor *d = &m->refs[i];
+		struct blob_row blob;
+		int r;
+
+		if (!d->distributable || (d->role != ROLE_CONFIG && d->role != ROLE_LAYER))
+			continue;
+		r = repository_id ? blob_in_repo(db, repository_id, &d->digest, &blob, err) : 0;
+		if (r < 0)
+			return r;
+		if (r || missing++ * (DIGEST_TEXT_MAX + 3) > ERR_DETAIL_MAX - 2 * DIGEST_TEXT_MAX)
+			continue;
+		buf_addf(&list, "%s\"%s\"", missing > 1 ? "," : "", digest_format(&d->digest, text));
+	}
+	buf_addc(&list, ']');
+	if (!missing)
+		return 0;
+	err_set(err, ERR_MANIFEST_BLOB_UNKNOWN,
+		"%zu blobs of the manifest are not in %s, %s among them: push them first", missing,
+		repo, text);
+	if (err)
+		err_set_detail(err, list.data);
+	return -err_row(ERR_MANIFEST_BLOB_UNKNOWN)->errnum;
+}
+
+/* An index's size and platforms come from its children that are here. */
+static int sum_children(struct db *db, struct push *p, struct err *err)
+{
+	const struct manifest *m = p->manifest;
+	auto_buf struct buf platforms = BUF_INIT;
+	struct image_row child;
+
+	for (size_t i = 0; i < m->ref_count; i++) {
+		const struct descriptor *d = &m->refs[i];
+		int r;
+
+		if (d->role != ROLE_CHILD)
+			continue;
+		r = image_by_digest(db, p->commit.repository_id, &d->digest, &child, err);
+		if (r < 0)
+			return r;
+		p->row.size += r ? child.size : 0;
+		if (d->platform || (r && *child.platform))
+			buf_addf(&platforms, "%s%s", platforms.len ? "," : "",
+				 d->platform ? d->platform : child.platform);
+	}
+	snprintf(p->row.platform, sizeof(p->row.platform), "%s", platforms.data);
+	return buf_error(&platforms) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+static int insert_image(struct db *db, struct push *p, struct err *err)
+{
+	struct image_row old;
+	int r = check_refs(db, p->commit.repository_id, p->commit.repo, p->manifest, err);
+
+	if (!r)
+		r = image_by_digest(db, p->commit.repository_id, p->commit.digest, &old, err);
+	if (r > 0) {
+		p->row.id = old.id;
+		return 0;
+	}
+	p->row.repository_id = p->commit.repository_id;
+	p->row.blob_id = p->commit.blob_id;
+	if (!r && p->row.is_index)
+		r = sum_children(db, p, err);
+	if (!r)
+		r = image_insert(db, &p->row, p->manifest, err);
+	if (!r)
+		r = repo_settle(db, p->commit.repository_id, err);
+	p->created = !r;
+	return r;
+}
+
+static int push_image(struct db *db, void *arg, struct err *err)
+{
+	struct push *p = arg;
+	bool changed = false;
+	int64_t id;
+	int r = commit_blob(db, &p->commit, err);
+
+	if (!r)
+		r = insert_image(db, p, err);
+	if (!r && p->tag)
+		r = tag_put(db, p->commit.repository_id, p->tag, p->row.id, p->commit.now, &id, &changed,
+			    err);
+	if (!r)
+		r = add_event(db, p->cred, "push", p->commit.repo, p->tag, p->commit.digest,
+			      changed || p->created, err);
+	return r;
+}
+
+/* Looks before anything is written: most bad pushes end here. *known: the repository has the image. */
+static int look_before(struct tree *tree, struct push *p, bool *known, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct repo_row repo;
+	struct blob_row blob;
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = repo_by_name(rd.db, p->commit.repo, &repo, err);
+	if (r < 0)
+		return r;
+	if (!r)
+		repo.id = 0;
+	r = check_refs(rd.db, repo.id, p->commit.repo, p->manifest, err);
+	if (!r)
+		r = blob_by_digest(rd.db, p->commit.digest, &blob, err);
+	if (r > 0)
+		r = store_blob_exists(tree->store, p->commit.digest, err);
+	*known = r > 0;
+	return MIN(r, 0);
+}
+
+/* Fills in what is known of an image from its manifest and config. */
+static int describe(struct tree *tree, struct push *p, size_t size, struct err *err)
+{
+	const struct manifest *m = p->manifest;
+	const struct descriptor *config = manifest_config(m);
+	auto_buf struct buf bytes = BUF_INIT;
+	struct image_config facts = { 0 };
+
+	p->row.bytes = p->row.size = (int64_t)size;
+	p->row.is_index = m->kind == MANIFEST_INDEX;
+	p->row.pushed = p->commit.now;
+	snprintf(p->row.media_type, sizeof(p->row.media_type), "%s", m->media_type);
+	snprintf(p->row.artifact_type, sizeof(p->row.artifact_type), "%s",
+		 m->artifact_type ? m->artifact_type : "");
+	for (size_t i = 0; i < m->ref_count; i++)
+		if (m->refs[i].role == ROLE_CONFIG || m->refs[i].role == ROLE_LAYER)
+			p->row.size += m->refs[i].size;
+	if (!config)
+		return 0;
+	p->row.config = config->digest;
+	if (media_type_is_image_config(config->media_type)) {
+		int r = read_config(tree, &p->row, &bytes, err);
+
+		if (r)
+			return r;
+		image_config_parse(bytes.data, bytes.len, &facts);
+	}
+	p->row.created = facts.created;
+	snprintf(p->row.platform, sizeof(p->row.platform), "%s", facts.platform);
+	return 0;
+}
+
+/* Puts the manifest's bytes into the store: sealed under the digest's name, `id` is still theirs too. */
+static int store_bytes(struct tree *tree, const void *data, size_t size, const struct digest *d,
+		       char id[static STORE_ID_MAX + 1], struct store_upload **out, struct err *err)
+{
+	struct hasher *hasher = NULL;
+	int r = store_id_new(id, err);
+
+	if (!r)
+		r = store_upload_create(tree->store, id, err);
+	if (!r)
+		r = hasher_new((enum digest_algorithm)d->algorithm, &hasher, err);
+	if (!r)
+		r = store_upload_open(tree->store, id, hasher, 0, out, err);
+	if (!r)
+		r = store_upload_write(*out, data, size, err);
+	if (!r)
+		r = store_upload_seal(*out, d, err);
+	return r;
+}
+
+/* The digest that the bytes have, and the tag, if the reference is one. */
+static int read_reference(const char *reference, const void *data, size_t size, struct digest *d,
+			  const char **tag, struct err *err)
+{
+	char said[DIGEST_TEXT_MAX + 1], is[DIGEST_TEXT_MAX + 1];
+	struct digest want;
+	int r;
+
+	*tag = NULL;
+	if (!strchr(reference, ':')) {
+		*tag = reference;
+		r = tag_check(reference, err);
+		return r ? r : digest_of(DIGEST_SHA256, data, size, d, err);
+	}
+	r = digest_parse(reference, &want, err);
+	if (!r)
+		r = digest_of((enum digest_algorithm)want.algorithm, data, size, d, err);
+	if (!r && !digest_equal(d, &want))
+		r = err_set(err, ERR_DIGEST_MISMATCH, "the manifest has the digest %s, not %s",
+			    digest_format(d, is), digest_format(&want, said));
+	return r;
+}
+
+static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size,
+			    struct err *err)
+{
+	auto_store_upload struct store_upload *file = NULL;
+	char id[STORE_ID_MAX + 1] = "";
+	bool known;
+	int r = look_before(tree, p, &known, err);
+
+	if (!r)
+		r = describe(tree, p, size, err);
+	if (!r && !known)
+		r = store_bytes(tree, data, size, p->commit.digest, id, &file, err);
+	p->commit.file = file;
+	if (!r)
+		r = meta_write(tree->meta, true, push_image, p, err);
+	if (*id)
+		(void)!store_upload_remove(tree->store, id, NULL);
+	return r;
+}
+
+int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo,
+		    const char *reference, const char *content_type, const void *data, size_t size,
+		    struct tree_pushed *out, struct err *err)
+{
+	auto_manifest struct manifest m = { 0 };
+	struct digest digest;
+	struct push p = { .tree = tree,
+			  .cred = cred,
+			  .manifest = &m,
+			  .commit = { .repo = repo,
+				      .digest = &digest,
+				      .size = (int64_t)size,
+				      .now = timestamp_now() } };
+	const struct descriptor *subject;
+	int r = permit(cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = name_check(repo, err);
+	if (!r)
+		r = read_reference(reference, data, size, &digest, &p.tag, err);
+	if (!r)
+		r = manifest_parse(data, size, content_type, &m, err);
+	if (!r)
+		r = store_and_commit(tree, &p, data, size, err);
+	if (r)
+		return r;
+	memset(out, 0, sizeof(*out));
+	out->digest = digest;
+	out->created = p.created;
+	subject = manifest_subject(&m);
+	if (subject)
+		out->subject = subject->digest;
+	return 0;
+}
+
+/* ---- Blobs that are here already ---- */
+
+struct mount {
+	const char *from;
+	struct commit commit;
+};
+
+static int mount_blob(struct db *db, void *arg, struct err *err)
+{
+	struct mount *m = arg;
+	char text[DIGEST_TEXT_MAX + 1];
+	struct repo_row from;
+	struct blob_row blob;
+	int r = need_repo(db, m->from, &from, err);
+
+	if (!r)
+		r = blob_in_repo(db, from.id, m->commit.digest, &blob, err);
+	else
+		return r;
+	if (r < 0)
+		return r;
+	if (!r)
+		return err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s", m->from,
+			       digest_format(m->commit.digest, text));
+	m->commit.size = blob.size;
+	return commit_blob(db, &m->commit, err);
+}
+
+int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
+		    const struct digest *digest, struct err *err)
+{
+	struct mount m = { .from = from,
+			   .commit = { .repo = repo, .digest = digest, .now = timestamp_now() } };
+	int r = permit(cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = permit(cred, ACTION_PULL, from, err);
+	if (!r)
+		r = name_check(repo, err);
+	return r ? r : meta_write(tree->meta, true, mount_blob, &m, err);
+}

@@ -1,0 +1,97 @@
+/*
+ * state.h: what the files of fs/tree/ share, and nobody else sees.
+ */
+#ifndef REGFS_TREE_STATE_H
+#define REGFS_TREE_STATE_H
+
+#include "fs/meta/blob.h"
+#include "fs/meta/event.h"
+#include "fs/meta/image.h"
+#include "fs/meta/meta.h"
+#include "fs/meta/repo.h"
+#include "fs/meta/tag.h"
+#include "fs/meta/upload.h"
+#include "fs/store/store.h"
+#include "fs/tree/permit.h"
+#include "fs/tree/tree.h"
+
+struct tree {
+	struct store *store;
+	struct meta *meta;
+	struct cache *cache;	/* images by name, cache.c */
+	struct hashes *hashes;	/* running digests of uploads, hashes.c */
+	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
+};
+
+/* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */
+int tree_reader(struct tree *tree, struct meta_reader *out, struct err *err) MUST_CHECK;
+
+/* The row of an existing repository (not a mere namespace): 0, ERR_NAME_INVALID, ERR_NAME_UNKNOWN. */
+int need_repo(struct db *db, const char *name, struct repo_row *out, struct err *err) MUST_CHECK;
+/* An image by tag or digest as text: 0 or ERR_MANIFEST_UNKNOWN. */
+int need_image(struct db *db, const struct repo_row *repo, const char *reference,
+	       struct image_row *out, struct err *err) MUST_CHECK;
+int need_image_digest(struct db *db, const struct repo_row *repo, const struct digest *digest,
+		      struct image_row *out, struct err *err) MUST_CHECK;
+
+/* Adds an event of `cred` about a repository; tag and digest may be NULL. In a write transaction. */
+int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
+	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
+
+/* Config of an image into `out`; left empty where it isn't here, is too large or isn't an image's. */
+int read_config(struct tree *tree, const struct image_row *image, struct buf *out,
+		struct err *err) MUST_CHECK;
+/* The manifest of an image, parsed; `bytes` holds what it points into. */
+int read_manifest(struct tree *tree, const struct image_row *image, struct buf *bytes,
+		  struct manifest *out, struct err *err) MUST_CHECK;
+
+/* Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
+int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
+		    const char *name, const char *new_name, bool noreplace, struct err *err) MUST_CHECK;
+/* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */
+int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
+		    const char *tag, const struct digest *digest, bool fresh, struct err *err) MUST_CHECK;
+
+/* ---- cache.c ---- */
+
+/* A shared image with one reference, of the caller's: row's digest and media type, and the manifest's bytes. */
+int shared_image_new(const struct image_row *row, const struct buf *bytes, struct tree_image **out,
+		     struct err *err) MUST_CHECK;
+
+struct cache;
+int cache_new(struct cache **out, struct err *err) MUST_CHECK;
+void cache_free(struct cache *c);
+/* The image found for repo and reference when the database stood at `mark`, or NULL. A reference of the caller's. */
+struct tree_image *cache_get(struct cache *c, const char *repo, const char *reference,
+			     const struct db_mark *mark);
+/* The image last found for them, of whatever mark: to be compared with what the database says. */
+struct tree_image *cache_last(struct cache *c, const char *repo, const char *reference);
+void cache_put(struct cache *c, const char *repo, const char *reference, const struct db_mark *mark,
+	       struct tree_image *image);
+
+/* ---- hashes.c ---- */
+
+struct hashes;
+int hashes_new(struct hashes **out, struct err *err) MUST_CHECK;
+void hashes_free(struct hashes *h);
+/* Keeps a running digest (taken over) that covers `hashed` bytes of an upload; may drop another one. */
+void hashes_keep(struct hashes *h, const char *id, struct hasher *hasher, int64_t hashed);
+/* Takes it out: the caller owns it. NULL if there is none. */
+struct hasher *hashes_take(struct hashes *h, const char *id, int64_t *hashed);
+
+/* ---- pending.c ---- */
+
+struct pending;
+int pending_new(struct pending **out, struct err *err) MUST_CHECK;
+void pending_free(struct pending *p);
+/* Whether a name is one that coreutils' `ln -f` makes on its way: Cu and six letters or digits. */
+bool pending_name(const char *name);
+/* 0, ERR_EXISTS, or ERR_BUSY with too many of them. */
+int pending_add(struct pending *p, int64_t repository_id, const char *name,
+		const struct digest *digest, struct err *err) MUST_CHECK;
+/* Its place, or -1; and what stands at a place. */
+int pending_find(struct pending *p, int64_t repository_id, const char *name, struct digest *out);
+bool pending_at(struct pending *p, int64_t repository_id, int place, struct digest *out);
+bool pending_remove(struct pending *p, int64_t repository_id, const char *name);
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * tree.c: opening the tree, what its files share, and repositories.
+ *
+ * The operations stand by what they are about: repositories and the registry here,
+ * tags in tag.c, images in image.c, blobs and uploads in push.c.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/state.h"
+
+#include "fs/base/timestamp.h"
+
+int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err)
+{
+	struct tree *t = calloc(1, sizeof(*t));
+	bool create = flags & TREE_CREATE;
+	auto_buf struct buf path = BUF_INIT;
+	int r;
+
+	if (!t)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	buf_addf(&path, "%s/regfs.db", store_dir);
+	r = buf_error(&path) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+	if (!r)
+		r = store_open(store_dir, create, &t->store, err);
+	if (!r)
+		r = meta_open(path.data, create, &t->meta, err);
+	if (!r)
+		r = cache_new(&t->cache, err);
+	if (!r)
+		r = hashes_new(&t->hashes, err);
+	if (!r)
+		r = pending_new(&t->pending, err);
+	if (r) {
+		tree_close(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+void tree_close(struct tree *t)
+{
+	if (!t)
+		return;
+	pending_free(t->pending);
+	hashes_free(t->hashes);
+	cache_free(t->cache);
+	meta_close(t->meta);
+	store_close(t->store);
+	free(t);
+}
+
+const char *tree_version(void)
+{
+	return REGFS_VERSION;
+}
+
+const char *tree_store_dir(const struct tree *tree)
+{
+	return store_dir(tree->store);
+}
+
+/* ---- What the operations share ---- */
+
+int tree_reader(struct tree *tree, struct meta_reader *out, struct err *err)
+{
+	out->meta = tree->meta;
+	return meta_read_begin(tree->meta, &out->db, err);
+}
+
+int need_repo(struct db *db, const char *name, struct repo_row *out, struct err *err)
+{
+	int r = name_check(name, err);
+
+	if (!r)
+		r = repo_by_name(db, name, out, err);
+	else
+		return r;
+	if (r < 0)
+		return r;
+	if (!r || !out->is_repository)
+		return err_set(err, ERR_NAME_UNKNOWN, "there is no repository %s", name);
+	return 0;
+}
+
+int need_image_digest(struct db *db, const struct repo_row *repo, const struct digest *digest,
+		      struct image_row *out, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	int r = image_by_digest(db, repo->id, digest, out, err);
+
+	if (r < 0)
+		return r;
+	return r ? 0 :
+		   err_set(err, ERR_MANIFEST_UNKNOWN, "%s holds no image %s", repo->name,
+			   digest_format(digest, text));
+}
+
+int need_image(struct db *db, const struct repo_row *repo, const char *reference,
+	       struct image_row *out, struct err *err)
+{
+	struct digest d;
+	int r;
+
+	if (strchr(reference, ':')) {
+		r = digest_parse(reference, &d, err);
+		return r ? r : need_image_digest(db, repo, &d, out, err);
+	}
+	r = tag_check(reference, err);
+	if (!r)
+		r = image_by_tag(db, repo->id, reference, out, err);
+	else
+		return r;
+	if (r < 0)
+		return r;
+	return r ? 0 :
+		   err_set(err, ERR_MANIFEST_UNKNOWN, "%s has no tag %s", repo->name, reference);
+}
+
+int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
+	      const char *tag, const struct digest *digest, bool changed, struct err *err)
+{
+	const struct event e = {
+		.kind = kind,
+		.repository = repo,
+		.tag = tag,
+		.digest = digest,
+		.changed = changed,
+		.who = cred->name,
+		.origin = cred->from,
+		.at = timestamp_now(),
+	};
+
+	return event_add(db, &e, err);
+}
+
+/* ---- Repositories ---- */
+
+struct page {
+	tree_name_fn *fn;
+	void *arg;
+	int64_t left;
+	bool more;
+};
+
+static int page_repo(void *arg, const struct repo_row *row)
+{
+	struct page *p = arg;
+
+	if (p->left-- == 0) {
+		p->more = true;
+		return 1;
+	}
+	return p->fn(p->arg, row->name);
+}
+
+int tree_repo_list(struct tree *tree, const struct cred *cred, const char *last, int64_t n,
+		   tree_name_fn *fn, void *arg, bool *more, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct page page = { .fn = fn, .arg = arg, .left = n };
+	int r = permit(cred, ACTION_PULL, NULL, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r && n > 0)
+		r = repo_listed(rd.db, last, n == INT64_MAX ? -1 : n + 1, page_repo, &page, err);
+	*more = page.more;
+	return MIN(r, 0);
+}
+
+int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name, tree_repo_fn *fn,
+		   void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct repo_row row;
+	struct repo_sums sums;
+	int r = permit(cred, ACTION_PULL, name, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = need_repo(rd.db, name, &row, err);
+	if (!r)
+		r = repo_sum(rd.db, row.id, &sums, err);
+	if (!r) {
+		const struct tree_repo repo = {
+			.name = row.name,
+			.tags = sums.tags,
+			.images = sums.images,
+			.blobs = sums.blobs,
+			.size = sums.size,
+			.created = row.created,
+		};
+
+		r = fn(arg, &repo);
+	}
+	return MIN(r, 0);
+}
+
+struct repo_change {
+	const struct cred *cred;
+	const char *name;
+	struct buf *uploads;	/* ids of uploads that went, each with its NUL */
+};
+
+static int add_repo(struct db *db, void *arg, struct err *err)
+{
+	const struct repo_change *c = arg;
+	struct repo_row row;
+	int r = repo_ensure(db, c->name, timestamp_now(), &row, err);
+
+	if (!r && row.listed)
+		return err_set(err, ERR_EXISTS, "repository %s is there already", c->name);
+	if (!r)
+		r = repo_set_on_purpose(db, row.id, true, err);
+	if (!r)
+		r = add_event(db, c->cred, "create", c->name, NULL, NULL, true, err);
+	return r;
+}
+
+int tree_repo_add(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
+{
+	struct repo_change c = { .cred = cred, .name = name };
+	int r = permit(cred, ACTION_ADMIN, name, err);
+
+	if (!r)
+		r = name_check(name, err);
+	return r ? r : meta_write(tree->meta, true, add_repo, &c, err);
+}
+
+static int note_upload(void *arg, const struct upload_row *row)
+{
+	struct buf *b = arg;
+
+	buf_add(b, row->name, strlen(row->name) + 1);
+	return 0;
+}
+
+static int rm_repo(struct db *db, void *arg, struct err *err)
+{
+	const struct repo_change *c = arg;
+	struct repo_row row;
+	int r = need_repo(db, c->name, &row, err);
+
+	if (!r)
+		r = upload_list(db, row.id, 0, note_upload, c->uploads, err);
+	if (!r)
+		r = repo_empty(db, row.id, err);
+	if (!r)
+		r = repo_set_on_purpose(db, row.id, false, err);
+	if (!r)
+		r = add_event(db, c->cred, "remove", c->name, NULL, NULL, true, err);
+	return r;
+}
+
+int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
+{
+	auto_buf struct buf uploads = BUF_INIT;
+	struct repo_change c = { .cred = cred, .name = name, .uploads = &uploads };
+	int r = permit(cred, ACTION_ADMIN, name, err);
+
+	if (!r)
+		r = meta_write(tree->meta, true, rm_repo, &c, err);
+	/* Files that can't be removed now are garbage without a row: gc's. */
+	for (size_t at = 0; !r && at < uploads.len; at += strlen(uploads.data + at) + 1)
+		(void)!store_upload_remove(tree->store, uploads.data + at, NULL);
+	return r;
+}
+
+/* ---- The registry ---- */
+
+int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *out, struct err *err)
+{
+	static const char *const counts[] = {
+		"SELECT COUNT(*) FROM repository WHERE listed = 1",
+		"SELECT COUNT(*) FROM tag",
+		"SELECT COUNT(*) FROM manifest",
+		"SELECT COUNT(*) FROM blob",
+		"SELECT COALESCE(SUM(size), 0) FROM blob",
+		"SELECT COUNT(*) FROM upload",
+	};
+	int64_t *const values[] = { &out->repositories, &out->tags,	  &out->images,
+				    &out->blobs,	&out->blob_bytes, &out->uploads };
+	auto_reader struct meta_reader rd = { 0 };
+	struct statvfs disk;
+	int r = permit(cred, ACTION_PULL, NULL, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(counts); i++)
+		r = db_get_int(rd.db, values[i], err, counts[i], "");
+	if (r >= 0)
+		r = event_last(rd.db, &out->event, err);
+	if (!r)
+		r = store_statvfs(tree->store, &disk, err);
+	if (r)
+		return r;
+	out->disk_size = (int64_t)(disk.f_blocks * disk.f_frsize);
+	out->disk_free = (int64_t)(disk.f_bavail * disk.f_frsize);
+	return 0;
+}

@@ -1,0 +1,223 @@
+/*
+ * tree.h: the operations. Every door (HTTP, the mount, the command) calls these
+ * and nothing below; a rule enforced here holds at all of them.
+ *
+ * Each operation takes the credential of who asks and answers 0 or a negative errno
+ * with a reason. Names, tags and digests arrive as text or parsed, as the signature
+ * says; text is checked here. Everything may be called from several threads at once
+ * unless it says otherwise; several processes may have one store open.
+ *
+ * "Durable" means: on disk before the function returns 0, power loss included.
+ */
+#ifndef REGFS_TREE_H
+#define REGFS_TREE_H
+
+#include "fs/auth/cred.h"
+#include "fs/base/content.h"
+#include "fs/image/manifest.h"
+#include "fs/image/name.h"
+
+struct tree;
+
+#define TREE_CREATE 1	/* make the store if there is none */
+
+/* Takes milliseconds, whatever the store's size; needs no repair after a crash. */
+int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err) MUST_CHECK;
+void tree_close(struct tree *tree);
+
+/* ---- Repositories ---- */
+
+struct tree_repo {
+	const char *name;
+	int64_t tags, images;
+	int64_t blobs;		/* blobs it holds, manifests included */
+	int64_t size;		/* bytes of those */
+	int64_t created;	/* when it came to be */
+};
+
+/* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
+typedef int tree_name_fn(void *arg, const char *name);
+
+/* Names in byte order behind `last` ("" or NULL: from the start), at most n of them. Repositories
+ * that hold an image or were made on purpose. *more: there are others behind the last one given. */
+int tree_repo_list(struct tree *tree, const struct cred *cred, const char *last, int64_t n,
+		   tree_name_fn *fn, void *arg, bool *more, struct err *err) MUST_CHECK;
+typedef int tree_repo_fn(void *arg, const struct tree_repo *repo);
+int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name, tree_repo_fn *fn,
+		   void *arg, struct err *err) MUST_CHECK;
+/* Durable. ERR_EXISTS if there is one that was made on purpose or holds images. */
+int tree_repo_add(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+/* Durable; with all its tags, images, blobs and uploads; not those of repositories below it. */
+int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+
+/* ---- Tags ---- */
+
+/* Names in byte order behind `last`, at most n. ERR_NAME_UNKNOWN where there is no repository. */
+int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, const char *last,
+		  int64_t n, tree_name_fn *fn, void *arg, bool *more, struct err *err) MUST_CHECK;
+/* Makes the tag name that image of the repository, or moves it. Durable. ERR_MANIFEST_UNKNOWN. */
+int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		 const struct digest *digest, struct err *err) MUST_CHECK;
+/* ERR_MANIFEST_UNKNOWN if there is none, as the specification wants. Durable. */
+int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		struct err *err) MUST_CHECK;
+
+/* ---- Images: manifests and indexes ---- */
+
+/* Shared and immutable; the tree keeps recently used ones. Never changes while held. */
+struct tree_image {
+	struct digest digest;
+	char digest_text[DIGEST_TEXT_MAX + 1];
+	const char *media_type;
+	const void *data;	/* the exact bytes that were pushed */
+	size_t size;
+	void *door;		/* for one door to hang a prepared answer on: see tree_image_set_door() */
+};
+
+/*
+ * `reference` is a tag or a digest. The tag is looked up as it is now: a tag
+ * moved by anyone, through any process, before this call is seen by it. Costs under
+ * a microsecond when nothing in the store has changed since the last call for the
+ * same reference. ERR_NAME_UNKNOWN, ERR_MANIFEST_UNKNOWN.
+ */
+int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
+		   const char *reference, struct tree_image **out, struct err *err) MUST_CHECK;
+void tree_image_release(struct tree_image *image);
+DEFINE_CLEANUP(cleanup_tree_image, struct tree_image *, tree_image_release)
+#define auto_tree_image CLEANUP(cleanup_tree_image)
+
+/*
+ * Hangs something of the door's on an image that it holds; `release` is called with it when the image goes.
+ * Only the first of several threads wins; *have is what hangs there afterwards (a loser
+ * releases its own). Read it with tree_image_door().
+ */
+void *tree_image_door(struct tree_image *image);
+void *tree_image_set_door(struct tree_image *image, void *mine, void (*release)(void *));
+
+struct tree_pushed {
+	struct digest digest;
+	struct digest subject;	/* DIGEST_NONE: the manifest has none */
+	bool created;		/* false: the repository had it already */
+};
+
+/*
+ * Takes a manifest: checks it, checks that the repository holds what it names
+ * (ERR_MANIFEST_BLOB_UNKNOWN, detail: a JSON list of the digests), stores it, sets the tag if
+ * `reference` is one. Durable. A reference that is a digest must be the bytes' own.
+ */
+int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo,
+		    const char *reference, const char *content_type, const void *data, size_t size,
+		    struct tree_pushed *out, struct err *err) MUST_CHECK;
+/* Removes the image and the tags that name it. Durable. */
+int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
+		  const struct digest *digest, struct err *err) MUST_CHECK;
+
+/* Everything that is known of an image; strings live until the callback returns. */
+struct tree_image_info {
+	struct digest digest;
+	struct digest config;		/* the image ID; DIGEST_NONE: an index */
+	const char *media_type;
+	const char *artifact_type;	/* "" if none */
+	const char *platform;		/* "linux/amd64"; an index: those of its children, by commas; "" */
+	int64_t size;			/* manifest, config and layers; an index: with its children's */
+	int64_t created;		/* as the config says; 0: it doesn't */
+	int64_t pushed;
+	bool is_index;
+};
+typedef int tree_image_fn(void *arg, const struct tree_image_info *info);
+
+int tree_image_show(struct tree *tree, const struct cred *cred, const char *repo,
+		    const char *reference, tree_image_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* All images of a repository, in the order they were pushed. */
+int tree_image_list(struct tree *tree, const struct cred *cred, const char *repo,
+		    tree_image_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* The images that an index names and the repository holds, in the index's order. */
+int tree_image_children(struct tree *tree, const struct cred *cred, const char *repo,
+			const struct digest *index, tree_image_fn *fn, void *arg,
+			struct err *err) MUST_CHECK;
+
+struct tree_layer {
+	int number;			/* from 1, base first */
+	struct digest digest;
+	int64_t size;			/* compressed, as pushed */
+	const char *media_type;
+	const char *instruction;	/* "" where the config's history doesn't say */
+};
+typedef int tree_layer_fn(void *arg, const struct tree_layer *layer);
+int tree_image_layers(struct tree *tree, const struct cred *cred, const char *repo,
+		      const char *reference, tree_layer_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* Who needs a digest: tags ("name:tag"), images and indexes ("name@sha256:..."). */
+struct tree_use {
+	const char *repo;
+	const char *tag;		/* NULL: an image or an index */
+	struct digest digest;		/* of the image that uses it, or that the tag names */
+	enum manifest_role role;	/* as what; 0 for a tag */
+};
+typedef int tree_use_fn(void *arg, const struct tree_use *use);
+/* `repo` NULL: in the whole registry (for administrators). */
+int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
+		 const struct digest *digest, tree_use_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* ---- Blobs ---- */
+
+/* ERR_NAME_UNKNOWN, ERR_BLOB_UNKNOWN. */
+int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
+		   const struct digest *digest, struct content **out, struct err *err) MUST_CHECK;
+/* The size only: HEAD. */
+int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
+		   const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
+/* Links a blob of `from` into `repo`. Durable. ERR_BLOB_UNKNOWN where `from` doesn't exist,
+ * doesn't hold it or may not be seen. */
+int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
+		    const struct digest *digest, struct err *err) MUST_CHECK;
+/* Takes the blob out of the repository. Durable. ERR_BUSY while a manifest of the repository needs it. */
+int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
+		 const struct digest *digest, struct err *err) MUST_CHECK;
+
+/* ---- Uploads ---- */
+
+#define TREE_UPLOAD_ID_MAX 36	/* a UUID, RFC 9562, without the NUL */
+
+/* Begins an upload, known by *id from then on, also after a restart. Not durable against power loss. The digest
+ * will be of that algorithm; with another one at the commit the bytes are read again. */
+int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *repo,
+		      enum digest_algorithm algorithm, char id[static TREE_UPLOAD_ID_MAX + 1],
+		      struct err *err) MUST_CHECK;
+/* Bytes received so far. ERR_UPLOAD_UNKNOWN. */
+int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		     int64_t *size, struct err *err) MUST_CHECK;
+int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		       struct err *err) MUST_CHECK;
+
+/* An upload being written, by one thread at a time: a second open, by any process, is ERR_BUSY. */
+struct tree_upload;
+int tree_upload_open(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
+		     struct tree_upload **out, struct err *err) MUST_CHECK;
+int64_t tree_upload_size(const struct tree_upload *u);
+/* Appends; may block on the disk. After a failure nothing of this call counts, and the upload can go on. */
+int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+/* Makes the bytes the blob `digest` of the repository. Durable. ERR_DIGEST_MISMATCH ends the upload (its bytes
+ * are wrong); after any other failure it can be tried again. Close it afterwards either way. */
+int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struct err *err) MUST_CHECK;
+/* Keeps what was written: the upload goes on with the next open. */
+void tree_upload_close(struct tree_upload *u);
+DEFINE_CLEANUP(cleanup_tree_upload, struct tree_upload *, tree_upload_close)
+#define auto_tree_upload CLEANUP(cleanup_tree_upload)
+
+/* ---- The registry itself ---- */
+
+struct tree_stats {
+	int64_t repositories, tags, images;
+	int64_t blobs, blob_bytes;	/* each blob once */
+	int64_t uploads;
+	int64_t event;			/* number of the last event */
+	int64_t disk_size, disk_free;	/* of the store's file system */
+};
+int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *out,
+	       struct err *err) MUST_CHECK;
+
+const char *tree_version(void);		/* "0.1.0" */
+const char *tree_store_dir(const struct tree *tree);
+
+#endif

@@ -1,0 +1,353 @@
+/*
+ * body.c: an upload's bytes on their way from the connection to the tree.
+ *
+ * libmicrohttpd hands over what fits into its small connection buffer, about 16 KiB at a time. The
+ * connection's thread gathers that into pieces of LIMIT_UPLOAD_BUFFER bytes; a writer, one job an upload, hashes and
+ * writes them in order. So receiving and hashing go on at the same time, and small requests
+ * don't pay for big buffers.
+ *
+ *	            take()               push()            writer
+ *	  spare ───────────> filling ───────────> queued ─────────┬──> spare
+ *	                        ^                                 │
+ *	                        └──── given to the first waiter ──┘
+ *
+ * Invariants:
+ *   1. At most LIMIT_UPLOAD_BUFFERS pieces exist, and an upload has at most LIMIT_UPLOAD_BUFFERS_EACH.
+ *   2. An upload has at most one piece that is filling, and its connection is suspended only while it
+ *      has none.
+ *   3. Who found no piece waits in line; a piece that becomes free goes to the first of the line.
+ *   4. While somebody waits, some piece is queued: when none is, the pieces that are filling are
+ *      pushed half full. So a client that stops sending holds up no other.
+ *   5. Spare pieces beyond SPARE_MEMORY have no memory: it went back to the system.
+ */
+#include "fs/base/base.h"
+#include "httpd/body.h"
+
+#include <sys/mman.h>
+
+#include "fs/base/log.h"
+
+#define SPARE_MEMORY 8	    /* as much as two uploads need */
+#define PIECES_IN_A_ROW 8   /* then the writer lets others have its thread */
+
+void buffers_init(struct httpd *h)
+{
+	for (size_t i = 0; i < LIMIT_UPLOAD_BUFFERS; i++) {
+		h->pieces[i].next = h->spare;
+		h->spare = &h->pieces[i];
+	}
+	waiters_init(&h->piece_waiters);
+}
+
+void buffers_release(struct httpd *h)
+{
+	for (size_t i = 0; i < LIMIT_UPLOAD_BUFFERS; i++)
+		if (h->pieces[i].data)
+			munmap(h->pieces[i].data, LIMIT_UPLOAD_BUFFER);
+}
+
+/* Takes a spare piece off the list; NULL without memory for it, too. */
+static struct piece *spare_take(struct httpd *h)
+{
+	struct piece *p = h->spare;
+
+	if (!p)
+		return NULL;
+	if (p->data) {
+		h->spare_memory--;
+	} else {
+		void *data = mmap(NULL, LIMIT_UPLOAD_BUFFER, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (data == MAP_FAILED)
+			return NULL;
+		p->data = data;
+	}
+	h->spare = p->next;
+	p->next = NULL;
+	p->len = 0;
+	return p;
+}
+
+static void spare_put(struct httpd *h, struct piece *p)
+{
+	struct piece **at = &h->spare;
+
+	if (h->spare_memory < SPARE_MEMORY) {
+		h->spare_memory++;
+	} else {
+		munmap(p->data, LIMIT_UPLOAD_BUFFER);
+		p->data = NULL;
+		while (*at && (*at)->data)
+			at = &(*at)->next;
+	}
+	p->next = *at;
+	*at = p;
+}
+
+static void give(struct body *b, struct piece *p)
+{
+	p->len = 0;
+	p->next = NULL;
+	b->filling = p;
+	b->held++;
+	b->wants = false;
+	request_resume(b->request);
+}
+
+/* A piece of `b` isn't needed any more. */
+static void piece_done(struct body *b, struct piece *p)
+{
+	struct httpd *h = b->request->httpd;
+	struct request *waiter = waiters_take(&h->piece_waiters);
+
+	b->held--;
+	if (waiter) {
+		give(waiter->body, p);
+		if (b->wants) {
+			b->wants = false;
+			waiters_add(&h->piece_waiters, b->request);
+		}
+	} else if (b->wants) {
+		give(b, p);
+	} else {
+		spare_put(h, p);
+	}
+}
+
+static void writer(struct work_job *job);
+
+static void start_writer(struct body *b)
+{
+	if (b->writing)
+		return;
+	b->writing = true;
+	request_hold(b->request);
+	b->job.fn = writer;
+	work_submit(b->request->httpd->writers, &b->job);
+}
+
+/* The piece that is filling goes to the writer. */
+static void push(struct body *b)
+{
+	struct piece *p = steal(&b->filling);
+
+	*b->last = p;
+	b->last = &p->next;
+	b->request->httpd->queued++;
+	start_writer(b);
+}
+
+/* Invariant 4. */
+static void push_half_full(struct httpd *h)
+{
+	if (!h->piece_waiters.first || h->queued)
+		return;
+	for (struct body *b = h->bodies; b; b = b->next)
+		if (b->filling && !b->copying && b->filling->len)
+			push(b);
+}
+
+static void fail(struct body *b, enum reason reason, const char *text)
+{
+	if (!b->failed)
+		(void)err_set(&b->err, reason, "%s", text);
+	b->failed = true;
+}
+
+/* false: there is none; the connection is suspended, or must be dropped. */
+static bool take(struct body *b, mhd_result *result)
+{
+	struct httpd *h = b->request->httpd;
+	bool own = b->held >= LIMIT_UPLOAD_BUFFERS_EACH;
+
+	if (!own && !h->piece_waiters.first && h->spare) {
+		b->filling = spare_take(h);
+		if (b->filling)
+			b->held++;
+		else
+			fail(b, ERR_NO_MEMORY, "no memory for an upload's bytes");
+		return b->filling;
+	}
+	*result = request_suspend(b->request) ? MHD_YES : MHD_NO;
+	if (*result == MHD_NO)
+		return false;
+	if (own)
+		b->wants = true;
+	else
+		waiters_add(&h->piece_waiters, b->request);
+	push_half_full(h);
+	return false;
+}
+
+mhd_result body_receive(struct body *b, const char *data, size_t *len)
+{
+	struct httpd *h = b->request->httpd;
+	mhd_result result = MHD_YES;
+
+	b->received += (int64_t)*len;
+	pthread_mutex_lock(&h->lock);
+	if (b->announced >= 0 && b->received > b->announced)
+		fail(b, ERR_SIZE_INVALID, "there are more bytes than Content-Range says");
+	while (*len && !b->failed && (b->filling || take(b, &result))) {
+		struct piece *p = b->filling;
+		size_t n = MIN(*len, LIMIT_UPLOAD_BUFFER - p->len);
+
+		b->copying = true;
+		pthread_mutex_unlock(&h->lock);
+		memcpy(p->data + p->len, data, n);
+		pthread_mutex_lock(&h->lock);
+		b->copying = false;
+		p->len += n;
+		data += n;
+		*len -= n;
+		if (p->len == LIMIT_UPLOAD_BUFFER)
+			push(b);
+		else
+			push_half_full(h);
+	}
+	if (b->failed) {
+		*len = 0;
+		if (b->filling)
+			piece_done(b, steal(&b->filling));
+	}
+	pthread_mutex_unlock(&h->lock);
+	b->received -= (int64_t)*len;
+	return result;
+}
+
+/* Writes one piece, with the lock held before and after. */
+static void write_first(struct body *b)
+{
+	struct httpd *h = b->request->httpd;
+	struct piece *p = b->first;
+	struct err err = ERR_INIT;
+	int e = 0;
+
+	b->first = p->next;
+	if (!b->first)
+		b->last = &b->first;
+	if (!b->failed) {
+		pthread_mutex_unlock(&h->lock);
+		e = body_open(b, &err);
+		if (!e)
+			e = tree_upload_write(b->file, p->data, p->len, &err);
+		pthread_mutex_lock(&h->lock);
+	}
+	if (e && !b->failed) {
+		b->failed = true;
+		b->err = err;
+	}
+	h->queued--;
+	piece_done(b, p);
+	push_half_full(h);
+}
+
+static void writer(struct work_job *job)
+{
+	struct body *b = container_of(job, struct body, job);
+	struct request *r = b->request;
+	struct httpd *h = r->httpd;
+	bool more;
+
+	pthread_mutex_lock(&h->lock);
+	for (int i = 0; b->first && i < PIECES_IN_A_ROW; i++)
+		write_first(b);
+	more = b->first;
+	b->writing = more;
+	if (!more && b->ended)
+		request_submit(r);
+	pthread_mutex_unlock(&h->lock);
+	if (more)
+		work_submit(h->writers, job);
+	else
+		request_release(r);
+}
+
+void body_end(struct body *b)
+{
+	b->ended = true;
+	if (b->filling && b->filling->len)
+		push(b);
+	if (!b->writing)
+		request_submit(b->request);
+}
+
+void body_abandon(struct body *b)
+{
+	struct httpd *h = b->request->httpd;
+
+	pthread_mutex_lock(&h->lock);
+	if (b->whole)
+		fail(b, ERR_SIZE_INVALID, "the connection broke");
+	else if (b->filling && b->filling->len)
+		push(b);
+	pthread_mutex_unlock(&h->lock);
+}
+
+int body_new(struct request *r, struct body **out, struct err *err)
+{
+	struct httpd *h = r->httpd;
+	struct body *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return err_set(err, ERR_NO_MEMORY, "no memory for an upload");
+	b->request = r;
+	b->announced = -1;
+	b->last = &b->first;
+	pthread_mutex_lock(&h->lock);
+	b->link = &h->bodies;
+	b->next = h->bodies;
+	if (b->next)
+		b->next->link = &b->next;
+	h->bodies = b;
+	pthread_mutex_unlock(&h->lock);
+	r->body = *out = b;
+	return 0;
+}
+
+int body_open(struct body *b, struct err *err)
+{
+	struct request *r = b->request;
+	struct cred cred = request_cred(r);
+	int e = 0;
+
+	if (b->file)
+		return 0;
+	if (!b->id[0])
+		e = tree_upload_begin(r->httpd->tree, &cred, r->route.name,
+				      (enum digest_algorithm)b->digest.algorithm, b->id, err);
+	return e ? e : tree_upload_open(r->httpd->tree, &cred, r->route.name, b->id, &b->file, err);
+}
+
+void body_close(struct body *b)
+{
+	struct request *r = b->request;
+	struct cred cred = request_cred(r);
+	struct err err = ERR_INIT;
+
+	if (b->file)
+		tree_upload_close(steal(&b->file));
+	/* Nobody else knows its number, so nobody could go on with it. A wrong digest has ended it already. */
+	if (b->whole && b->id[0] && !b->committed &&
+	    tree_upload_cancel(r->httpd->tree, &cred, r->route.name, b->id, &err) &&
+	    err.reason != ERR_UPLOAD_UNKNOWN)
+		log_warn("an upload to %s that failed stays: %s", r->route.name, err.text);
+	b->id[0] = '\0';
+}
+
+void body_free(struct body *b)
+{
+	struct httpd *h = b->request->httpd;
+
+	body_close(b);
+	pthread_mutex_lock(&h->lock);
+	b->wants = false;
+	if (b->filling)
+		piece_done(b, steal(&b->filling));
+	*b->link = b->next;
+	if (b->next)
+		b->next->link = b->link;
+	pthread_mutex_unlock(&h->lock);
+	free(b);
+}

@@ -1,0 +1,580 @@
+/*
+ * httpd.c: the HTTP front: the libmicrohttpd daemon, and a request's life (request.h draws it).
+ *
+ * Memory: LIMIT_HTTP_BUFFER for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
+ * LIMIT_MANIFEST_MEMORY for all manifests that are arriving, a page of a list for each that is
+ * being made, and about a kilobyte a request.
+ *
+ * What libmicrohttpd leaves to us, or does in its own way:
+ *   1. It takes a request with both Content-Length and Transfer-Encoding, or two of either, and a
+ *      proxy may see another border between requests than it does. Such a request, and one with a
+ *      malformed header name, is answered at its first call and its connection closed.
+ *   2. An answer at the first call closes the connection. So everything else is answered at the
+ *      last call, when the body is there (and there is a last call without a body, too).
+ *   3. Once the body has begun no answer is possible before its end: what comes is dropped.
+ *   4. Its URL ends at "%00"; the raw one comes through the log callback, whose answer is
+ *      the request's context. A bare NUL shows as a version that doesn't stand right behind the target.
+ *   5. Suspended connections must be resumed before the daemon stops.
+ */
+#include "fs/base/base.h"
+#include "httpd/request.h"
+
+#include <arpa/inet.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "httpd/body.h"
+#include "httpd/listen.h"
+#include "httpd/reply.h"
+
+#define THREADS 2		/* of libmicrohttpd: more made nothing faster on two cores */
+#define WRITERS 8		/* hash and write uploads: more than cores, since a disk may block some */
+#define DRAIN_MAX (4 * 1024 * 1024)	/* an early error waits for a body up to this */
+#define STOP_SECONDS 5
+
+static void front_get(struct request *r)
+{
+	r->response = r->httpd->front;
+	r->status = MHD_HTTP_OK;
+	r->borrowed = true;
+}
+
+static void base_get(struct request *r)
+{
+	r->response = r->httpd->base;
+	r->status = MHD_HTTP_OK;
+	r->borrowed = true;
+}
+
+static const struct operation operations[ROUTE_COUNT] = {
+	[ROUTE_FRONT] = { NULL, front_get, false },
+	[ROUTE_BASE] = { NULL, base_get, false },
+	[ROUTE_CATALOG] = { NULL, list_catalog, true },
+	[ROUTE_TAGS] = { NULL, list_tags, true },
+	[ROUTE_BLOB_GET] = { NULL, blob_get, false },
+	[ROUTE_BLOB_DELETE] = { NULL, blob_delete, true },
+	[ROUTE_UPLOAD_BEGIN] = { upload_post_begin, upload_post, true },
+	[ROUTE_UPLOAD_STATUS] = { NULL, upload_status, false },
+	[ROUTE_UPLOAD_PATCH] = { upload_patch_begin, upload_patch, true },
+	[ROUTE_UPLOAD_PUT] = { upload_put_begin, upload_put, true },
+	[ROUTE_UPLOAD_CANCEL] = { NULL, upload_cancel, true },
+	[ROUTE_MANIFEST_GET] = { NULL, manifest_get, false },
+	[ROUTE_MANIFEST_PUT] = { manifest_put_begin, manifest_put, true },
+	[ROUTE_MANIFEST_DELETE] = { NULL, manifest_delete, true },
+};
+
+/* ---- Requests: counted, suspended, waiting ---- */
+
+struct cred request_cred(const struct request *r)
+{
+	const char *from = r->from[0] ? r->from : NULL;
+
+	return r->httpd->open ? cred_anyone(from) : cred_anonymous(from);
+}
+
+bool request_suspend(struct request *r)
+{
+	struct httpd *h = r->httpd;
+
+	if (h->closing)
+		return false;
+	r->suspended = true;
+	r->next = h->suspended;
+	r->link = &h->suspended;
+	if (r->next)
+		r->next->link = &r->next;
+	h->suspended = r;
+	MHD_suspend_connection(r->connection);
+	return true;
+}
+
+void request_resume(struct request *r)
+{
+	if (!r->suspended)
+		return;
+	r->suspended = false;
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+	MHD_resume_connection(r->connection);
+}
+
+void request_hold(struct request *r)
+{
+	atomic_fetch_add(&r->references, 1);
+}
+
+void request_release(struct request *r)
+{
+	if (atomic_fetch_sub(&r->references, 1) != 1)
+		return;
+	if (r->response && !r->borrowed)
+		MHD_destroy_response(r->response);
+	if (r->body)
+		body_free(r->body);
+	if (r->gather)
+		gather_free(r->httpd, r->gather);
+	if (r->image)
+		tree_image_release(r->image);
+	free(r);
+}
+
+static void run_finish(struct work_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+	struct httpd *h = r->httpd;
+
+	r->operation->finish(r);
+	pthread_mutex_lock(&h->lock);
+	r->finished = true;
+	request_resume(r);
+	pthread_mutex_unlock(&h->lock);
+	request_release(r);
+}
+
+void request_submit(struct request *r)
+{
+	request_hold(r);
+	r->job.fn = run_finish;
+	work_submit(r->httpd->jobs, &r->job);
+}
+
+void waiters_init(struct waiters *w)
+{
+	w->first = NULL;
+	w->last = &w->first;
+}
+
+void waiters_add(struct waiters *w, struct request *r)
+{
+	r->next_waiter = NULL;
+	*w->last = r;
+	w->last = &r->next_waiter;
+}
+
+struct request *waiters_take(struct waiters *w)
+{
+	struct request *r = w->first;
+
+	if (!r)
+		return NULL;
+	w->first = r->next_waiter;
+	if (!w->first)
+		w->last = &w->first;
+	return r;
+}
+
+/* ---- The first call ---- */
+
+/* A target that is too long isn't stored, only answered. */
+static void *request_new(void *arg, const char *target, struct MHD_Connection *connection)
+{
+	struct httpd *h = arg;
+	size_t len = strlen(target), stored = len > LIMIT_URI ? 0 : len;
+	struct request *r = malloc(sizeof(*r) + stored + 1);
+
+	atomic_fetch_add(&h->active, 1);
+	if (!r)
+		return NULL;
+	memset(r, 0, offsetof(struct request, route));
+	r->httpd = h;
+	r->connection = connection;
+	r->references = 1;
+	r->headers.length = -1;
+	r->route.name = r->route.reference = "";
+	r->route.allow = NULL;
+	r->route.head = false;
+	r->route.param_count = 0;
+	r->from[0] = '\0';
+	r->target_len = len;
+	r->target_at = target;
+	memcpy(r->target, target, stored);
+	r->target[stored] = '\0';
+	return r;
+}
+
+static const struct {
+	const char *name;
+	size_t len;
+	size_t at;
+} wanted_headers[] = {
+#define WANTED(text, member) { text, sizeof(text) - 1, offsetof(struct headers, member) }
+	WANTED("Content-Length", content_length),
+	WANTED("Content-Type", content_type),
+	WANTED("Content-Range", content_range),
+	WANTED("Transfer-Encoding", transfer_encoding),
+	WANTED("Range", range),
+	WANTED("If-None-Match", if_none_match),
+	WANTED("Expect", expect),
+#undef WANTED
+};
+
+static mhd_result see_header(void *arg, enum MHD_ValueKind kind UNUSED, const char *name, size_t len,
+			     const char *value, size_t value_len UNUSED)
+{
+	struct headers *headers = arg;
+
+	/* RFC 9112, 5.1: "Content-Length :" is a way to hide a body from one of two parsers. */
+	if (!len || name[len - 1] == ' ' || name[len - 1] == '\t')
+		headers->malformed = true;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted_headers); i++) {
+		const char **at;
+
+		if (wanted_headers[i].len != len || strcasecmp(wanted_headers[i].name, name) != 0)
+			continue;
+		at = (const char **)(void *)((char *)headers + wanted_headers[i].at);
+		if (*at)
+			headers->malformed = true;
+		*at = value ? value : "";
+	}
+	return MHD_YES;
+}
+
+/* Where the request's body ends must be clear to everyone who reads it. */
+static int check_framing(struct request *r, const char *version, struct err *err)
+{
+	struct headers *headers = &r->headers;
+	bool http11 = version && streq(version, MHD_HTTP_VERSION_1_1);
+
+	MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, see_header, headers);
+	if (headers->content_length && headers->transfer_encoding)
+		return err_set(err, ERR_REQUEST_INVALID,
+			       "the request has both Content-Length and Transfer-Encoding");
+	if (headers->malformed)
+		return err_set(err, ERR_REQUEST_INVALID,
+			       "the request has a header twice that may come once, or one whose name ends in a space");
+	if (headers->transfer_encoding &&
+	    (!http11 || strcasecmp(headers->transfer_encoding, "chunked") != 0))
+		return err_set(err, ERR_REQUEST_INVALID,
+			       "the request's Transfer-Encoding isn't \"chunked\"");
+	/* libmicrohttpd has refused a length that isn't a number. */
+	if (!headers->transfer_encoding)
+		headers->length = headers->content_length ?
+					  (int64_t)MIN(strtoull(headers->content_length, NULL, 10),
+						       (unsigned long long)INT64_MAX) :
+					  0;
+	if (version > r->target_at && version < r->target_at + LIMIT_HTTP_BUFFER &&
+	    version != r->target_at + r->target_len + 1)
+		return err_set(err, ERR_REQUEST_INVALID, "the request's target has a NUL");
+	return 0;
+}
+
+static void note_address(struct request *r)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *addr = info ? info->client_addr : NULL;
+
+	if (addr && addr->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)addr)->sin_addr,
+			  r->from, sizeof(r->from));
+	else if (addr && addr->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr,
+			  r->from, sizeof(r->from));
+}
+
+static mhd_result answer(struct request *r)
+{
+	struct MHD_Response *response = r->response;
+	mhd_result result;
+
+	/* No memory for an answer. */
+	if (!response)
+		return MHD_NO;
+	result = MHD_queue_response(r->connection, r->status, response);
+	r->response = NULL;
+	if (!r->borrowed)
+		MHD_destroy_response(response);
+	return result;
+}
+
+static mhd_result answer_and_close(struct request *r)
+{
+	reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+	return answer(r);
+}
+
+static int check_length(const struct request *r, struct err *err)
+{
+	if (r->headers.length <= LIMIT_BLOB)
+		return 0;
+	return err_set(err, ERR_SIZE_INVALID, "the request's body has %" PRId64 " bytes, %" PRId64
+		       " are possible", r->headers.length, LIMIT_BLOB);
+}
+
+/* RFC 9110, 15.5.15; not err_row()'s, since no other door has a target. */
+static void reply_too_long(struct request *r)
+{
+	struct err err = ERR_INIT;
+
+	(void)err_set(&err, ERR_REQUEST_INVALID, "the request's target has %zu bytes, %d are possible",
+		      r->target_len, LIMIT_URI);
+	reply_error(r, &err);
+	r->status = MHD_HTTP_URI_TOO_LONG;
+}
+
+static void choose_operation(struct request *r, const char *method)
+{
+	struct err err;
+
+	if (r->target_len > LIMIT_URI) {
+		reply_too_long(r);
+		return;
+	}
+	if (check_length(r, &err) || route_parse(method, r->target, &r->route, &err)) {
+		reply_error(r, &err);
+		return;
+	}
+	r->operation = &operations[r->route.id];
+	if (r->operation->blocks)
+		note_address(r);
+	if (r->operation->begin)
+		r->operation->begin(r);
+}
+
+static mhd_result begin(struct request *r, const char *method, const char *version)
+{
+	struct err err;
+
+	r->begun = true;
+	if (atomic_load(&r->httpd->stopping))
+		return MHD_NO;
+	if (check_framing(r, version, &err)) {
+		reply_error(r, &err);
+		return answer_and_close(r);
+	}
+	choose_operation(r, method);
+	if (!r->response)
+		return MHD_YES;
+	/* An early error. The upload is free for the next request at once. */
+	if (r->body) {
+		body_free(r->body);
+		r->body = NULL;
+	}
+	if (r->headers.length > DRAIN_MAX || (r->headers.expect && r->headers.length))
+		return answer_and_close(r);
+	return MHD_YES;
+}
+
+/* ---- The body, the end ---- */
+
+static mhd_result receive(struct request *r, const char *data, size_t *len)
+{
+	if (r->body && !r->response)
+		return body_receive(r->body, data, len);
+	if (r->gather && !r->response)
+		return gather_receive(r, data, len);
+	*len = 0;
+	return MHD_YES;
+}
+
+static mhd_result submit(struct request *r)
+{
+	struct httpd *h = r->httpd;
+	bool suspended;
+
+	pthread_mutex_lock(&h->lock);
+	suspended = request_suspend(r);
+	if (suspended) {
+		r->submitted = true;
+		if (r->body)
+			body_end(r->body);
+		else
+			request_submit(r);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return suspended ? MHD_YES : MHD_NO;
+}
+
+/* A request that was submitted comes here again when it has been resumed: finished, or the server is closing. */
+static mhd_result end(struct request *r)
+{
+	struct httpd *h = r->httpd;
+	bool finished;
+
+	if (r->submitted) {
+		pthread_mutex_lock(&h->lock);
+		finished = r->finished;
+		pthread_mutex_unlock(&h->lock);
+		return finished ? answer(r) : MHD_NO;
+	}
+	if (!r->response) {
+		if (r->operation->blocks)
+			return submit(r);
+		r->operation->finish(r);
+	}
+	return answer(r);
+}
+
+static mhd_result handle(void *arg UNUSED, struct MHD_Connection *connection UNUSED,
+			 const char *url UNUSED, const char *method, const char *version,
+			 const char *data, size_t *len, void **context)
+{
+	struct request *r = *context;
+
+	if (!r)
+		return MHD_NO;
+	if (!r->begun)
+		return begin(r, method, version);
+	if (*len)
+		return receive(r, data, len);
+	return end(r);
+}
+
+static void run_release(struct work_job *job)
+{
+	request_release(container_of(job, struct request, job));
+}
+
+static void completed(void *arg, struct MHD_Connection *connection UNUSED, void **context,
+		      enum MHD_RequestTerminationCode how UNUSED)
+{
+	struct httpd *h = arg;
+	struct request *r = *context;
+
+	*context = NULL;
+	if (r && r->body && !r->submitted) {
+		/* The connection broke. Closing the upload may wait for the disk. */
+		body_abandon(r->body);
+		r->job.fn = run_release;
+		work_submit(h->jobs, &r->job);
+	} else if (r) {
+		request_release(r);
+	}
+	if (atomic_fetch_sub(&h->active, 1) == 1 && atomic_load(&h->stopping)) {
+		pthread_mutex_lock(&h->lock);
+		pthread_cond_signal(&h->quiet);
+		pthread_mutex_unlock(&h->lock);
+	}
+}
+
+/* ---- Start and stop ---- */
+
+/* Values are decoded by route.c; libmicrohttpd's own decoding would be work for nothing. */
+static size_t keep_escapes(void *arg UNUSED, struct MHD_Connection *connection UNUSED, char *text)
+{
+	return strlen(text);
+}
+
+static int prepare_answers(struct httpd *h)
+{
+	auto_buf struct buf text = BUF_INIT;
+
+	buf_addf(&text,
+		 "regfs %s, a container registry. Its API is at /v2/.\n"
+		 "Push to it:  docker push %s/NAME:TAG\n",
+		 tree_version(), h->address);
+	if (buf_error(&text))
+		return -ENOMEM;
+	h->front = reply_prepare(text.len, text.data, MHD_RESPMEM_MUST_COPY,
+				 "text/plain; charset=utf-8");
+	h->base = reply_prepare(2, "{}", MHD_RESPMEM_PERSISTENT, "application/json");
+	return h->front && h->base ? 0 : -ENOMEM;
+}
+
+static int start_daemon(struct httpd *h, int fd, struct err *err)
+{
+	h->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, h,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_BUFFER,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_HTTP_IDLE_SECONDS,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
+		MHD_OPTION_URI_LOG_CALLBACK, request_new, h, MHD_OPTION_UNESCAPE_CALLBACK,
+		keep_escapes, h, MHD_OPTION_END);
+	if (!h->daemon)
+		return err_set(err, ERR_INTERNAL, "can't start the HTTP server on %s", h->address);
+	return 0;
+}
+
+static void httpd_free(struct httpd *h)
+{
+	if (h->writers)
+		work_free(h->writers);
+	if (h->jobs)
+		work_free(h->jobs);
+	if (h->base)
+		MHD_destroy_response(h->base);
+	if (h->front)
+		MHD_destroy_response(h->front);
+	buffers_release(h);
+	pthread_cond_destroy(&h->quiet);
+	pthread_mutex_destroy(&h->lock);
+	free(h->address);
+	free(h);
+}
+DEFINE_CLEANUP(cleanup_httpd, struct httpd *, httpd_free)
+
+int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err)
+{
+	CLEANUP(cleanup_httpd) struct httpd *h = calloc(1, sizeof(*h));
+	auto_fd int fd = -1;
+	int e;
+
+	if (!h)
+		return err_set(err, ERR_NO_MEMORY, "no memory for the HTTP server");
+	h->tree = options->tree;
+	h->open = options->open;
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->quiet, NULL);
+	buffers_init(h);
+	waiters_init(&h->manifest_waiters);
+	e = listen_open(options->listen, &fd, &h->address, err);
+	if (e)
+		return e;
+	if (prepare_answers(h))
+		return err_set(err, ERR_NO_MEMORY, "no memory for the HTTP server");
+	e = work_new(LIMIT_WORKERS, &h->jobs, err);
+	if (!e)
+		e = work_new(WRITERS, &h->writers, err);
+	if (!e)
+		e = start_daemon(h, fd, err);
+	if (e)
+		return e;
+	steal_fd(&fd);
+	*out = steal(&h);
+	return 0;
+}
+
+const char *httpd_address(const struct httpd *h)
+{
+	return h->address;
+}
+
+static void wait_for_quiet(struct httpd *h)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_SECONDS;
+	pthread_mutex_lock(&h->lock);
+	while (atomic_load(&h->active) &&
+	       pthread_cond_timedwait(&h->quiet, &h->lock, &until) != ETIMEDOUT)
+		continue;
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void resume_all(struct httpd *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->closing = true;
+	waiters_init(&h->piece_waiters);
+	waiters_init(&h->manifest_waiters);
+	while (h->suspended)
+		request_resume(h->suspended);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void httpd_stop(struct httpd *h)
+{
+	MHD_socket fd = MHD_quiesce_daemon(h->daemon);
+
+	if (fd != MHD_INVALID_SOCKET)
+		close(fd);
+	atomic_store(&h->stopping, true);
+	wait_for_quiet(h);
+	resume_all(h);
+	MHD_stop_daemon(h->daemon);
+	httpd_free(h);
+}

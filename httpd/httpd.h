@@ -1,0 +1,29 @@
+/*
+ * httpd.h: the registry protocol (OCI distribution-spec) over HTTP/1.1.
+ *
+ * Translates requests into operations of fs/tree/tree.h and their results back; it
+ * decides nothing itself. Memory is bounded: see fs/base/limits.h and httpd.c.
+ */
+#ifndef REGFS_HTTPD_H
+#define REGFS_HTTPD_H
+
+#include "fs/base/err.h"
+
+struct tree;
+struct httpd;
+
+struct httpd_options {
+	struct tree *tree;	/* borrowed; outlives the server */
+	const char *listen;	/* "127.0.0.1:5000", "[::1]:5000"; port 0: any free one */
+	bool open;		/* who asks is CRED_ANYONE instead of CRED_ANONYMOUS */
+};
+
+/* Listens and serves in threads of its own. ERR_ARGUMENT: the address can't be understood;
+ * the text says so of one that is in use, too. */
+int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err) MUST_CHECK;
+/* "127.0.0.1:5000" as it listens, with the port that was chosen; lives as long as the server. */
+const char *httpd_address(const struct httpd *h);
+/* Stops listening, lets requests in progress end for a few seconds, closes the rest, frees. */
+void httpd_stop(struct httpd *h);
+
+#endif

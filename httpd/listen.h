@@ -1,0 +1,12 @@
+/*
+ * listen.h: the socket that the HTTP front listens on.
+ */
+#ifndef REGFS_LISTEN_H
+#define REGFS_LISTEN_H
+
+#include "fs/base/err.h"
+
+/* "127.0.0.1:5000", "[::1]:5000", "localhost:0". *address is what came of it, to be freed. */
+int listen_open(const char *text, int *fd, char **address, struct err *err) MUST_CHECK;
+
+#endif

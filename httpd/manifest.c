@@ -1,0 +1,227 @@
+/*
+ * manifest.c: manifests by tag or digest.
+ *
+ * GET is the request that registries get most, so its answer is prepared once for
+ * an image and hung on it; the tag is looked up each time.
+ *
+ * PUT gathers the body in memory. All that are arriving together have at most
+ * LIMIT_MANIFEST_MEMORY: each takes its share, all of it at once, when its first byte is there, and who finds
+ * too little waits in line. So a holder always has what it needs, and the line moves.
+ */
+#include "fs/base/base.h"
+#include "httpd/request.h"
+
+#include "httpd/reply.h"
+
+#define CONTENT_TYPE_MAX (2 * LIMIT_MEDIA_TYPE)	/* with parameters */
+
+/* A manifest that is arriving. */
+struct gather {
+	struct buf data;
+	size_t share;		/* of LIMIT_MANIFEST_MEMORY; 0: none yet. Guarded by httpd.lock */
+	size_t needs;
+	bool too_large;
+	char content_type[CONTENT_TYPE_MAX + 1];	/* "": not said */
+};
+
+/* ---- GET ---- */
+
+static void release_response(void *response)
+{
+	MHD_destroy_response(response);
+}
+
+/* The answer that hangs on the image; it borrows the image's bytes, which the request holds. */
+static struct MHD_Response *prepared(struct tree_image *image)
+{
+	struct MHD_Response *mine = tree_image_door(image), *have;
+	char etag[DIGEST_TEXT_MAX + 3];
+
+	if (mine)
+		return mine;
+	mine = reply_prepare(image->size, image->data, MHD_RESPMEM_PERSISTENT, image->media_type);
+	if (!mine)
+		return NULL;
+	snprintf(etag, sizeof(etag), "\"%s\"", image->digest_text);
+	MHD_add_response_header(mine, "Docker-Content-Digest", image->digest_text);
+	MHD_add_response_header(mine, MHD_HTTP_HEADER_ETAG, etag);
+	have = tree_image_set_door(image, mine, release_response);
+	if (have != mine)
+		MHD_destroy_response(mine);
+	return have;
+}
+
+void manifest_get(struct request *r)
+{
+	struct cred cred = request_cred(r);
+	struct err err;
+
+	if (tree_image_get(r->httpd->tree, &cred, r->route.name, r->route.reference, &r->image,
+			   &err)) {
+		reply_error(r, &err);
+		return;
+	}
+	if (reply_is_known(r, r->image->digest_text)) {
+		reply_head(r, MHD_HTTP_NOT_MODIFIED, (int64_t)r->image->size);
+		reply_digest(r, r->image->digest_text);
+		return;
+	}
+	r->response = prepared(r->image);
+	r->status = MHD_HTTP_OK;
+	r->borrowed = true;
+}
+
+/* ---- PUT ---- */
+
+static int gather_new(struct request *r, struct err *err)
+{
+	const char *type = r->headers.content_type;
+	int64_t length = r->headers.length;
+	struct gather *g;
+
+	if (length > LIMIT_MANIFEST)
+		return err_set(err, ERR_MANIFEST_TOO_LARGE,
+			       "the manifest has %" PRId64 " bytes, %d are possible", length,
+			       LIMIT_MANIFEST);
+	if (type && strlen(type) > CONTENT_TYPE_MAX)
+		return err_set(err, ERR_MANIFEST_INVALID, "the Content-Type is longer than %d bytes",
+			       CONTENT_TYPE_MAX);
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
+	buf_init(&g->data);
+	g->needs = length >= 0 ? (size_t)length : LIMIT_MANIFEST;
+	if (type)
+		memcpy(g->content_type, type, strlen(type) + 1);
+	r->gather = g;
+	return 0;
+}
+
+void manifest_put_begin(struct request *r)
+{
+	struct err err = ERR_INIT;
+
+	if (gather_new(r, &err))
+		reply_error(r, &err);
+}
+
+static bool fits(const struct httpd *h, const struct gather *g)
+{
+	return h->manifest_memory + g->needs <= LIMIT_MANIFEST_MEMORY;
+}
+
+static void take_share(struct httpd *h, struct gather *g)
+{
+	g->share = g->needs;
+	h->manifest_memory += g->share;
+}
+
+/* false: none yet; the connection is suspended, or must be dropped. */
+static bool share_taken(struct request *r, mhd_result *result)
+{
+	struct httpd *h = r->httpd;
+	struct gather *g = r->gather;
+
+	pthread_mutex_lock(&h->lock);
+	if (!g->share) {
+		if (!h->manifest_waiters.first && fits(h, g))
+			take_share(h, g);
+		else if (!request_suspend(r))
+			*result = MHD_NO;
+		else
+			waiters_add(&h->manifest_waiters, r);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return g->share;
+}
+
+mhd_result gather_receive(struct request *r, const char *data, size_t *len)
+{
+	struct gather *g = r->gather;
+	mhd_result result = MHD_YES;
+
+	if (!share_taken(r, &result))
+		return result;
+	if (!g->data.cap)
+		buf_reserve(&g->data, r->headers.length >= 0 ? g->needs : *len);
+	/* An answer must wait for the body's end; what is too much isn't kept. */
+	if (g->too_large || *len > LIMIT_MANIFEST - g->data.len)
+		g->too_large = true;
+	else
+		buf_add(&g->data, data, *len);
+	*len = 0;
+	return MHD_YES;
+}
+
+void gather_free(struct httpd *h, struct gather *g)
+{
+	struct request *next;
+
+	pthread_mutex_lock(&h->lock);
+	h->manifest_memory -= g->share;
+	while ((next = h->manifest_waiters.first) && fits(h, next->gather)) {
+		waiters_take(&h->manifest_waiters);
+		take_share(h, next->gather);
+		request_resume(next);
+	}
+	pthread_mutex_unlock(&h->lock);
+	buf_release(&g->data);
+	free(g);
+}
+
+static int put(struct request *r, struct tree_pushed *pushed, struct err *err)
+{
+	struct gather *g = r->gather;
+	struct cred cred = request_cred(r);
+
+	if (g->too_large)
+		return err_set(err, ERR_MANIFEST_TOO_LARGE, "the manifest has more than %d bytes",
+			       LIMIT_MANIFEST);
+	if (buf_error(&g->data))
+		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
+	return tree_image_push(r->httpd->tree, &cred, r->route.name, r->route.reference,
+			       g->content_type[0] ? g->content_type : NULL, g->data.data, g->data.len,
+			       pushed, err);
+}
+
+void manifest_put(struct request *r)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	struct tree_pushed pushed = { 0 };
+	struct err err = ERR_INIT;
+
+	if (put(r, &pushed, &err)) {
+		reply_error(r, &err);
+		return;
+	}
+	digest_format(&pushed.digest, text);
+	reply_empty(r, MHD_HTTP_CREATED);
+	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/manifests/%s", r->route.name, text);
+	reply_header(r, "Docker-Content-Digest", "%s", text);
+	if (pushed.subject.algorithm != DIGEST_NONE)
+		reply_header(r, "OCI-Subject", "%s", digest_format(&pushed.subject, text));
+}
+
+/* ---- DELETE ---- */
+
+void manifest_delete(struct request *r)
+{
+	struct cred cred = request_cred(r);
+	const char *reference = r->route.reference;
+	struct err err = ERR_INIT;
+	struct digest digest;
+	int e;
+
+	/* A tag has no colon. */
+	if (!strchr(reference, ':')) {
+		e = tree_tag_rm(r->httpd->tree, &cred, r->route.name, reference, &err);
+	} else {
+		e = digest_parse(reference, &digest, &err);
+		if (!e)
+			e = tree_image_rm(r->httpd->tree, &cred, r->route.name, &digest, &err);
+	}
+	if (e)
+		reply_error(r, &err);
+	else
+		reply_empty(r, MHD_HTTP_ACCEPTED);
+}

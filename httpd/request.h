@@ -1,0 +1,167 @@
+/*
+ * request.h: one request's life inside the HTTP front; shared by the files of httpd/.
+ *
+ *	            begin()                    end of the body         completed
+ *	[target] ─────────────> [body arrives] ───────────────> [answered] ─────> freed
+ *	                           │      ^           │     ^
+ *	                 no buffer │      │ a buffer  │     │ finish() made the answer
+ *	                           v      │           v     │
+ *	                         [suspended]        [suspended, a job runs]
+ *
+ * Which thread: begin() and what arrives run in libmicrohttpd's thread of the connection, and must
+ * not block. finish() runs there, too, for an inline operation, else on the pool of jobs while the
+ * connection is suspended.
+ *
+ * A request is counted by who may still touch it: libmicrohttpd until it has completed, each job
+ * that was submitted for it until that has run. libmicrohttpd's memory (headers, the connection) is used in begin()
+ * only, or while the count of libmicrohttpd is known to be held: never by a job.
+ *
+ * Lock order: httpd.lock, then libmicrohttpd's own (suspend, resume), or the pools' own (submit).
+ */
+#ifndef REGFS_REQUEST_H
+#define REGFS_REQUEST_H
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fs/base/limits.h"
+#include "fs/base/work.h"
+#include "fs/tree/tree.h"
+#include "httpd/httpd.h"
+#include "httpd/route.h"
+
+/* An earlier version of libmicrohttpd has int, with the same values. */
+typedef enum MHD_Result mhd_result;
+
+struct request;
+struct body;	/* body.h */
+struct gather;	/* manifest.c */
+
+/* What a route does. */
+struct operation {
+	/* At the first call, before the body: checks, prepares for the body. An answer made here stands. May be NULL. */
+	void (*begin)(struct request *r);
+	/* Makes the answer, when the whole body is there. */
+	void (*finish)(struct request *r);
+	bool blocks;	/* finish() may wait for a disk: it is a job */
+};
+
+/* Requests that wait for something, first come, first served. Guarded by httpd.lock. */
+struct waiters {
+	struct request *first, **last;
+};
+
+struct piece {
+	struct piece *next;
+	size_t len;
+	char *data;		/* LIMIT_UPLOAD_BUFFER bytes, or NULL: given back to the system */
+};
+
+struct httpd {
+	struct tree *tree;
+	bool open;
+	struct MHD_Daemon *daemon;
+	struct work *jobs;	/* operations that block */
+	struct work *writers;	/* uploads' bytes on their way to the tree */
+	struct MHD_Response *base, *front;	/* prepared answers */
+	char *address;
+
+	atomic_uint active;	/* requests that have begun and not completed */
+	atomic_bool stopping;	/* no new ones */
+
+	pthread_mutex_t lock;
+	pthread_cond_t quiet;		/* active may have become 0 */
+	bool closing;			/* guarded by lock: nothing may be suspended any more */
+	struct request *suspended;	/* guarded by lock */
+
+	/* Upload buffers (body.c); all guarded by lock. */
+	struct piece pieces[LIMIT_UPLOAD_BUFFERS];
+	struct piece *spare;		/* not in use; those that have memory stand first */
+	unsigned spare_memory;		/* how many of those have memory */
+	unsigned queued;		/* pieces that a writer has or will have */
+	struct waiters piece_waiters;
+	struct body *bodies;		/* those that hold or want pieces */
+
+	/* Manifests that are arriving (manifest.c); guarded by lock. */
+	size_t manifest_memory;
+	struct waiters manifest_waiters;
+};
+
+struct headers {
+	const char *content_length, *content_type, *content_range, *transfer_encoding;
+	const char *range, *if_none_match, *expect;
+	bool malformed;		/* one that may come once came twice, or a name isn't one */
+	int64_t length;		/* of the body; -1: chunked, not known */
+};
+
+struct request {
+	struct httpd *httpd;
+	struct MHD_Connection *connection;
+	const struct operation *operation;	/* NULL: none was found */
+	struct MHD_Response *response;		/* the answer, when there is one */
+	unsigned status;
+	bool borrowed;		/* the response is owned elsewhere */
+	bool begun;
+	bool submitted;		/* the job that runs finish() */
+	atomic_uint references;
+	struct work_job job;
+
+	/* Guarded by httpd.lock. */
+	bool suspended;
+	bool finished;		/* the job has made the answer */
+	struct request *next, **link;	/* in httpd.suspended */
+	struct request *next_waiter;
+
+	struct tree_image *image;	/* whose bytes the answer sends */
+	struct body *body;		/* the body goes there, */
+	struct gather *gather;		/* or there, or is dropped */
+	struct headers headers;		/* valid in begin() and in an inline finish() */
+	struct route route;
+	char from[INET6_ADDRSTRLEN];	/* the client's address, for operations that block, else "" */
+	size_t target_len;		/* as it arrived; more than LIMIT_URI: too long, and not stored */
+	const char *target_at;		/* where libmicrohttpd has it */
+	char target[];
+};
+
+struct cred request_cred(const struct request *r);
+
+/* Both with httpd.lock held. false: the server is closing, the connection must be dropped. */
+bool request_suspend(struct request *r) MUST_CHECK;
+void request_resume(struct request *r);
+
+void request_hold(struct request *r);
+void request_release(struct request *r);
+/* Submits finish() as a job; the connection is suspended. */
+void request_submit(struct request *r);
+
+void waiters_init(struct waiters *w);
+void waiters_add(struct waiters *w, struct request *r);
+struct request *waiters_take(struct waiters *w);	/* or NULL */
+
+/* ---- Operations, by file ---- */
+
+void blob_get(struct request *r);
+void blob_delete(struct request *r);
+
+void list_catalog(struct request *r);
+void list_tags(struct request *r);
+
+void manifest_get(struct request *r);
+void manifest_put_begin(struct request *r);
+void manifest_put(struct request *r);
+void manifest_delete(struct request *r);
+mhd_result gather_receive(struct request *r, const char *data, size_t *len);
+void gather_free(struct httpd *h, struct gather *g);
+
+void upload_post_begin(struct request *r);
+void upload_post(struct request *r);
+void upload_patch_begin(struct request *r);
+void upload_patch(struct request *r);
+void upload_put_begin(struct request *r);
+void upload_put(struct request *r);
+void upload_status(struct request *r);
+void upload_cancel(struct request *r);
+
+#endif

@@ -1,0 +1,340 @@
+/*
+ * command.c: what the subcommands share.
+ */
+#include "fs/base/base.h"
+#include "tools/command.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include "fs/base/json.h"
+#include "fs/base/timestamp.h"
+
+const struct option_row look_options[] = {
+	STORE_OPTION(struct store_options, store),
+	{ "json", 0, NULL, offsetof(struct store_options, json), "print one JSON document" },
+	{ 0 },
+};
+
+const struct option_row change_options[] = {
+	STORE_OPTION(struct store_options, store),
+	{ "json", 0, NULL, offsetof(struct store_options, json), "print one JSON document" },
+	{ "dry-run", 'n', NULL, offsetof(struct store_options, dry_run), "say what would be done, change nothing" },
+	{ 0 },
+};
+
+/* ---- The configuration file ---- */
+
+static int read_whole(const char *path, char **out, struct err *err)
+{
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_free char *text = malloc(LIMIT_CONFIG_FILE + 1);
+	ssize_t n;
+
+	if (fd < 0)
+		return err_sys(err, errno, "can't open %s", path);
+	if (!text)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	n = read(fd, text, LIMIT_CONFIG_FILE + 1);
+	if (n < 0)
+		return err_sys(err, errno, "can't read %s", path);
+	if (n > LIMIT_CONFIG_FILE)
+		return err_set(err, ERR_USAGE, "%s is longer than %d bytes", path, LIMIT_CONFIG_FILE);
+	text[n] = '\0';
+	*out = steal(&text);
+	return 0;
+}
+
+static char *trim(char *s)
+{
+	char *end;
+
+	s += strspn(s, " \t\r");
+	end = s + strlen(s);
+	while (end > s && strchr(" \t\r", end[-1]))
+		end--;
+	*end = '\0';
+	return s;
+}
+
+static int set_option(const char *path, int line, const struct option_row *row, void *options,
+		      char *value, struct err *err)
+{
+	void *at = (char *)options + row->offset;
+
+	if (row->value) {
+		if (!*(const char **)at)	/* the command line goes before the file */
+			*(const char **)at = value;
+		return 0;
+	}
+	if (streq(value, "yes"))
+		*(bool *)at = true;
+	else if (!streq(value, "no"))
+		return err_set(err, ERR_USAGE, "%s:%d: %s is yes or no, not %s", path, line, row->name,
+			       value);
+	return 0;
+}
+
+static int read_line(const char *path, int line, char *text, const struct option_row *rows,
+		     void *options, struct err *err)
+{
+	char *equals, *name;
+
+	text[strcspn(text, "#")] = '\0';
+	name = trim(text);
+	if (!*name)
+		return 0;
+	equals = strchr(name, '=');
+	if (!equals)
+		return err_set(err, ERR_USAGE, "%s:%d: \"%s\" is not of the form name = value", path,
+			       line, name);
+	*equals = '\0';
+	name = trim(name);
+	for (; rows->name; rows++)
+		if (streq(rows->name, name) && !streq(name, "config"))
+			return set_option(path, line, rows, options, trim(equals + 1), err);
+	return err_set(err, ERR_USAGE, "%s:%d: there is no option %s (regfs serve --help lists them)",
+		       path, line, name);
+}
+
+int options_read_file(const char *path, const struct option_row *rows, void *options, char **text,
+		      struct err *err)
+{
+	int r = read_whole(path, text, err);
+	char *next = r ? NULL : *text;
+
+	for (int line = 1; !r && next; line++) {
+		char *start = next;
+
+		next = strchr(start, '\n');
+		if (next)
+			*next++ = '\0';
+		r = read_line(path, line, start, rows, options, err);
+	}
+	return r;
+}
+
+/* ---- The store ---- */
+
+int store_path(const char *option, char **out, struct err *err)
+{
+	const char *dir = option ? option : getenv("REGFS_STORE");
+	const char *home = getenv("HOME");
+	int r = 0;
+
+	if (!home || !*home) {
+		const struct passwd *pw = getpwuid(getuid());
+
+		home = pw ? pw->pw_dir : "/";
+	}
+	if (dir && *dir)
+		*out = strdup(dir);
+	else if (asprintf(out, "%s/.local/share/regfs", home) < 0)
+		*out = NULL;
+	if (!*out)
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	return r;
+}
+
+int open_store(const struct store_options *options, struct tree **out, struct err *err)
+{
+	auto_free char *dir = NULL;
+	int r = store_path(options->store, &dir, err);
+
+	return r ? r : tree_open(dir, 0, out, err);
+}
+
+struct cred command_cred(void)
+{
+	return cred_administrator("command");
+}
+
+/* ---- Tables ---- */
+
+void table_add(struct table *t, const char *cell)
+{
+	buf_add(&t->cells, cell, strlen(cell) + 1);
+}
+
+void table_addf(struct table *t, const char *fmt, ...)
+{
+	auto_buf struct buf cell = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&cell, fmt, ap);
+	va_end(ap);
+	table_add(t, cell.data);
+}
+
+/* Characters on a terminal: UTF-8 without its continuation bytes. */
+static size_t width_of(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += (*s & 0xc0) != 0x80;
+	return n;
+}
+
+static void add_row(struct buf *out, const char **cells, const size_t *widths, size_t columns)
+{
+	for (size_t i = 0; i < columns; i++) {
+		size_t pad = i + 1 < columns ? widths[i] - width_of(cells[i]) + 2 : 0;
+
+		buf_adds(out, cells[i]);
+		buf_addf(out, "%*s", (int)pad, "");
+	}
+	while (out->len && out->data[out->len - 1] == ' ')
+		buf_truncate(out, out->len - 1);
+	buf_addc(out, '\n');
+}
+
+static bool use_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && (!no || !*no);
+}
+
+#define COLUMNS_MAX 16
+
+int table_print(struct table *t, struct err *err)
+{
+	auto_buf struct buf out = BUF_INIT;
+	const char *row[COLUMNS_MAX];
+	size_t widths[COLUMNS_MAX] = { 0 }, column = 0;
+	bool header = true;
+
+	if (buf_error(&t->cells))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	for (size_t at = 0; at < t->cells.len; at += strlen(t->cells.data + at) + 1) {
+		size_t *w = &widths[column++ % t->columns];
+
+		*w = MAX(*w, width_of(t->cells.data + at));
+	}
+	column = 0;
+	for (size_t at = 0; at < t->cells.len; at += strlen(t->cells.data + at) + 1) {
+		row[column++] = t->cells.data + at;
+		if (column < t->columns)
+			continue;
+		if (header && use_colour())
+			buf_adds(&out, "\033[1m");
+		add_row(&out, row, widths, t->columns);
+		if (header && use_colour())
+			buf_adds(&out, "\033[0m");
+		header = false;
+		column = 0;
+	}
+	if (buf_error(&out))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+		return err_sys(err, errno, "can't write the output");
+	return 0;
+}
+
+void table_release(struct table *t)
+{
+	buf_release(&t->cells);
+}
+
+char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	for (; value >= 999.5 && unit + 1 < ARRAY_SIZE(units); unit++)
+		value /= 1000;
+	snprintf(out, SIZE_TEXT_MAX + 1, unit && value < 99.95 ? "%.1f %s" : "%.0f %s", value,
+		 units[unit]);
+	return out;
+}
+
+/* ---- JSON ---- */
+
+int print_json(const struct buf *json, struct err *err)
+{
+	if (buf_error(json))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (printf("%s\n", json->data) < 0 || fflush(stdout) != 0)
+		return err_sys(err, errno, "can't write the output");
+	return 0;
+}
+
+void json_add_text(struct buf *b, const char *key, const char *value)
+{
+	json_add_key(b, key);
+	json_add_string(b, value);
+}
+
+void json_add_number(struct buf *b, const char *key, int64_t value)
+{
+	json_add_key(b, key);
+	buf_addf(b, "%" PRId64, value);
+}
+
+void json_add_digest(struct buf *b, const char *key, const struct digest *d)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+
+	if (d->algorithm != DIGEST_NONE)
+		json_add_text(b, key, digest_format(d, text));
+}
+
+void json_add_time(struct buf *b, const char *key, int64_t t)
+{
+	char text[TIMESTAMP_TEXT_MAX + 1];
+
+	if (t)
+		json_add_text(b, key, timestamp_format(t, text));
+}
+
+void output_begin(struct output *o, bool json, const char *const *header, size_t columns)
+{
+	o->json = json;
+	buf_init(&o->table.cells);
+	buf_init(&o->array);
+	o->table.columns = columns;
+	for (size_t i = 0; i < columns; i++)
+		table_add(&o->table, header[i]);
+	buf_addc(&o->array, '[');
+}
+
+void output_object(struct output *o)
+{
+	buf_adds(&o->array, o->array.len > 1 ? ",{" : "{");
+}
+
+int output_print(struct output *o, struct err *err)
+{
+	if (!o->json)
+		return table_print(&o->table, err);
+	buf_addc(&o->array, ']');
+	return print_json(&o->array, err);
+}
+
+void output_release(struct output *o)
+{
+	table_release(&o->table);
+	buf_release(&o->array);
+}
+
+int report_change(const struct store_options *options, const char *done, const char *what,
+		  struct err *err)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	if (options->json) {
+		buf_addc(&b, '{');
+		json_add_text(&b, done, what);
+		json_add_key(&b, "dry-run");
+		buf_adds(&b, options->dry_run ? "true}" : "false}");
+		return print_json(&b, err);
+	}
+	if (printf("%s%s %s\n", options->dry_run ? "would have " : "", done, what) < 0 ||
+	    fflush(stdout) != 0)
+		return err_sys(err, errno, "can't write the output");
+	return 0;
+}

@@ -1,0 +1,115 @@
+/*
+ * command.h: what the subcommands share: options as tables, the store, output.
+ *
+ * A subcommand is a row of the table in regfs.c. Its options are rows of a table of its own; they are read
+ * from the command line and, for serve, from a file, into a structure of the subcommand's.
+ */
+#ifndef REGFS_COMMAND_H
+#define REGFS_COMMAND_H
+
+#include "fs/base/buf.h"
+#include "fs/tree/tree.h"
+
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_NO = 1,		/* the answer is no */
+	EXIT_USAGE = 2,
+	EXIT_REFUSED = 3,
+	EXIT_FAILED = 4,
+};
+
+struct option_row {
+	const char *name;	/* without the dashes; also in the configuration file; NULL ends a table */
+	char letter;		/* or 0 */
+	const char *value;	/* what the help calls its value; NULL: a flag */
+	size_t offset;		/* of a const char * (value) or a bool (flag) */
+	const char *help;
+};
+
+struct command {
+	const char *noun, *verb;	/* "repo", "list"; verb NULL: the noun alone */
+	const char *operands;		/* for the help: "NAME", "REF TAG", "" */
+	int min_operands, max_operands;
+	const struct option_row *options;
+	const char *summary;
+	const char *details;		/* or NULL */
+	int (*run)(const void *options, char **operands, int count, struct err *err);
+};
+
+#define COMMAND_OPTIONS_MAX 256	/* bytes of a subcommand's structure of options */
+
+/* The rows that stand in the file of the subcommands; each table ends in an empty row. */
+extern const struct command serve_commands[], mount_commands[], registry_commands[],
+	repo_commands[], tag_commands[], image_commands[];
+
+/* Reads `name = value` lines into a structure, by its table; a flag's value is yes or no. Values live as long as
+ * *text, which the caller frees. ERR_USAGE names the file and the line. */
+int options_read_file(const char *path, const struct option_row *rows, void *options, char **text,
+		      struct err *err) MUST_CHECK;
+
+/* ---- Options of the subcommands that look at a store ---- */
+
+struct store_options {
+	const char *store;	/* NULL: $REGFS_STORE, else the default */
+	bool json;
+	bool dry_run;
+};
+
+#define STORE_OPTION(type, member)                                                          \
+	{ "store", 0, "DIR", offsetof(type, member),                                        \
+	  "the store (default: $REGFS_STORE, else ~/.local/share/regfs)" }
+extern const struct option_row look_options[];		/* --store, --json: struct store_options */
+extern const struct option_row change_options[];	/* and -n, --dry-run */
+
+/* The store's directory by option, environment, default; the caller frees it. */
+int store_path(const char *option, char **out, struct err *err) MUST_CHECK;
+/* Opens an existing one. */
+int open_store(const struct store_options *options, struct tree **out, struct err *err) MUST_CHECK;
+DEFINE_CLEANUP(cleanup_tree, struct tree *, tree_close)
+#define auto_tree CLEANUP(cleanup_tree)
+
+struct cred command_cred(void);
+
+/* ---- Output ---- */
+
+/* A table: cells row by row, the first row being the header; aligned when it is printed. */
+struct table {
+	struct buf cells;	/* each with its NUL */
+	size_t columns;
+};
+void table_add(struct table *t, const char *cell);
+void table_addf(struct table *t, const char *fmt, ...) PRINTF(2, 3);
+int table_print(struct table *t, struct err *err) MUST_CHECK;
+void table_release(struct table *t);
+
+/* "74.8 MB"; returns out. */
+#define SIZE_TEXT_MAX 31
+char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1]);
+
+/* Writes a JSON document (and a newline) to standard output. */
+int print_json(const struct buf *json, struct err *err) MUST_CHECK;
+/* "key":"value" and "key":number, with the comma where one is needed. */
+void json_add_text(struct buf *b, const char *key, const char *value);
+void json_add_number(struct buf *b, const char *key, int64_t value);
+void json_add_digest(struct buf *b, const char *key, const struct digest *d);	/* nothing for DIGEST_NONE */
+void json_add_time(struct buf *b, const char *key, int64_t t);			/* nothing for 0 */
+
+/* A listing as both: a table for people and a JSON array; `json` chooses which is printed. */
+struct output {
+	bool json;
+	struct table table;
+	struct buf array;
+};
+/* `header`: the table's, `columns` of them. */
+void output_begin(struct output *o, bool json, const char *const *header, size_t columns);
+/* Begins the next object of the array; end it with buf_addc(&o->array, '}'). */
+void output_object(struct output *o);
+int output_print(struct output *o, struct err *err) MUST_CHECK;
+void output_release(struct output *o);
+#define auto_output CLEANUP(output_release)
+
+/* What a change did, or (dry_run) would do: one line, or a JSON document. */
+int report_change(const struct store_options *options, const char *done, const char *what,
+		  struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,321 @@
+/*
+ * image.c: regfs image list, show, layers, used-by, rm.
+ */
+#include "fs/base/base.h"
+#include "tools/command.h"
+
+#include "fs/base/json.h"
+#include "fs/base/timestamp.h"
+
+/* What follows the name in a REF: its digest, else its tag, else "latest". `text` holds a digest. */
+static const char *reference_of(const struct ref *ref, char text[static DIGEST_TEXT_MAX + 1])
+{
+	if (ref->digest.algorithm != DIGEST_NONE)
+		return digest_format(&ref->digest, text);
+	return *ref->tag ? ref->tag : "latest";
+}
+
+static int open_ref(const struct store_options *o, const char *text, struct ref *ref,
+		    struct tree **tree, struct err *err)
+{
+	int r = ref_parse(text, ref, err);
+
+	return r ? r : open_store(o, tree, err);
+}
+
+static void image_object(struct buf *b, const struct tree_image_info *image)
+{
+	json_add_digest(b, "digest", &image->digest);
+	json_add_digest(b, "image-id", &image->config);
+	json_add_text(b, "media-type", image->media_type);
+	if (*image->artifact_type)
+		json_add_text(b, "artifact-type", image->artifact_type);
+	json_add_text(b, image->is_index ? "platforms" : "platform", image->platform);
+	json_add_number(b, "size", image->size);
+	json_add_time(b, "created", image->created);
+	json_add_time(b, "pushed", image->pushed);
+}
+
+/* ---- list ---- */
+
+static int add_row(void *arg, const struct tree_image_info *image)
+{
+	struct output *out = arg;
+	char digest[DIGEST_TEXT_MAX + 1], id[DIGEST_TEXT_MAX + 1] = "-";
+	char size[SIZE_TEXT_MAX + 1], pushed[TIMESTAMP_TEXT_MAX + 1];
+
+	output_object(out);
+	image_object(&out->array, image);
+	buf_addc(&out->array, '}');
+	if (image->config.algorithm != DIGEST_NONE)
+		digest_format(&image->config, id);
+	table_add(&out->table, digest_format(&image->digest, digest));
+	table_add(&out->table, id);
+	table_add(&out->table, size_text(image->size, size));
+	table_add(&out->table, *image->platform ? image->platform : "-");
+	table_add(&out->table, timestamp_format(image->pushed, pushed));
+	return 0;
+}
+
+static int run_list(const void *options, char **operands, int count, struct err *err)
+{
+	static const char *const header[] = { "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED" };
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	struct output out;
+	int r = open_store(o, &tree, err);
+
+	(void)count;
+	if (r)
+		return r;
+	output_begin(&out, o->json, header, ARRAY_SIZE(header));
+	r = tree_image_list(tree, &cred, operands[0], add_row, &out, err);
+	if (!r)
+		r = output_print(&out, err);
+	output_release(&out);
+	return r;
+}
+
+/* ---- show ---- */
+
+struct image_show {
+	struct tree *tree;
+	const struct cred *cred;
+	const char *repo;
+	bool json;
+	struct buf out;
+	struct err *err;
+};
+
+static void field(struct buf *b, const char *name, const char *value)
+{
+	if (*value)
+		buf_addf(b, "%-14s %s\n", name, value);
+}
+
+static void text_image(struct buf *b, const struct tree_image_info *image)
+{
+	char text[DIGEST_TEXT_MAX + 1], size[SIZE_TEXT_MAX + 1], when[TIMESTAMP_TEXT_MAX + 1];
+
+	field(b, "digest", digest_format(&image->digest, text));
+	if (image->config.algorithm != DIGEST_NONE)
+		field(b, "image ID", digest_format(&image->config, text));
+	field(b, "media type", image->media_type);
+	field(b, "artifact type", image->artifact_type);
+	field(b, image->is_index ? "platforms" : "platform", image->platform);
+	field(b, "size", size_text(image->size, size));
+	if (image->created)
+		field(b, "created", timestamp_format(image->created, when));
+	field(b, "pushed", timestamp_format(image->pushed, when));
+}
+
+static int show_child(void *arg, const struct tree_image_info *image)
+{
+	struct image_show *s = arg;
+
+	if (!s->json) {
+		buf_addc(&s->out, '\n');
+		text_image(&s->out, image);
+		return 0;
+	}
+	buf_adds(&s->out, s->out.data[s->out.len - 1] == '[' ? "{" : ",{");
+	image_object(&s->out, image);
+	buf_addc(&s->out, '}');
+	return 0;
+}
+
+static int show_image(void *arg, const struct tree_image_info *image)
+{
+	struct image_show *s = arg;
+	int r = 0;
+
+	if (s->json) {
+		buf_addc(&s->out, '{');
+		image_object(&s->out, image);
+	} else {
+		text_image(&s->out, image);
+	}
+	if (image->is_index) {
+		if (s->json) {
+			json_add_key(&s->out, "images");
+			buf_addc(&s->out, '[');
+		}
+		r = tree_image_children(s->tree, s->cred, s->repo, &image->digest, show_child, s, s->err);
+		if (s->json)
+			buf_addc(&s->out, ']');
+	}
+	if (s->json)
+		buf_addc(&s->out, '}');
+	return r;
+}
+
+static int run_show(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	struct image_show s = { .cred = &cred, .json = o->json, .out = BUF_INIT, .err = err };
+	char text[DIGEST_TEXT_MAX + 1];
+	struct ref ref;
+	int r = open_ref(o, operands[0], &ref, &tree, err);
+
+	(void)count;
+	s.tree = tree;
+	s.repo = ref.name;
+	if (!r)
+		r = tree_image_show(tree, &cred, ref.name, reference_of(&ref, text), show_image, &s, err);
+	if (!r && o->json)
+		r = print_json(&s.out, err);
+	else if (!r)
+		fputs(s.out.data, stdout);
+	buf_release(&s.out);
+	return r;
+}
+
+/* ---- layers ---- */
+
+static int add_layer(void *arg, const struct tree_layer *layer)
+{
+	struct output *out = arg;
+	char digest[DIGEST_TEXT_MAX + 1], size[SIZE_TEXT_MAX + 1];
+
+	output_object(out);
+	json_add_number(&out->array, "number", layer->number);
+	json_add_digest(&out->array, "digest", &layer->digest);
+	json_add_number(&out->array, "size", layer->size);
+	json_add_text(&out->array, "media-type", layer->media_type);
+	json_add_text(&out->array, "instruction", layer->instruction);
+	buf_addc(&out->array, '}');
+	table_addf(&out->table, "%02d", layer->number);
+	table_add(&out->table, digest_format(&layer->digest, digest));
+	table_add(&out->table, size_text(layer->size, size));
+	table_add(&out->table, layer->media_type);
+	table_add(&out->table, layer->instruction);
+	return 0;
+}
+
+static int run_layers(const void *options, char **operands, int count, struct err *err)
+{
+	static const char *const header[] = { "LAYER", "DIGEST", "SIZE", "MEDIA-TYPE", "INSTRUCTION" };
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	char text[DIGEST_TEXT_MAX + 1];
+	struct output out;
+	struct ref ref;
+	int r = open_ref(o, operands[0], &ref, &tree, err);
+
+	(void)count;
+	if (r)
+		return r;
+	output_begin(&out, o->json, header, ARRAY_SIZE(header));
+	r = tree_image_layers(tree, &cred, ref.name, reference_of(&ref, text), add_layer, &out, err);
+	if (!r)
+		r = output_print(&out, err);
+	output_release(&out);
+	return r;
+}
+
+/* ---- used-by ---- */
+
+static int add_use(void *arg, const struct tree_use *use)
+{
+	static const char *const roles[] = {
+		[0] = "tag",
+		[ROLE_CONFIG] = "config",
+		[ROLE_LAYER] = "layer",
+		[ROLE_CHILD] = "image",
+		[ROLE_SUBJECT] = "subject",
+	};
+	struct output *out = arg;
+	char digest[DIGEST_TEXT_MAX + 1];
+	auto_buf struct buf name = BUF_INIT;
+
+	digest_format(&use->digest, digest);
+	buf_addf(&name, "%s%s%s", use->repo, use->tag ? ":" : "@", use->tag ? use->tag : digest);
+	output_object(out);
+	json_add_text(&out->array, "used-by", name.data);
+	json_add_text(&out->array, "as", roles[use->role]);
+	buf_addc(&out->array, '}');
+	table_add(&out->table, name.data);
+	table_add(&out->table, roles[use->role]);
+	return 0;
+}
+
+static int keep_digest(void *arg, const struct tree_image_info *image)
+{
+	*(struct digest *)arg = image->digest;
+	return 0;
+}
+
+static int used_by_ref(struct tree *tree, const char *operand, struct output *out, struct err *err)
+{
+	const struct cred cred = command_cred();
+	struct digest digest;
+	struct ref ref;
+	int r;
+
+	if (digest_parse(operand, &digest, NULL) == 0)
+		return tree_used_by(tree, &cred, NULL, &digest, add_use, out, err);
+	r = ref_parse(operand, &ref, err);
+	if (r)
+		return r;
+	digest = ref.digest;
+	if (digest.algorithm == DIGEST_NONE)
+		r = tree_image_show(tree, &cred, ref.name, *ref.tag ? ref.tag : "latest", keep_digest,
+				    &digest, err);
+	return r ? r : tree_used_by(tree, &cred, ref.name, &digest, add_use, out, err);
+}
+
+static int run_used_by(const void *options, char **operands, int count, struct err *err)
+{
+	static const char *const header[] = { "USED-BY", "AS" };
+	const struct store_options *o = options;
+	auto_tree struct tree *tree = NULL;
+	struct output out;
+	int r = open_store(o, &tree, err);
+
+	(void)count;
+	if (r)
+		return r;
+	output_begin(&out, o->json, header, ARRAY_SIZE(header));
+	r = used_by_ref(tree, operands[0], &out, err);
+	if (!r)
+		r = output_print(&out, err);
+	output_release(&out);
+	return r;
+}
+
+/* ---- rm ---- */
+
+static int run_rm(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	char text[DIGEST_TEXT_MAX + 1];
+	struct digest digest;
+	struct ref ref;
+	int r = open_ref(o, operands[0], &ref, &tree, err);
+
+	(void)count;
+	if (!r && ref.digest.algorithm == DIGEST_NONE)
+		r = err_set(err, ERR_USAGE,
+			    "image rm takes name@digest, since it removes all tags of the image (tag rm removes one)");
+	if (!r)
+		r = o->dry_run ? tree_image_show(tree, &cred, ref.name, reference_of(&ref, text),
+						 keep_digest, &digest, err) :
+				 tree_image_rm(tree, &cred, ref.name, &ref.digest, err);
+	return r ? r : report_change(o, "removed", operands[0], err);
+}
+
+const struct command image_commands[] = {
+	{ "image", "list", "NAME", 1, 1, look_options, "list the images of a repository", NULL, run_list },
+	{ "image", "show", "REF", 1, 1, look_options, "show an image, or an index and its images", NULL, run_show },
+	{ "image", "layers", "REF", 1, 1, look_options, "list the layers of an image, base first, and what made each", NULL, run_layers },
+	{ "image", "used-by", "REF|DIGEST", 1, 1, look_options, "list the tags, images and indexes that need it",
+	  "A bare digest, of a layer too, is looked for in the whole registry.\n", run_used_by },
+	{ "image", "rm", "NAME@DIGEST", 1, 1, change_options, "remove an image and its tags", NULL, run_rm },
+	{ 0 },
+};

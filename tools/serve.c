@@ -1,0 +1,293 @@
+/*
+ * serve.c: regfs serve and regfs mount: the programs that stay.
+ *
+ * The main thread opens the store, starts the doors, says that it is ready, and
+ * waits for a signal; then it closes the doors in the reverse order and the store last, so
+ * that what was acknowledged is on disk and nothing is left mounted.
+ */
+#include "fs/base/base.h"
+#include "tools/command.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "fs/base/log.h"
+#include "fs/mount/mount.h"
+#include "httpd/httpd.h"
+
+struct serve_options {
+	const char *store;
+	const char *listen;
+	const char *mount;
+	const char *config;
+	const char *ready_fd;
+	bool open;
+};
+
+static const struct option_row serve_rows[] = {
+	STORE_OPTION(struct serve_options, store),
+	{ "listen", 0, "ADDR:PORT", offsetof(struct serve_options, listen), "where to serve HTTP (default: 127.0.0.1:5000)" },
+	{ "mount", 0, "DIR", offsetof(struct serve_options, mount), "also mount the tree there" },
+	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
+	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
+	{ "ready-fd", 0, "N", offsetof(struct serve_options, ready_fd), "write READY and the address there once it serves" },
+	{ 0 },
+};
+
+struct mount_command_options {
+	const char *store;
+	const char *ready_fd;
+};
+
+static const struct option_row mount_rows[] = {
+	STORE_OPTION(struct mount_command_options, store),
+	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
+	{ 0 },
+};
+
+/* ---- Being a process that stays ---- */
+
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static void prepare_process(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	/* An arena a thread would multiply what malloc keeps. */
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+/* Until SIGINT or SIGTERM. */
+static void wait_for_end(const sigset_t *set)
+{
+	int signal_number = 0;
+
+	while (sigwait(set, &signal_number) != 0 || signal_number == SIGHUP)
+		;
+}
+
+/* sd_notify(3): READY=1 to the socket that systemd names. */
+static void notify_systemd(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	auto_fd int fd = -1;
+
+	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, strlen(path));
+	if (*path == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+		log_warn("can't notify systemd: %s", strerror(errno));
+}
+
+static int parse_fd(const char *text, int *out, struct err *err)
+{
+	char *end;
+	long n;
+
+	*out = -1;
+	if (!text)
+		return 0;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n < 0 || n > INT_MAX)
+		return err_set(err, ERR_USAGE, "--ready-fd takes the number of an open descriptor, not %s",
+			       text);
+	*out = (int)n;
+	return 0;
+}
+
+/* Tells who waits: "READY 127.0.0.1:5000\n" on the descriptor, which is closed; and systemd. */
+static void say_ready(int fd, const char *address)
+{
+	if (fd >= 0) {
+		dprintf(fd, "READY%s%s\n", *address ? " " : "", address);
+		close(fd);
+	}
+	notify_systemd("READY=1");
+}
+
+/* ---- serve ---- */
+
+struct doors {
+	struct tree *tree;
+	struct httpd *httpd;
+	struct mount *mount;
+};
+
+static void close_doors(struct doors *d)
+{
+	httpd_stop(d->httpd);
+	mount_stop(d->mount);
+	tree_close(d->tree);
+}
+#define auto_doors CLEANUP(close_doors)
+
+static void unmounted(void *arg)
+{
+	log_warn("%s was unmounted by someone else: serving HTTP only", (const char *)arg);
+}
+
+/* The registry goes on without a mount: the reason is said. */
+static void try_mount(struct doors *d, const char *dir)
+{
+	struct err err = ERR_INIT;
+	const struct mount_options options = {
+		.tree = d->tree,
+		.dir = dir,
+		.cred = cred_administrator("mount"),
+		.ended = unmounted,
+		.ended_arg = (void *)(uintptr_t)dir,
+	};
+
+	if (mount_start(&options, &d->mount, &err))
+		log_warn("not mounted: %s", err.text);
+}
+
+static void greet(const struct doors *d, const struct serve_options *o)
+{
+	const char *address = httpd_address(d->httpd);
+
+	printf("regfs %s\n  registry  http://%s%s\n  store     %s\n", tree_version(), address,
+	       o->open ? "  (open: anyone on this machine may push)" : "  (read only: no --open)",
+	       tree_store_dir(d->tree));
+	if (d->mount)
+		printf("  mount     %s\n", o->mount);
+	printf("try:  docker pull debian && docker tag debian %s/debian && docker push %s/debian\n",
+	       address, address);
+	if (d->mount)
+		printf("      ls %s/debian/_tags; cat %s/debian/_tags/latest/history\n", o->mount, o->mount);
+	fflush(stdout);
+}
+
+/* "127." or "[::1]" or "localhost": where --open may listen. */
+static bool is_loopback(const char *listen)
+{
+	return starts_with(listen, "127.") || starts_with(listen, "[::1]:") ||
+	       starts_with(listen, "localhost:");
+}
+
+static int read_config_file(struct serve_options *o, char **text, struct err *err)
+{
+	int r = o->config ? options_read_file(o->config, serve_rows, o, text, err) : 0;
+
+	if (!o->listen)
+		o->listen = "127.0.0.1:5000";
+	if (!r && o->open && !is_loopback(o->listen))
+		r = err_set(err, ERR_USAGE,
+			    "--open lets anyone push and delete, so it listens on a loopback address only, not on %s",
+			    o->listen);
+	return r;
+}
+
+static int run_serve(const void *options, char **operands, int count, struct err *err)
+{
+	struct serve_options o = *(const struct serve_options *)options;
+	auto_free char *config = NULL, *store = NULL;
+	auto_doors struct doors d = { 0 };
+	int ready_fd = -1;
+	sigset_t signals;
+	int r = read_config_file(&o, &config, err);
+
+	(void)operands;
+	(void)count;
+	if (!r)
+		r = parse_fd(o.ready_fd, &ready_fd, err);
+	if (!r)
+		r = store_path(o.store, &store, err);
+	prepare_process();
+	block_signals(&signals);
+	if (!r)
+		r = tree_open(store, TREE_CREATE, &d.tree, err);
+	if (!r) {
+		const struct httpd_options h = { .tree = d.tree, .listen = o.listen, .open = o.open };
+
+		r = httpd_start(&h, &d.httpd, err);
+	}
+	if (r)
+		return r;
+	if (o.mount)
+		try_mount(&d, o.mount);
+	greet(&d, &o);
+	say_ready(ready_fd, httpd_address(d.httpd));
+	wait_for_end(&signals);
+	notify_systemd("STOPPING=1");
+	return 0;
+}
+
+const struct command serve_commands[] = {
+	{ "serve", NULL, "", 0, 0, serve_rows, "run the registry, in the foreground",
+	  "Makes the store if there is none. Ends at SIGINT or SIGTERM: unmounts, and exits with 0.\n"
+	  "Without --open, who comes over HTTP may only read.\n",
+	  run_serve },
+	{ 0 },
+};
+
+/* ---- mount ---- */
+
+/* Somebody unmounted it: the program has nothing left to do. */
+static void end_process(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGTERM);
+}
+
+static int run_mount(const void *options, char **operands, int count, struct err *err)
+{
+	const struct mount_command_options *o = options;
+	const struct store_options s = { .store = o->store };
+	auto_doors struct doors d = { 0 };
+	int ready_fd = -1;
+	sigset_t signals;
+	int r = parse_fd(o->ready_fd, &ready_fd, err);
+
+	(void)count;
+	prepare_process();
+	block_signals(&signals);
+	if (!r)
+		r = open_store(&s, &d.tree, err);
+	if (!r) {
+		const struct mount_options m = {
+			.tree = d.tree,
+			.dir = operands[0],
+			.cred = cred_administrator("mount"),
+			.ended = end_process,
+		};
+
+		r = mount_start(&m, &d.mount, err);
+	}
+	if (r)
+		return r;
+	say_ready(ready_fd, "");
+	wait_for_end(&signals);
+	notify_systemd("STOPPING=1");
+	return 0;
+}
+
+const struct command mount_commands[] = {
+	{ "mount", NULL, "MNT", 1, 1, mount_rows, "mount the tree, without HTTP",
+	  "Beside a running server of the same store, or alone. Stays in the foreground; ends, and unmounts,\n"
+	  "at SIGINT or SIGTERM.\n",
+	  run_mount },
+	{ 0 },
+};

@@ -1,0 +1,180 @@
+/*
+ * tag.c: regfs tag list, add, rm.
+ */
+#include "fs/base/base.h"
+#include "tools/command.h"
+
+#include "fs/base/json.h"
+#include "fs/base/timestamp.h"
+
+struct tag_list {
+	struct tree *tree;
+	const struct cred *cred;
+	const char *repo;
+	const char *tag;		/* the one in hand */
+	struct digest digest;		/* of the image that it names */
+	struct output out;
+	struct err *err;
+};
+
+/* One row of the table: the tag, and one image: the tag's, or a child of its index. */
+static void table_row(struct tag_list *l, const struct tree_image_info *image)
+{
+	char digest[DIGEST_TEXT_MAX + 1], id[DIGEST_TEXT_MAX + 1] = "-";
+	char size[SIZE_TEXT_MAX + 1], pushed[TIMESTAMP_TEXT_MAX + 1];
+
+	if (image->config.algorithm != DIGEST_NONE)
+		digest_format(&image->config, id);
+	table_add(&l->out.table, l->tag);
+	table_add(&l->out.table, digest_format(&l->digest, digest));
+	table_add(&l->out.table, id);
+	table_add(&l->out.table, size_text(image->size, size));
+	table_add(&l->out.table, *image->platform ? image->platform : "-");
+	table_add(&l->out.table, timestamp_format(image->pushed, pushed));
+}
+
+static int add_child(void *arg, const struct tree_image_info *image)
+{
+	struct tag_list *l = arg;
+	struct buf *b = &l->out.array;
+
+	table_row(l, image);
+	buf_adds(b, b->data[b->len - 1] == '[' ? "{" : ",{");
+	json_add_digest(b, "digest", &image->digest);
+	json_add_digest(b, "image-id", &image->config);
+	json_add_text(b, "platform", image->platform);
+	json_add_number(b, "size", image->size);
+	buf_addc(b, '}');
+	return 0;
+}
+
+static int add_image(void *arg, const struct tree_image_info *image)
+{
+	struct tag_list *l = arg;
+	struct buf *b = &l->out.array;
+	size_t rows = l->out.table.cells.len;
+	int r = 0;
+
+	l->digest = image->digest;
+	output_object(&l->out);
+	json_add_text(b, "tag", l->tag);
+	json_add_digest(b, "digest", &image->digest);
+	json_add_digest(b, "image-id", &image->config);
+	json_add_text(b, "media-type", image->media_type);
+	json_add_number(b, "size", image->size);
+	json_add_text(b, "platforms", image->platform);
+	json_add_time(b, "pushed", image->pushed);
+	if (image->is_index) {
+		json_add_key(b, "images");
+		buf_addc(b, '[');
+		r = tree_image_children(l->tree, l->cred, l->repo, &image->digest, add_child, l, l->err);
+		buf_addc(b, ']');
+	}
+	buf_addc(b, '}');
+	if (l->out.table.cells.len == rows)	/* an image, or an index of what isn't here */
+		table_row(l, image);
+	return r;
+}
+
+static int add_tag(void *arg, const char *name)
+{
+	struct tag_list *l = arg;
+	int r;
+
+	l->tag = name;
+	r = tree_image_show(l->tree, l->cred, l->repo, name, add_image, l, l->err);
+	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
+}
+
+static int run_list(const void *options, char **operands, int count, struct err *err)
+{
+	static const char *const header[] = { "TAG", "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED" };
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	struct tag_list l = { .cred = &cred, .repo = operands[0], .err = err };
+	bool more;
+	int r = open_store(o, &tree, err);
+
+	(void)count;
+	if (r)
+		return r;
+	l.tree = tree;
+	output_begin(&l.out, o->json, header, ARRAY_SIZE(header));
+	r = tree_tag_list(tree, &cred, operands[0], NULL, INT64_MAX, add_tag, &l, &more, err);
+	if (!r)
+		r = output_print(&l.out, err);
+	output_release(&l.out);
+	return r;
+}
+
+static int keep_digest(void *arg, const struct tree_image_info *image)
+{
+	*(struct digest *)arg = image->digest;
+	return 0;
+}
+
+/* What a REF names: its digest, else its tag, else "latest". */
+static int ref_digest(struct tree *tree, const struct ref *ref, struct digest *out, struct err *err)
+{
+	const struct cred cred = command_cred();
+	char text[DIGEST_TEXT_MAX + 1];
+	const char *reference = *ref->tag ? ref->tag : "latest";
+
+	if (ref->digest.algorithm != DIGEST_NONE)
+		reference = digest_format(&ref->digest, text);
+	return tree_image_show(tree, &cred, ref->name, reference, keep_digest, out, err);
+}
+
+static int run_add(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	auto_buf struct buf what = BUF_INIT;
+	struct digest digest;
+	struct ref ref;
+	int r = ref_parse(operands[0], &ref, err);
+
+	for (int i = 1; !r && i < count; i++)
+		r = tag_check(operands[i], err);
+	if (!r)
+		r = open_store(o, &tree, err);
+	if (!r)
+		r = ref_digest(tree, &ref, &digest, err);
+	for (int i = 1; !r && i < count; i++) {
+		buf_addf(&what, "%s%s:%s", what.len ? " " : "", ref.name, operands[i]);
+		if (!o->dry_run)
+			r = tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
+	}
+	return r ? r : report_change(o, "tagged", what.data, err);
+}
+
+static int run_rm(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	struct digest digest;
+	struct ref ref;
+	int r = ref_parse(operands[0], &ref, err);
+
+	(void)count;
+	if (!r && (!*ref.tag || ref.digest.algorithm != DIGEST_NONE))
+		r = err_set(err, ERR_USAGE, "tag rm takes name:tag, not %s", operands[0]);
+	if (!r)
+		r = open_store(o, &tree, err);
+	if (!r)
+		r = o->dry_run ? tree_image_show(tree, &cred, ref.name, ref.tag, keep_digest, &digest, err) :
+				 tree_tag_rm(tree, &cred, ref.name, ref.tag, err);
+	return r ? r : report_change(o, "removed", operands[0], err);
+}
+
+const struct command tag_commands[] = {
+	{ "tag", "list", "NAME", 1, 1, look_options, "list the tags of a repository",
+	  "An index has a row for each of its images, with that image's ID, size and platform.\n", run_list },
+	{ "tag", "add", "REF TAG...", 2, 64, change_options, "make tags name an image, or move them to it",
+	  "REF is name, name:tag or name@digest; the tags are of the same repository.\n", run_add },
+	{ "tag", "rm", "NAME:TAG", 1, 1, change_options, "remove a tag; the image stays", NULL, run_rm },
+	{ 0 },
+};
