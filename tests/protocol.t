@@ -344,7 +344,7 @@ printf '{"schemaVersion":2,"manifests":[]}' >"$T/hollow"
 takes jetty hollow application/vnd.oci.image.index.v1+json 'an empty index'
 
 jq --tab '. + {"x-unknown": {"b": [1.50, 1e3], "a": "\u00e9\u2028"}, artifactType: "application/x.what"}
-	| .config.mediaType = "application/x.config" | .layers[0].mediaType = "application/x.layer; v=1"
+	| .config.mediaType = "application/x.config" | .layers[0].mediaType = "application/x.layer+z"
 	| .layers[1].urls = ["http://example.com/x"] | .annotations = {"z": "1", "a": "2"}' "$T/oci" |
 	sed '$s/$/\r\n\n  /' >"$T/odd"
 takes jetty odd application/vnd.oci.image.manifest.v1+json 'unknown members, types and white space'

@@ -73,8 +73,9 @@ int store_upload_seal(struct store_upload *u, const struct digest *d, struct err
 /* Inside the write transaction that makes the blob known, after a seal: sees that the file still
  * stands under the blob's name, or puts it there again. Costs a stat. */
 int store_upload_place(struct store_upload *u, const struct digest *d, struct err *err) MUST_CHECK;
-/* Gives the running digest back (the caller owns it; may be NULL) with the number of bytes it covers. */
-struct hasher *store_upload_take_hasher(struct store_upload *u, int64_t *hashed);
+/* Gives the running digest back (the caller owns it; may be NULL), and the number of bytes it covers. */
+struct hasher *store_upload_take_hasher(struct store_upload *u);
+int64_t store_upload_hashed(const struct store_upload *u);
 void store_upload_close(struct store_upload *u);
 
 DEFINE_CLEANUP(cleanup_store_upload, struct store_upload *, store_upload_close)

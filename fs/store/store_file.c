@@ -528,13 +528,14 @@ int store_upload_place(struct store_upload *u, const struct digest *d, struct er
 	return r;
 }
 
-struct hasher *store_upload_take_hasher(struct store_upload *u, int64_t *hashed)
+int64_t store_upload_hashed(const struct store_upload *u)
 {
-	struct hasher *hasher = u->hasher;
+	return u->hashed;
+}
 
-	*hashed = u->hashed;
-	u->hasher = NULL;
-	return hasher;
+struct hasher *store_upload_take_hasher(struct store_upload *u)
+{
+	return steal(&u->hasher);
 }
 
 void store_upload_close(struct store_upload *u)

@@ -224,16 +224,11 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 
 void tree_upload_close(struct tree_upload *u)
 {
-	int64_t hashed = 0;
-	struct hasher *hasher;
-
 	if (!u)
 		return;
-	hasher = store_upload_take_hasher(u->file, &hashed);
-	if (u->ended)
-		hasher_free(hasher);
-	else
-		hashes_keep(u->tree->hashes, u->id, hasher, hashed);
+	if (!u->ended)
+		hashes_keep(u->tree->hashes, u->id, store_upload_take_hasher(u->file),
+			    store_upload_hashed(u->file));
 	store_upload_close(u->file);
 	free(u);
 }
