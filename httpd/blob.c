@@ -10,8 +10,8 @@
 #include "httpd/range.h"
 #include "httpd/reply.h"
 
-#define READ_BLOCK (64 * 1024)
-#define READ_AHEAD_FROM (1024 * 1024)	/* smaller ones are in the kernel's first window anyway */
+#define READ_BLOCK	(64 * 1024)
+#define READ_AHEAD_FROM (1024 * 1024) /* smaller ones are in the kernel's first window anyway */
 
 /* A part of opened content, for an answer that reads it by and by. */
 struct part {
@@ -63,7 +63,8 @@ static struct MHD_Response *response_from_fd(int content, int64_t start, int64_t
 }
 
 /* Takes the content. */
-static struct MHD_Response *response_from_reader(struct content **content, int64_t start, int64_t len)
+static struct MHD_Response *response_from_reader(struct content **content, int64_t start,
+						 int64_t len)
 {
 	struct part *part = malloc(sizeof(*part));
 	struct MHD_Response *response = NULL;
@@ -95,7 +96,8 @@ static int reply_content(struct request *r, struct content **content, const char
 	int e;
 
 	if (range == RANGE_UNSATISFIABLE) {
-		e = err_set(err, ERR_RANGE, "the blob has %" PRId64 " bytes; the Range \"%.100s\" has none of them",
+		e = err_set(err, ERR_RANGE,
+			    "the blob has %" PRId64 " bytes; the Range \"%.100s\" has none of them",
 			    size, r->headers.range);
 		err->offset = size;
 		return e;
@@ -114,7 +116,8 @@ static int reply_content(struct request *r, struct content **content, const char
 	reply_headers(r, digest);
 	if (range == RANGE_PART)
 		reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE,
-			     "bytes %" PRId64 "-%" PRId64 "/%" PRId64, start, start + len - 1, size);
+			     "bytes %" PRId64 "-%" PRId64 "/%" PRId64, start, start + len - 1,
+			     size);
 	return 0;
 }
 

@@ -2,9 +2,9 @@
  * body.c: an upload's bytes on their way from the connection to the tree.
  *
  * libmicrohttpd hands over what fits into its small connection buffer, about 16 KiB at a time. The
- * connection's thread gathers that into pieces of LIMIT_UPLOAD_BUFFER bytes; a writer, one job an upload, hashes and
- * writes them in order. So receiving and hashing go on at the same time, and small requests
- * don't pay for big buffers.
+ * connection's thread gathers that into pieces of LIMIT_UPLOAD_BUFFER bytes; a writer, one job an
+ * upload, hashes and writes them in order. So receiving and hashing go on at the same time, and
+ * small requests don't pay for big buffers.
  *
  *	            take()               push()            writer
  *	  spare ───────────> filling ───────────> queued ─────────┬──> spare
@@ -12,13 +12,16 @@
  *	                        └──── given to the first waiter ──┘
  *
  * Invariants:
- *   1. At most LIMIT_UPLOAD_BUFFERS pieces exist, and an upload has at most LIMIT_UPLOAD_BUFFERS_EACH.
- *   2. An upload has at most one piece that is filling, and its connection is suspended only while it
- *      has none.
+ *   1. At most LIMIT_UPLOAD_BUFFERS pieces exist, and an upload has at most
+ *      LIMIT_UPLOAD_BUFFERS_EACH.
+ *   2. An upload has at most one piece that is filling, and its connection is suspended only
+ *      while it has none.
  *   3. Who found no piece waits in line; a piece that becomes free goes to the first of the line.
  *   4. While somebody waits, some piece is queued: when none is, the pieces that are filling are
  *      pushed half full. So a client that stops sending holds up no other.
- *   5. Spare pieces beyond SPARE_MEMORY have no memory: it went back to the system.
+ *   5. A body holds no piece that is filling once it has ended or was abandoned, so nothing starts a
+ *      writer for one that is about to be freed.
+ *   6. Spare pieces beyond SPARE_MEMORY have no memory: it went back to the system.
  */
 #include "fs/base/base.h"
 #include "httpd/body.h"
@@ -27,8 +30,8 @@
 
 #include "fs/base/log.h"
 
-#define SPARE_MEMORY 8	    /* as much as two uploads need */
-#define PIECES_IN_A_ROW 8   /* then the writer lets others have its thread */
+#define SPARE_MEMORY	8 /* as much as two uploads need */
+#define PIECES_IN_A_ROW 8 /* then the writer lets others have its thread */
 
 void buffers_init(struct httpd *h)
 {
@@ -269,6 +272,8 @@ void body_end(struct body *b)
 	b->ended = true;
 	if (b->filling && b->filling->len)
 		push(b);
+	if (b->filling)
+		piece_done(b, steal(&b->filling));
 	if (!b->writing)
 		request_submit(b->request);
 }
@@ -280,8 +285,11 @@ void body_abandon(struct body *b)
 	pthread_mutex_lock(&h->lock);
 	if (b->whole)
 		fail(b, ERR_SIZE_INVALID, "the connection broke");
-	else if (b->filling && b->filling->len)
+	if (b->filling && b->filling->len && !b->failed)
 		push(b);
+	/* From here on nobody else finds a piece to push: the last reference may go at any time. */
+	if (b->filling)
+		piece_done(b, steal(&b->filling));
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -328,7 +336,8 @@ void body_close(struct body *b)
 
 	if (b->file)
 		tree_upload_close(steal(&b->file));
-	/* Nobody else knows its number, so nobody could go on with it. A wrong digest has ended it already. */
+	/* Nobody else knows its number, so nobody could go on with it. A wrong digest has ended it
+	 * already. */
 	if (b->whole && b->id[0] && !b->committed &&
 	    tree_upload_cancel(r->httpd->tree, &cred, r->route.name, b->id, &err) &&
 	    err.reason != ERR_UPLOAD_UNKNOWN)

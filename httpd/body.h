@@ -11,7 +11,7 @@ struct body {
 	struct request *request;
 	struct tree_upload *file;	/* NULL until it is open */
 	char id[TREE_UPLOAD_ID_MAX + 1];
-	bool whole;		/* one request is the whole upload: begun by the writer, cancelled if it fails */
+	bool whole;		/* one request is all of it: begun by the writer, cancelled if it fails */
 	bool committed;
 	struct digest digest;	/* what it shall be; DIGEST_NONE: a chunk */
 	int64_t announced;	/* bytes by Content-Range; -1: not said */
@@ -39,7 +39,7 @@ void body_free(struct body *b);
 int body_open(struct body *b, struct err *err) MUST_CHECK;
 
 mhd_result body_receive(struct body *b, const char *data, size_t *len);
-/* The body is complete: submits the request's finish() when all is written. With httpd.lock held. */
+/* The body is complete: submits the request's finish() when all is written. With httpd.lock. */
 void body_end(struct body *b);
 /* The connection is gone before the body's end: what has arrived is still written. */
 void body_abandon(struct body *b);

@@ -12,9 +12,13 @@
  *   2. An answer at the first call closes the connection. So everything else is answered at the
  *      last call, when the body is there (and there is a last call without a body, too).
  *   3. Once the body has begun no answer is possible before its end: what comes is dropped.
- *   4. Its URL ends at "%00"; the raw one comes through the log callback, whose answer is
- *      the request's context. A bare NUL shows as a version that doesn't stand right behind the target.
+ *   4. Its URL ends at "%00"; the raw one comes through the log callback, whose answer is the
+ *      request's context. A bare NUL shows as a version that doesn't stand right behind the
+ *      target.
  *   5. Suspended connections must be resumed before the daemon stops.
+ *   6. It takes a short read for an empty socket and waits for an edge from epoll. When the
+ *      client's end came along with its last bytes there is no further edge, and the connection,
+ *      with the upload it holds, would stand until it is idle for too long. So we look ourselves.
  */
 #include "fs/base/base.h"
 #include "httpd/request.h"
@@ -27,9 +31,9 @@
 #include "httpd/listen.h"
 #include "httpd/reply.h"
 
-#define THREADS 2		/* of libmicrohttpd: more made nothing faster on two cores */
-#define WRITERS 8		/* hash and write uploads: more than cores, since a disk may block some */
-#define DRAIN_MAX (4 * 1024 * 1024)	/* an early error waits for a body up to this */
+#define THREADS	     2 /* of libmicrohttpd: they parse, copy and send, and wait for nothing */
+#define WRITERS	     8 /* hash and write uploads: more than cores, since a disk may block some */
+#define DRAIN_MAX    (4 * 1024 * 1024) /* an early error waits for a body up to this */
 #define STOP_SECONDS 5
 
 static void front_get(struct request *r)
@@ -198,7 +202,10 @@ static const struct {
 	size_t len;
 	size_t at;
 } wanted_headers[] = {
-#define WANTED(text, member) { text, sizeof(text) - 1, offsetof(struct headers, member) }
+#define WANTED(text, member)                                             \
+	{                                                                \
+		text, sizeof(text) - 1, offsetof(struct headers, member) \
+	}
 	WANTED("Content-Length", content_length),
 	WANTED("Content-Type", content_type),
 	WANTED("Content-Range", content_range),
@@ -209,8 +216,8 @@ static const struct {
 #undef WANTED
 };
 
-static mhd_result see_header(void *arg, enum MHD_ValueKind kind UNUSED, const char *name, size_t len,
-			     const char *value, size_t value_len UNUSED)
+static mhd_result see_header(void *arg, enum MHD_ValueKind kind UNUSED, const char *name,
+			     size_t len, const char *value, size_t value_len UNUSED)
 {
 	struct headers *headers = arg;
 
@@ -242,17 +249,19 @@ static int check_framing(struct request *r, const char *version, struct err *err
 			       "the request has both Content-Length and Transfer-Encoding");
 	if (headers->malformed)
 		return err_set(err, ERR_REQUEST_INVALID,
-			       "the request has a header twice that may come once, or one whose name ends in a space");
+			       "the request has a header twice that may come once, or one whose "
+			       "name ends in a space");
 	if (headers->transfer_encoding &&
 	    (!http11 || strcasecmp(headers->transfer_encoding, "chunked") != 0))
 		return err_set(err, ERR_REQUEST_INVALID,
 			       "the request's Transfer-Encoding isn't \"chunked\"");
 	/* libmicrohttpd has refused a length that isn't a number. */
 	if (!headers->transfer_encoding)
-		headers->length = headers->content_length ?
-					  (int64_t)MIN(strtoull(headers->content_length, NULL, 10),
-						       (unsigned long long)INT64_MAX) :
-					  0;
+		headers->length =
+			headers->content_length
+				? (int64_t)MIN(strtoull(headers->content_length, NULL, 10),
+					       (unsigned long long)INT64_MAX)
+				: 0;
 	if (version > r->target_at && version < r->target_at + LIMIT_HTTP_BUFFER &&
 	    version != r->target_at + r->target_len + 1)
 		return err_set(err, ERR_REQUEST_INVALID, "the request's target has a NUL");
@@ -298,8 +307,9 @@ static int check_length(const struct request *r, struct err *err)
 {
 	if (r->headers.length <= LIMIT_BLOB)
 		return 0;
-	return err_set(err, ERR_SIZE_INVALID, "the request's body has %" PRId64 " bytes, %" PRId64
-		       " are possible", r->headers.length, LIMIT_BLOB);
+	return err_set(err, ERR_SIZE_INVALID,
+		       "the request's body has %" PRId64 " bytes, %" PRId64 " are possible",
+		       r->headers.length, LIMIT_BLOB);
 }
 
 /* RFC 9110, 15.5.15; not err_row()'s, since no other door has a target. */
@@ -307,8 +317,9 @@ static void reply_too_long(struct request *r)
 {
 	struct err err = ERR_INIT;
 
-	(void)err_set(&err, ERR_REQUEST_INVALID, "the request's target has %zu bytes, %d are possible",
-		      r->target_len, LIMIT_URI);
+	(void)err_set(&err, ERR_REQUEST_INVALID,
+		      "the request's target has %zu bytes, %d are possible", r->target_len,
+		      LIMIT_URI);
 	reply_error(r, &err);
 	r->status = MHD_HTTP_URI_TOO_LONG;
 }
@@ -343,6 +354,8 @@ static mhd_result begin(struct request *r, const char *method, const char *versi
 		reply_error(r, &err);
 		return answer_and_close(r);
 	}
+	r->socket = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+			    ->connect_fd;
 	choose_operation(r, method);
 	if (!r->response)
 		return MHD_YES;
@@ -368,6 +381,39 @@ static mhd_result receive(struct request *r, const char *data, size_t *len)
 	return MHD_YES;
 }
 
+static bool client_has_ended(const struct request *r)
+{
+	char c;
+	ssize_t n = recv(r->socket, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* A resumed connection is watched anew, so its end is seen. */
+static mhd_result look_again(struct request *r)
+{
+	struct httpd *h = r->httpd;
+	mhd_result result = MHD_YES;
+
+	pthread_mutex_lock(&h->lock);
+	if (request_suspend(r))
+		request_resume(r);
+	else
+		result = MHD_NO;
+	pthread_mutex_unlock(&h->lock);
+	return result;
+}
+
+/* Item 6 above. */
+static mhd_result receive_and_look(struct request *r, const char *data, size_t *len)
+{
+	mhd_result result = receive(r, data, len);
+
+	if (result == MHD_YES && !*len && client_has_ended(r))
+		return look_again(r);
+	return result;
+}
+
 static mhd_result submit(struct request *r)
 {
 	struct httpd *h = r->httpd;
@@ -386,7 +432,8 @@ static mhd_result submit(struct request *r)
 	return suspended ? MHD_YES : MHD_NO;
 }
 
-/* A request that was submitted comes here again when it has been resumed: finished, or the server is closing. */
+/* A request that was submitted comes here again when it has been resumed: finished, or the server
+ * is closing. */
 static mhd_result end(struct request *r)
 {
 	struct httpd *h = r->httpd;
@@ -417,7 +464,7 @@ static mhd_result handle(void *arg UNUSED, struct MHD_Connection *connection UNU
 	if (!r->begun)
 		return begin(r, method, version);
 	if (*len)
-		return receive(r, data, len);
+		return receive_and_look(r, data, len);
 	return end(r);
 }
 

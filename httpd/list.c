@@ -8,10 +8,10 @@
 #include "httpd/reply.h"
 
 struct page {
-	int64_t n;		/* at most so many names */
+	int64_t n; /* at most so many names */
 	const char *after;
 	struct buf json;
-	struct buf last;	/* the name given last */
+	struct buf last; /* the name given last */
 	bool more;
 };
 
@@ -75,8 +75,9 @@ static void reply_page(struct request *r, struct page *page, const char *path)
 		return;
 	add_escaped(&next, page->last.data);
 	if (!buf_error(&next))
-		reply_header(r, MHD_HTTP_HEADER_LINK, "</v2/%s?n=%" PRId64 "&last=%s>; rel=\"next\"",
-			     path, page->n, next.data);
+		reply_header(r, MHD_HTTP_HEADER_LINK,
+			     "</v2/%s?n=%" PRId64 "&last=%s>; rel=\"next\"", path, page->n,
+			     next.data);
 }
 
 void list_catalog(struct request *r)
@@ -108,8 +109,8 @@ void list_tags(struct request *r)
 	json_add_string(&page.json, r->route.name);
 	buf_adds(&page.json, ",\"tags\":[");
 	if (!e)
-		e = tree_tag_list(r->httpd->tree, &cred, r->route.name, page.after, page.n, add_name,
-				  &page, &page.more, &err);
+		e = tree_tag_list(r->httpd->tree, &cred, r->route.name, page.after, page.n,
+				  add_name, &page, &page.more, &err);
 	buf_addf(&path, "%s/tags/list", r->route.name);
 	if (e)
 		reply_error(r, &err);

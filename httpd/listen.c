@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define HOST_MAX 255
-#define BACKLOG 1024
+#define BACKLOG	 1024
 
 DEFINE_CLEANUP(cleanup_addrinfo, struct addrinfo *, freeaddrinfo)
 
@@ -84,9 +84,10 @@ int listen_open(const char *text, int *fd, char **address, struct err *err)
 		return err_set(err, ERR_ARGUMENT, "can't listen on %s: %s", text, gai_strerror(e));
 	e = try_listen(found, fd);
 	if (e == -EADDRINUSE)
-		return err_set(err, ERR_ARGUMENT,
-			       "can't listen on %s: another program does; stop it, or choose another port",
-			       text);
+		return err_set(
+			err, ERR_ARGUMENT,
+			"can't listen on %s: another program does; stop it, or choose another port",
+			text);
 	if (e)
 		return err_set(err, ERR_ARGUMENT, "can't listen on %s: %s", text,
 			       strerrordesc_np(-e));

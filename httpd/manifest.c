@@ -5,23 +5,23 @@
  * an image and hung on it; the tag is looked up each time.
  *
  * PUT gathers the body in memory. All that are arriving together have at most
- * LIMIT_MANIFEST_MEMORY: each takes its share, all of it at once, when its first byte is there, and who finds
- * too little waits in line. So a holder always has what it needs, and the line moves.
+ * LIMIT_MANIFEST_MEMORY: each takes its share, all of it at once, when its first byte is there, and
+ * who finds too little waits in line. So a holder always has what it needs, and the line moves.
  */
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
 #include "httpd/reply.h"
 
-#define CONTENT_TYPE_MAX (2 * LIMIT_MEDIA_TYPE)	/* with parameters */
+#define CONTENT_TYPE_MAX (2 * LIMIT_MEDIA_TYPE) /* with parameters */
 
 /* A manifest that is arriving. */
 struct gather {
 	struct buf data;
-	size_t share;		/* of LIMIT_MANIFEST_MEMORY; 0: none yet. Guarded by httpd.lock */
+	size_t share; /* of LIMIT_MANIFEST_MEMORY; 0: none yet. Guarded by httpd.lock */
 	size_t needs;
 	bool too_large;
-	char content_type[CONTENT_TYPE_MAX + 1];	/* "": not said */
+	char content_type[CONTENT_TYPE_MAX + 1]; /* "": not said */
 };
 
 /* ---- GET ---- */
@@ -84,8 +84,8 @@ static int gather_new(struct request *r, struct err *err)
 			       "the manifest has %" PRId64 " bytes, %d are possible", length,
 			       LIMIT_MANIFEST);
 	if (type && strlen(type) > CONTENT_TYPE_MAX)
-		return err_set(err, ERR_MANIFEST_INVALID, "the Content-Type is longer than %d bytes",
-			       CONTENT_TYPE_MAX);
+		return err_set(err, ERR_MANIFEST_INVALID,
+			       "the Content-Type is longer than %d bytes", CONTENT_TYPE_MAX);
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
@@ -180,8 +180,8 @@ static int put(struct request *r, struct tree_pushed *pushed, struct err *err)
 	if (buf_error(&g->data))
 		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
 	return tree_image_push(r->httpd->tree, &cred, r->route.name, r->route.reference,
-			       g->content_type[0] ? g->content_type : NULL, g->data.data, g->data.len,
-			       pushed, err);
+			       g->content_type[0] ? g->content_type : NULL, g->data.data,
+			       g->data.len, pushed, err);
 }
 
 void manifest_put(struct request *r)

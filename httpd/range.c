@@ -6,7 +6,8 @@
 
 #include <strings.h>
 
-/* Digits only; a number that is too large becomes INT64_MAX. NULL if there is no digit, else what follows. */
+/* Digits only; a number that is too large becomes INT64_MAX. NULL if there is no digit, else what
+ * follows. */
 static const char *parse_number(const char *p, int64_t *out)
 {
 	int64_t n = 0;

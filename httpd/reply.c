@@ -7,7 +7,7 @@
 #include "fs/base/json.h"
 #include "fs/base/log.h"
 
-#define HEAD_BLOCK 64	/* of a reader that is never asked */
+#define HEAD_BLOCK 64 /* of a reader that is never asked */
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -108,7 +108,8 @@ void reply_digest(struct request *r, const char *digest)
 	reply_header(r, MHD_HTTP_HEADER_ETAG, "\"%s\"", digest);
 }
 
-static ssize_t never_read(void *arg UNUSED, uint64_t pos UNUSED, char *data UNUSED, size_t len UNUSED)
+static ssize_t never_read(void *arg UNUSED, uint64_t pos UNUSED, char *data UNUSED,
+			  size_t len UNUSED)
 {
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
@@ -116,8 +117,8 @@ static ssize_t never_read(void *arg UNUSED, uint64_t pos UNUSED, char *data UNUS
 void reply_head(struct request *r, unsigned status, int64_t size)
 {
 	reply_response(r, status,
-		       MHD_create_response_from_callback((uint64_t)size, HEAD_BLOCK, never_read, NULL,
-							 NULL));
+		       MHD_create_response_from_callback((uint64_t)size, HEAD_BLOCK, never_read,
+							 NULL, NULL));
 }
 
 bool reply_is_known(const struct request *r, const char *digest)
@@ -129,7 +130,8 @@ bool reply_is_known(const struct request *r, const char *digest)
 		return false;
 	if (streq(p, "*"))
 		return true;
-	/* RFC 9110, 13.1.2: a list, compared weakly. A digest can't be a part of another tag: quotes end it. */
+	/* RFC 9110, 13.1.2: a list, compared weakly. A digest can't be a part of another tag:
+	 * quotes end it. */
 	for (p = strchr(p, '"'); p; p = strchr(p, '"')) {
 		p++;
 		if (strncmp(p, digest, len) == 0 && p[len] == '"')

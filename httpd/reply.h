@@ -1,6 +1,6 @@
 /*
- * reply.h: answers. Each sets the request's; where there is no memory for one it stays NULL, and the
- * connection is dropped.
+ * reply.h: answers. Each sets the request's; where there is no memory for one it stays NULL, and
+ * the connection is dropped.
  */
 #ifndef REGFS_REPLY_H
 #define REGFS_REPLY_H

@@ -13,8 +13,8 @@
  * connection is suspended.
  *
  * A request is counted by who may still touch it: libmicrohttpd until it has completed, each job
- * that was submitted for it until that has run. libmicrohttpd's memory (headers, the connection) is used in begin()
- * only, or while the count of libmicrohttpd is known to be held: never by a job.
+ * that was submitted for it until that has run. libmicrohttpd's memory (headers, the connection) is
+ * used in begin() only, or while the count of libmicrohttpd is known to be held: never by a job.
  *
  * Lock order: httpd.lock, then libmicrohttpd's own (suspend, resume), or the pools' own (submit).
  */
@@ -41,7 +41,8 @@ struct gather;	/* manifest.c */
 
 /* What a route does. */
 struct operation {
-	/* At the first call, before the body: checks, prepares for the body. An answer made here stands. May be NULL. */
+	/* At the first call, before the body: checks, prepares for the body. An answer made here
+	 * stands. May be NULL. */
 	void (*begin)(struct request *r);
 	/* Makes the answer, when the whole body is there. */
 	void (*finish)(struct request *r);
@@ -104,6 +105,7 @@ struct request {
 	unsigned status;
 	bool borrowed;		/* the response is owned elsewhere */
 	bool begun;
+	int socket;		/* libmicrohttpd's; valid while the body comes */
 	bool submitted;		/* the job that runs finish() */
 	atomic_uint references;
 	struct work_job job;
@@ -119,8 +121,8 @@ struct request {
 	struct gather *gather;		/* or there, or is dropped */
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
-	char from[INET6_ADDRSTRLEN];	/* the client's address, for operations that block, else "" */
-	size_t target_len;		/* as it arrived; more than LIMIT_URI: too long, and not stored */
+	char from[INET6_ADDRSTRLEN];	/* the client's address; "" for what doesn't block */
+	size_t target_len;		/* as it arrived; beyond LIMIT_URI it isn't stored */
 	const char *target_at;		/* where libmicrohttpd has it */
 	char target[];
 };

@@ -23,29 +23,43 @@ struct method {
 };
 
 struct path {
-	const char *tail;	/* what follows "<name>/"; '*' is one segment, the reference */
-	bool plain;		/* the tail is the whole path: there is no name */
+	const char *tail; /* what follows "<name>/"; '*' is one segment, the reference */
+	bool plain;	  /* the tail is the whole path: there is no name */
 	const char *allow;
 	struct method methods[METHODS_MAX];
 };
 
 /* The routes. The first path that fits decides, those asked for most stand first. */
 static const struct path paths[] = {
-	{ "manifests/*", false, "GET, HEAD, PUT, DELETE",
-	  { { "GET", ROUTE_MANIFEST_GET }, { "HEAD", ROUTE_MANIFEST_GET },
-	    { "PUT", ROUTE_MANIFEST_PUT }, { "DELETE", ROUTE_MANIFEST_DELETE } } },
+	{ "manifests/*",
+	  false,
+	  "GET, HEAD, PUT, DELETE",
+	  { { "GET", ROUTE_MANIFEST_GET },
+	    { "HEAD", ROUTE_MANIFEST_GET },
+	    { "PUT", ROUTE_MANIFEST_PUT },
+	    { "DELETE", ROUTE_MANIFEST_DELETE } } },
 	{ "blobs/uploads/", false, "POST", { { "POST", ROUTE_UPLOAD_BEGIN } } },
 	{ "blobs/uploads", false, "POST", { { "POST", ROUTE_UPLOAD_BEGIN } } },
-	{ "blobs/uploads/*", false, "GET, HEAD, PATCH, PUT, DELETE",
-	  { { "GET", ROUTE_UPLOAD_STATUS }, { "HEAD", ROUTE_UPLOAD_STATUS },
-	    { "PATCH", ROUTE_UPLOAD_PATCH }, { "PUT", ROUTE_UPLOAD_PUT },
+	{ "blobs/uploads/*",
+	  false,
+	  "GET, HEAD, PATCH, PUT, DELETE",
+	  { { "GET", ROUTE_UPLOAD_STATUS },
+	    { "HEAD", ROUTE_UPLOAD_STATUS },
+	    { "PATCH", ROUTE_UPLOAD_PATCH },
+	    { "PUT", ROUTE_UPLOAD_PUT },
 	    { "DELETE", ROUTE_UPLOAD_CANCEL } } },
-	{ "blobs/*", false, "GET, HEAD, DELETE",
-	  { { "GET", ROUTE_BLOB_GET }, { "HEAD", ROUTE_BLOB_GET }, { "DELETE", ROUTE_BLOB_DELETE } } },
+	{ "blobs/*",
+	  false,
+	  "GET, HEAD, DELETE",
+	  { { "GET", ROUTE_BLOB_GET },
+	    { "HEAD", ROUTE_BLOB_GET },
+	    { "DELETE", ROUTE_BLOB_DELETE } } },
 	{ "tags/list", false, "GET, HEAD", { { "GET", ROUTE_TAGS }, { "HEAD", ROUTE_TAGS } } },
 	{ "v2/", true, "GET, HEAD", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
 	{ "v2", true, "GET, HEAD", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
-	{ "v2/_catalog", true, "GET, HEAD",
+	{ "v2/_catalog",
+	  true,
+	  "GET, HEAD",
 	  { { "GET", ROUTE_CATALOG }, { "HEAD", ROUTE_CATALOG } } },
 	{ "", true, "GET, HEAD", { { "GET", ROUTE_FRONT }, { "HEAD", ROUTE_FRONT } } },
 };
@@ -79,11 +93,14 @@ static int decode(char *text, char forbidden, struct err *err)
 		low = high < 0 ? -1 : hex_value(from[2]);
 		if (low < 0)
 			return err_set(err, ERR_REQUEST_INVALID,
-				       "the request's target has an escape that isn't %% and two hex digits");
+				       "the request's target has an escape that isn't %% and two "
+				       "hex digits");
 		c = high * 16 + low;
 		if (c == 0 || c == forbidden)
 			return err_set(err, ERR_REQUEST_INVALID,
-				       "the request's target has the escape %%%02X, which is not allowed there", c);
+				       "the request's target has the escape %%%02X, which is not "
+				       "allowed there",
+				       c);
 		*to++ = (char)c;
 		from += 2;
 	}
@@ -91,20 +108,22 @@ static int decode(char *text, char forbidden, struct err *err)
 	return 0;
 }
 
-/* RFC 3986 has no bare control characters, spaces, or bytes above 126 in a target, and no fragment. */
+/* RFC 3986 has no bare control characters, spaces, or bytes above 126 in a target; no fragment. */
 static int check_characters(const char *target, struct err *err)
 {
 	for (const unsigned char *p = (const unsigned char *)target; *p; p++)
 		if (*p <= ' ' || *p >= 0x7f || *p == '#')
-			return err_set(err, ERR_REQUEST_INVALID,
-				       "the request's target has the byte 0x%02x, which must be escaped", *p);
+			return err_set(
+				err, ERR_REQUEST_INVALID,
+				"the request's target has the byte 0x%02x, which must be escaped",
+				*p);
 	return 0;
 }
 
 /* RFC 9112, 3.2.2: "http://host/path" must be taken too. Answers where the path begins. */
 static char *skip_authority(char *target)
 {
-	size_t skip = strncasecmp(target, "http://", 7) == 0    ? 7
+	size_t skip = strncasecmp(target, "http://", 7) == 0	? 7
 		      : strncasecmp(target, "https://", 8) == 0 ? 8
 								: 0;
 
@@ -113,12 +132,13 @@ static char *skip_authority(char *target)
 
 static int check_segments(const char *path, struct err *err)
 {
-	for (const char *segment = path; segment; segment = strchr(segment, '/')) {
+	for (const char *segment = strchr(path, '/'); segment; segment = strchr(segment, '/')) {
 		size_t len = strcspn(++segment, "/");
 
 		if ((len == 1 && segment[0] == '.') || (len == 2 && memcmp(segment, "..", 2) == 0))
 			return err_set(err, ERR_REQUEST_INVALID,
-				       "the request's path has a \"%.*s\" segment", (int)len, segment);
+				       "the request's path has a \"%.*s\" segment", (int)len,
+				       segment);
 	}
 	return 0;
 }
@@ -139,7 +159,8 @@ static int parse_query(char *query, struct route *out, struct err *err)
 			continue;
 		if (out->param_count == LIMIT_QUERY)
 			return err_set(err, ERR_REQUEST_INVALID,
-				       "the request's query has more than %d parameters", LIMIT_QUERY);
+				       "the request's query has more than %d parameters",
+				       LIMIT_QUERY);
 		value = strchr(pair, '=');
 		if (value)
 			*value++ = '\0';
@@ -155,7 +176,7 @@ static int parse_query(char *query, struct route *out, struct err *err)
 	return 0;
 }
 
-/* Compares from the right, a segment at a time; sets where the name ends and the reference begins. */
+/* Compares from the right, segment by segment; sets where the name ends, the reference begins. */
 static bool tail_fits(const char *path, const char *end, const char *tail, const char **name_end,
 		      const char **reference)
 {
@@ -208,16 +229,17 @@ static int find(const char *method, char *path, struct route *out, struct err *e
 	char *end = path + strlen(path);
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		const char *name_end = NULL;
+		const char *name_end = NULL, *reference = "";
 
 		if (paths[i].plain) {
 			if (!streq(path, paths[i].tail))
 				continue;
 		} else {
-			if (!name || !tail_fits(name, end, paths[i].tail, &name_end, &out->reference))
+			if (!name || !tail_fits(name, end, paths[i].tail, &name_end, &reference))
 				continue;
 			name[name_end - name] = '\0';
 			out->name = name;
+			out->reference = reference;
 		}
 		return choose_method(&paths[i], method, out, err);
 	}
@@ -242,7 +264,8 @@ int route_parse(const char *method, char *target, struct route *out, struct err 
 		*query++ = '\0';
 	/* "http://host" alone asks for "/". */
 	if (*path != '/' && (*path || path == target))
-		return err_set(err, ERR_REQUEST_INVALID, "the request's target must begin with a slash");
+		return err_set(err, ERR_REQUEST_INVALID,
+			       "the request's target must begin with a slash");
 	r = decode(path, '/', err);
 	if (!r)
 		r = check_segments(path, err);

@@ -36,9 +36,9 @@ struct route_param {
 struct route {
 	enum route_id id;
 	bool head;			/* HEAD where the route has GET */
-	const char *name;		/* the repository's, "" where the route has none; not checked */
-	const char *reference;		/* digest, tag or upload, "" where the route has none; not checked */
-	const char *allow;		/* after ERR_METHOD: the methods the path has, for an Allow header */
+	const char *name;		/* the repository's, or ""; not checked */
+	const char *reference;		/* digest, tag or upload, or ""; not checked */
+	const char *allow;		/* after ERR_METHOD: the methods that the path has */
 	size_t param_count;
 	struct route_param params[LIMIT_QUERY];	/* in the query's order; keys may repeat */
 };

@@ -163,8 +163,8 @@ static int check_range(struct request *r, struct body *b, struct err *err)
 			       "Content-Range is \"%.100s\"; it must be START-END", header);
 	if (start != size) {
 		e = err_set(err, ERR_UPLOAD_RANGE,
-			    "the chunk begins at %" PRId64 ", the upload has %" PRId64 " bytes", start,
-			    size);
+			    "the chunk begins at %" PRId64 ", the upload has %" PRId64 " bytes",
+			    start, size);
 		err->offset = size;
 		return e;
 	}
@@ -232,8 +232,8 @@ static int check_received(const struct body *b, struct err *err)
 	}
 	if (b->announced >= 0 && b->announced != b->received)
 		return err_set(err, ERR_SIZE_INVALID,
-			       "Content-Range says %" PRId64 " bytes, %" PRId64 " came", b->announced,
-			       b->received);
+			       "Content-Range says %" PRId64 " bytes, %" PRId64 " came",
+			       b->announced, b->received);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 
 need curl perl
 CLIENTS=4
-KILLS=${CRASH_KILLS:-30}
+KILLS=${CRASH_KILLS:-50}
 SEED=${CRASH_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 RANDOM=$SEED
 diag "CRASH_SEED=$SEED"
@@ -39,7 +39,7 @@ seen() {
 
 slowest=0 stuck=0
 for ((kill = 1; kill <= KILLS; kill++)); do
-	seen $((1 + RANDOM % 40)) || { stuck=1; break; }
+	seen $((1 + RANDOM % 80)) || { stuck=1; break; }
 	# A little later, so that a kill does not always follow an answer.
 	perl -e 'select undef, undef, undef, $ARGV[0] / 1e6' $((RANDOM % 8000))
 	kill_regfs
@@ -50,7 +50,7 @@ for ((kill = 1; kill <= KILLS; kill++)); do
 		bail "kill $kill: no restart: $(tail -n 3 "$LOG")"
 	took=$((($(date +%s%N) - start) / 1000000))
 	[ $took -le $slowest ] || slowest=$took
-	if ((kill % 5 == 0)); then
+	if ((kill % 10 == 0)); then
 		check "after kill $kill every file has its digest" sh -c "
 			cd '$STORE/blobs/sha256' && find . -type f | sed 's,^./../\(.*\),\1  &,' |
 			sha256sum --quiet -c -"

@@ -166,19 +166,24 @@ push_all recovered
 answers '202|404' 'DELETE with space' DELETE /v2/centos/manifests/after-post
 answers 404 'is done' HEAD /v2/centos/manifests/after-post
 
-# ---- A restart on a full disk ----
+# ---- A restart on a full disk: it serves, or says what it lacks ----
 
 fill
 kill_regfs
-serve_regfs --store "$STORE" --listen "$ADDR" --open
-ok $? 'the server starts after a crash on a full disk'
-if kill -0 "$REGFS_PID" 2>/dev/null; then
+: >"$LOG"
+if serve_regfs --store "$STORE" --listen "$ADDR" --open; then
 	image_is_whole 'started on a full disk'
 	free_up
-	push_all at-last
-	check 'every file of the store has the digest it is named by' sh -c "
-		cd '$STORE/blobs/sha256' && find . -type f | sed 's,^./../\(.*\),\1  &,' | sha256sum --quiet -c -"
-	stop_regfs
+else
+	like "$(tail -n 3 "$LOG")" '[Ss]pace|[Ff]ull' 'it cannot start on a full disk, and says why'
+	free_up
+	serve_regfs --store "$STORE" --listen "$ADDR" --open
+	ok $? 'with space it starts'
 fi
+image_is_whole 'after a crash on a full disk'
+push_all at-last
+check 'every file of the store has the digest it is named by' sh -c "
+	cd '$STORE/blobs/sha256' && find . -type f | sed 's,^./../\(.*\),\1  &,' | sha256sum --quiet -c -"
+stop_regfs
 
 done_testing

@@ -193,7 +193,7 @@ wait_line() {
 
 # wait_end PID: until a process, of ours or not, is gone; fails after 30 seconds.
 wait_end() {
-	timeout 30 tail --pid="$1" -f /dev/null
+	timeout 30 tail --pid="$1" -s 0.02 -f /dev/null
 }
 
 # mounts DIR: mount points at or below it, the innermost first, with their types.

@@ -404,7 +404,6 @@ is "$(head -n 3 <<<"$wrong")" '' 'a hundred times: tags that come, move and go'
 
 wrong=
 for ((i = 0; i < 20; i++)); do
-	[ ! -e "$MNT/passing/by" ] || wrong+="$i: there before"$'\n'
 	push_layout "$L" 1.0 passing/by >/dev/null
 	[ "$(ls "$MNT" | grep -c '^passing$')" = 1 ] || wrong+="$i: ls doesn't list it"$'\n'
 	[ -d "$MNT/passing/by/_images/sha256/${one#*:}" ] || wrong+="$i: not there"$'\n'
@@ -414,9 +413,51 @@ for ((i = 0; i < 20; i++)); do
 	delete passing/by "$one"
 	[ ! -e "$MNT/passing/by/_images/sha256/${one#*:}" ] || wrong+="$i: image there after"$'\n'
 	[ "$(ls "$MNT" | grep -c '^passing$')" = 0 ] || wrong+="$i: ls lists it after"$'\n'
-	[ ! -e "$MNT/passing" ] || wrong+="$i: there after"$'\n'
 done
 is "$(head -n 3 <<<"$wrong")" '' 'twenty times: a repository that comes and goes'
+
+wrong=
+for ((i = 0; i < 30; i++)); do
+	push_tag "$file" console-web listed$i
+	[ "$(jq -r '.manifests[].annotations["org.opencontainers.image.ref.name"]' "$R/_oci/index.json" |
+		grep -cx listed$i)" = 1 ] || wrong+="$i: not in _oci/index.json"$'\n'
+	[ "$(stat -c %s "$R/_oci/index.json")" = "$(cat "$R/_oci/index.json" | wc -c)" ] ||
+		wrong+="$i: not its size"$'\n'
+	grep -qx "tags $((6 + i + 1))" "$MNT/_registry/stats" || wrong+="$i: not in stats"$'\n'
+done
+is "$(head -n 3 <<<"$wrong")" '' 'thirty times: files that are made of what there is'
+rm "$R"/_tags/listed*
+
+# ---- Many names, other algorithms, open files ----
+
+tags=()
+for ((i = 1000; i < 2500; i++)); do
+	tags+=("many$i")
+done
+printf '%s\n' "${tags[@]}" | xargs -n 50 "$REGFS" tag add --store "$STORE" console-web:1.0 >/dev/null
+ok $? 'fifteen hundred tags'
+is "$(ls "$R/_tags" | grep '^many')" "$(printf '%s\n' "${tags[@]}")" 'each is listed once'
+is "$(find "$R/_tags" -lname "*/${one#*:}" -name 'many*' | wc -l)" 1500 'each is a link to the image'
+is "$(ls "$image/used-by" | wc -l)" 1501 'used-by lists each'
+check 'rm while it lists' find "$R/_tags" -name 'many*' -delete
+is "$(http_tags console-web)" '1.0 1.1 stable' 'all are gone'
+
+sha512=$(sha512sum <"$file" | cut -d' ' -f1)
+http PUT "/v2/console-web/manifests/sha512:$sha512" -H "Content-Type: $(jq -r .mediaType "$file")" \
+	--data-binary @"$file"
+is "$CODE" 201 'an image by its SHA-512'
+check '_images/sha512' cmp "$R/_images/sha512/$sha512/manifest.json" "$file"
+is "$(cat "$R/_images/sha512/$sha512/digest")" "sha512:$sha512" 'its digest'
+check 'a tag for it' ln -s "../_images/sha512/$sha512" "$R/_tags/long"
+check 'HTTP has it' cmp "$file" <(manifest console-web long)
+exec 8<"$R/_images/sha512/$sha512/manifest.json"
+delete console-web "sha512:$sha512"
+check_fails 'it was deleted' test -e "$R/_tags/long"
+check 'a file that is open can still be read' cmp "$file" /dev/fd/8
+exec 8<&-
+
+is "$(cd "$R/_tags/1.0" && /bin/pwd -P)" "$image" 'pwd -P'
+is "$(cd "$image/layers" && cd ../../.. && /bin/pwd -P)" "$R/_images" 'cd ..'
 
 # ---- A second mount, in a process of its own ----
 
@@ -467,9 +508,10 @@ is $? 0 'regfs mount ends with status 0 when somebody unmounts it'
 # ---- Stopping ----
 
 exec 7<"$base/blob"
-(cd "$R/_images" && exec env --default-signal=TERM sleep 600 <"$base/blob" >/dev/null 2>&1) &
-sitter=$!
-processes+=("$sitter")
+cd "$R/_images" || bail 'no way into the mount'
+background /dev/null sleep 600
+sitter=$PID
+cd "$ROOT" || bail 'no way back'
 stop_regfs TERM
 check_fails 'SIGTERM unmounts, also with files open and somebody in it' mounted "$MNT"
 check 'the mount point is an ordinary directory again' rmdir "$MNT"
@@ -487,12 +529,14 @@ wait $MOUNT_PID
 is $? 0 'regfs mount ends on SIGINT with status 0'
 check_fails 'and is unmounted' mounted "$MNT"
 
+: >"$LOG"
 start_regfs --mount "$MNT"
 is "$(http_tags console-web)" '1.0 1.1 alone stable' 'the next server has the tag'
 check 'without --open the mount is still the administrator' rm "$R/_tags/alone"
 is "$(http_tags console-web)" '1.0 1.1 stable' 'HTTP sees it'
 stop_regfs INT
 check_fails 'SIGINT unmounts' mounted "$MNT"
+unlike "$(cat "$LOG")" 'warning|error' 'there is nothing to warn of'
 
 # ---- After a crash ----
 
@@ -508,6 +552,29 @@ check 'it can be read' cmp "$image/manifest.json" "$file"
 kill -TERM $MOUNT_PID
 wait $MOUNT_PID
 is "$(mounts "$MNT" | wc -l)" 0 'nothing is left'
+
+# ---- Other ways to mount and unmount ----
+
+other="$T/with space/and ü/mnt"
+mkdir -p "${other%/*}"
+cd "${other%/*}" || bail 'no directory'
+start_regfs --open --mount mnt
+cd "$ROOT" || bail 'no way back'
+check 'a relative mount point, with spaces' cmp "$other/console-web/_tags/1.0/manifest.json" "$file"
+check 'somebody unmounts it' fusermount3 -u "$other"
+check 'HTTP goes on' same_blobs "$L" 1.0 console-web
+stop_regfs
+
+# A mount that is alive is nobody's left-over.
+start_regfs --open --mount "$MNT"
+first=$REGFS_PID
+start_regfs --mount "$MNT"
+check 'a second server on the same mount point: HTTP works' same_blobs "$L" 1.0 console-web
+stop_regfs
+REGFS_PID=$first
+check 'the first one is still mounted' cmp "$image/manifest.json" "$file"
+is "$(mounts "$MNT" | wc -l)" 1 'once'
+stop_regfs
 
 # ---- Where it can't be mounted ----
 

@@ -115,6 +115,38 @@ int options_read_file(const char *path, const struct option_row *rows, void *opt
 	return r;
 }
 
+int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,
+		    struct err *err)
+{
+	*out = otherwise;
+	if (!text || duration_parse(text, out))
+		return 0;
+	return err_set(err, ERR_USAGE, "%s takes a duration such as 90s, 15m, 12h, 7d or 0, not %s", name,
+		       text);
+}
+
+int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
+{
+	static const char units[] = "kMGT";
+	const char *unit;
+	char *end;
+	long long n;
+
+	*out = otherwise;
+	if (!text)
+		return 0;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (errno || end == text || n < 0 || (*end && (!unit || end[1])))
+		return err_set(err, ERR_USAGE, "%s takes a number of bytes such as 500k, 20M or 1G, not %s",
+			       name, text);
+	for (*out = n; unit && unit >= units; unit--)
+		if (__builtin_mul_overflow(*out, (int64_t)1000, out))
+			return err_set(err, ERR_USAGE, "%s: %s is too much", name, text);
+	return 0;
+}
+
 /* ---- The store ---- */
 
 int store_path(const char *option, char **out, struct err *err)

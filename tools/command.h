@@ -40,12 +40,21 @@ struct command {
 
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
-	repo_commands[], tag_commands[], image_commands[];
+	repo_commands[], tag_commands[], image_commands[], upkeep_commands[];
 
 /* Reads `name = value` lines into a structure, by its table; a flag's value is yes or no. Values live as long as
  * *text, which the caller frees. ERR_USAGE names the file and the line. */
 int options_read_file(const char *path, const struct option_row *rows, void *options, char **text,
 		      struct err *err) MUST_CHECK;
+
+/* A duration such as 90s or 7d, as nanoseconds; text NULL: `otherwise`. ERR_USAGE names the option. */
+int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,
+		    struct err *err) MUST_CHECK;
+/* A number of bytes such as 500k, 20M or 1G (powers of 1000); text NULL: `otherwise`. */
+int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out,
+		struct err *err) MUST_CHECK;
+
+#define DEFAULT_GC_GRACE (3600 * INT64_C(1000000000))
 
 /* ---- Options of the subcommands that look at a store ---- */
 

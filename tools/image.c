@@ -28,7 +28,7 @@ static void image_object(struct buf *b, const struct tree_image_info *image)
 	json_add_digest(b, "digest", &image->digest);
 	json_add_digest(b, "image-id", &image->config);
 	json_add_text(b, "media-type", image->media_type);
-	if (*image->artifact_type)
+	if (*image->artifact_type && !media_type_is_image_config(image->artifact_type))
 		json_add_text(b, "artifact-type", image->artifact_type);
 	json_add_text(b, image->is_index ? "platforms" : "platform", image->platform);
 	json_add_number(b, "size", image->size);
@@ -102,7 +102,8 @@ static void text_image(struct buf *b, const struct tree_image_info *image)
 	if (image->config.algorithm != DIGEST_NONE)
 		field(b, "image ID", digest_format(&image->config, text));
 	field(b, "media type", image->media_type);
-	field(b, "artifact type", image->artifact_type);
+	if (!media_type_is_image_config(image->artifact_type))
+		field(b, "artifact type", image->artifact_type);
 	field(b, image->is_index ? "platforms" : "platform", image->platform);
 	field(b, "size", size_text(image->size, size));
 	if (image->created)

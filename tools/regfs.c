@@ -14,7 +14,8 @@
 #define OPTIONS_MAX 16	/* rows of one table */
 
 static const struct command *const tables[] = {
-	serve_commands, mount_commands, repo_commands, tag_commands, image_commands, registry_commands,
+	serve_commands, mount_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
+	registry_commands,
 };
 
 static void print_all(FILE *out)

@@ -7,6 +7,7 @@
  */
 #include "fs/base/base.h"
 #include "tools/command.h"
+#include "tools/schedule.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -25,6 +26,8 @@ struct serve_options {
 	const char *mount;
 	const char *config;
 	const char *ready_fd;
+	const char *gc_interval, *gc_grace, *untagged;
+	const char *check_interval, *check_rate;
 	bool open;
 };
 
@@ -34,6 +37,11 @@ static const struct option_row serve_rows[] = {
 	{ "mount", 0, "DIR", offsetof(struct serve_options, mount), "also mount the tree there" },
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
+	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
+	{ "gc-grace", 0, "DURATION", offsetof(struct serve_options, gc_grace), "but keep what was pushed or asked for within it (default: 1h)" },
+	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
+	{ "check-interval", 0, "DURATION", offsetof(struct serve_options, check_interval), "read every blob and compare its digest so often (default: 0, never)" },
+	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
 	{ "ready-fd", 0, "N", offsetof(struct serve_options, ready_fd), "write READY and the address there once it serves" },
 	{ 0 },
 };
@@ -130,6 +138,7 @@ static void say_ready(int fd, const char *address)
 /* ---- serve ---- */
 
 struct doors {
+	struct schedule *schedule;
 	struct tree *tree;
 	struct httpd *httpd;
 	struct mount *mount;
@@ -137,8 +146,11 @@ struct doors {
 
 static void close_doors(struct doors *d)
 {
-	httpd_stop(d->httpd);
-	mount_stop(d->mount);
+	if (d->httpd)
+		httpd_stop(d->httpd);
+	if (d->mount)
+		mount_stop(d->mount);
+	schedule_stop(d->schedule);
 	tree_close(d->tree);
 }
 #define auto_doors CLEANUP(close_doors)
@@ -162,6 +174,25 @@ static void try_mount(struct doors *d, const char *dir)
 
 	if (mount_start(&options, &d->mount, &err))
 		log_warn("not mounted: %s", err.text);
+}
+
+static int start_schedule(struct doors *d, const struct serve_options *o, struct err *err)
+{
+	struct schedule_options s = { .tree = d->tree, .untagged = -1 };
+	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &s.gc_interval, err);
+
+	if (!r)
+		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &s.gc_grace, err);
+	if (!r && o->untagged && !streq(o->untagged, "keep"))
+		r = option_duration("untagged", o->untagged, -1, &s.untagged, err);
+	if (!r)
+		r = option_duration("check-interval", o->check_interval, 0, &s.check_interval, err);
+	if (!r)
+		r = option_size("check-rate", o->check_rate, DEFAULT_CHECK_RATE, &s.check_rate, err);
+	if (r)
+		return r;
+	tree_set_grace(d->tree, s.gc_grace);
+	return schedule_start(&s, &d->schedule, err);
 }
 
 static void greet(const struct doors *d, const struct serve_options *o)
@@ -228,6 +259,9 @@ static int run_serve(const void *options, char **operands, int count, struct err
 		return r;
 	if (o.mount)
 		try_mount(&d, o.mount);
+	r = start_schedule(&d, &o, err);
+	if (r)
+		return r;
 	greet(&d, &o);
 	say_ready(ready_fd, httpd_address(d.httpd));
 	wait_for_end(&signals);

@@ -46,6 +46,7 @@ enum reason {
 	ERR_EXISTS,		   /* already there */
 	ERR_NOT_EMPTY,		   /* still holds something */
 	ERR_BUSY,		   /* somebody else is at it */
+	ERR_GONE_MEANWHILE,	   /* it was here a moment ago: try again */
 	ERR_READ_ONLY,		   /* this part of the tree can't be written */
 	ERR_NOT_DIRECTORY,
 	ERR_IS_DIRECTORY,

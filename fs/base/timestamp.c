@@ -115,3 +115,35 @@ bool timestamp_parse(const char *text, int64_t *out)
 	*out = t;
 	return true;
 }
+
+bool duration_parse(const char *text, int64_t *out)
+{
+	static const struct {
+		const char *unit;
+		int64_t nanoseconds;
+	} units[] = {
+		{ "ms", 1000000 },
+		{ "s", 1000000000 },
+		{ "m", 60 * INT64_C(1000000000) },
+		{ "h", 3600 * INT64_C(1000000000) },
+		{ "d", 86400 * INT64_C(1000000000) },
+		{ "w", 7 * 86400 * INT64_C(1000000000) },
+	};
+	char *unit;
+	long long n;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoll(text, &unit, 10);
+	if (errno)
+		return false;
+	if (n == 0 && !*unit) {
+		*out = 0;
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (strcmp(unit, units[i].unit) == 0)
+			return !__builtin_mul_overflow((int64_t)n, units[i].nanoseconds, out);
+	return false;
+}

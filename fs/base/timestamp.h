@@ -14,4 +14,7 @@ char *timestamp_format(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1]);
 /* RFC 3339 with or without a fraction and an offset; false if it isn't. */
 bool timestamp_parse(const char *text, int64_t *out);
 
+/* "90s", "15m", "36h", "7d", "2w", "500ms", "0": nanoseconds; false if it isn't one. */
+bool duration_parse(const char *text, int64_t *out);
+
 #endif

@@ -13,6 +13,7 @@ struct blob_row {
 	struct digest digest;
 	int64_t size;
 	int64_t created;
+	bool bad;		/* its file is lost or damaged */
 	int64_t link_id;	/* 0 where no repository was asked about */
 	int64_t repository_id;
 	int64_t linked;		/* when the repository got it, or was last asked for it */
@@ -40,5 +41,11 @@ int blob_ensure(struct db *db, const struct digest *d, int64_t size, int64_t now
 		struct err *err) MUST_CHECK;
 int blob_link(struct db *db, int64_t repository_id, int64_t blob_id, int64_t now, struct err *err) MUST_CHECK;
 int blob_unlink(struct db *db, int64_t repository_id, int64_t blob_id, struct err *err) MUST_CHECK;
+/* Removes the blob's row if no repository holds it any more; its file is doomed then. */
+int blob_settle(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+/* Nobody is served a bad blob; a push of the same bytes (blob_ensure) heals it. */
+int blob_set_bad(struct db *db, const struct digest *d, struct err *err) MUST_CHECK;
+/* Somebody was told that it is here: its grace begins anew. */
+int blob_renew(struct db *db, int64_t link_id, int64_t now, struct err *err) MUST_CHECK;
 
 #endif

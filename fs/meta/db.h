@@ -9,6 +9,7 @@
 #ifndef REGFS_DB_H
 #define REGFS_DB_H
 
+#include "fs/base/buf.h"
 #include "fs/base/digest.h"
 #include "fs/base/err.h"
 
@@ -54,10 +55,13 @@ int db_commit(struct db *db, struct err *err) MUST_CHECK;
 void db_rollback(struct db *db);	/* also ends a read transaction */
 /* Whether a transaction is (still) open: some failures end it. */
 bool db_in_transaction(struct db *db);
-/* One level of undo within a write transaction. */
+/* One level of undo within a write transaction. A rollback that fails ends the whole transaction. */
 int db_savepoint(struct db *db, struct err *err) MUST_CHECK;
 int db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;
 void db_savepoint_rollback(struct db *db);
+
+/* The database's own check of itself: what is wrong goes into `out`, a line each; empty: nothing is. */
+int db_check(struct db *db, struct buf *out, struct err *err) MUST_CHECK;
 
 /*
  * A mark of the database's state: two equal marks mean that no transaction of any

@@ -64,6 +64,22 @@ static int fail(struct db *db, int code, struct err *err, const char *what)
 	}
 }
 
+/* What takes back a failed change is prepared beforehand: it must not need memory. */
+static const char undo_all[] = "ROLLBACK", undo_one[] = "ROLLBACK TO one", release_one[] = "RELEASE one";
+
+static int prepare_undo(struct db *db, struct err *err)
+{
+	const char *const undo[] = { undo_all, undo_one, release_one };
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(undo); i++) {
+		auto_query struct query *q = NULL;
+
+		r = db_query(db, &q, err, undo[i], "");
+	}
+	return r;
+}
+
 static void map_header(struct db *db)
 {
 	sqlite3_file *file = NULL;
@@ -75,6 +91,15 @@ static void map_header(struct db *db)
 	if (file->pMethods->xShmMap(file, 0, SHM_REGION, 0, &region) != SQLITE_OK || !region)
 		return;
 	db->header = region;
+}
+
+/* Only a database without a page: on any other this pragma is a write transaction. */
+static int set_vacuum(struct db *db, struct err *err)
+{
+	int64_t pages = 0;
+	int r = db_get_int(db, &pages, err, "PRAGMA page_count", "");
+
+	return r < 0 || pages ? MIN(r, 0) : db_exec(db, "PRAGMA auto_vacuum=INCREMENTAL", err);
 }
 
 int db_open(const char *path, bool create, struct db **out, struct err *err)
@@ -92,12 +117,16 @@ int db_open(const char *path, bool create, struct db **out, struct err *err)
 		sqlite3_extended_result_codes(db->handle, 1);
 		sqlite3_busy_timeout(db->handle, BUSY_MILLISECONDS);
 		db->durable = true;
-		r = db_exec(db,
-			    "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-			    "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
-			    "PRAGMA temp_store=MEMORY; SELECT 1 FROM sqlite_master LIMIT 1;",
-			    err);
+		r = set_vacuum(db, err);
 	}
+	if (!r)
+		r = db_exec(db,
+			    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+			    "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
+			    "SELECT 1 FROM sqlite_master LIMIT 1;",
+			    err);
+	if (!r)
+		r = prepare_undo(db, err);
 	if (r) {
 		db_close(db);
 		return r;
@@ -341,7 +370,7 @@ int db_commit(struct db *db, struct err *err)
 void db_rollback(struct db *db)
 {
 	if (db_in_transaction(db))
-		(void)!run_literal(db, "ROLLBACK", NULL);
+		(void)!run_literal(db, undo_all, NULL);
 }
 
 bool db_in_transaction(struct db *db)
@@ -356,13 +385,27 @@ int db_savepoint(struct db *db, struct err *err)
 
 int db_savepoint_release(struct db *db, struct err *err)
 {
-	return run_literal(db, "RELEASE one", err);
+	return run_literal(db, release_one, err);
 }
 
 void db_savepoint_rollback(struct db *db)
 {
-	if (!run_literal(db, "ROLLBACK TO one", NULL))
-		(void)!run_literal(db, "RELEASE one", NULL);
+	/* What can't be undone alone must not be committed: the whole transaction goes then. */
+	if (run_literal(db, undo_one, NULL) || run_literal(db, release_one, NULL))
+		db_rollback(db);
+}
+
+int db_check(struct db *db, struct buf *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, "PRAGMA quick_check", "");
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		r = 0;
+		if (strcmp(query_text(q, 0), "ok") != 0)
+			buf_addf(out, "%s%s", out->len ? "\n" : "", query_text(q, 0));
+	}
+	return r ? r : buf_error(out);
 }
 
 /* ---- The mark ---- */

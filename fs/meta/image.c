@@ -66,20 +66,38 @@ int image_by_tag(struct db *db, int64_t repository_id, const char *tag, struct i
 	return r ? r : one_image(q, out, err);
 }
 
+static int each_image(struct query *q, image_row_fn *fn, void *arg, struct err *err)
+{
+	struct image_row row;
+	int r;
+
+	while ((r = query_step(q, err)) > 0) {
+		read_image(q, &row);
+		r = fn(arg, &row);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
 int image_list(struct db *db, int64_t repository_id, int64_t after_id, image_row_fn *fn, void *arg,
 	       struct err *err)
 {
 	auto_query struct query *q = NULL;
-	struct image_row row;
 	int r = db_query(db, &q, err,
 			 SELECT_IMAGE "WHERE m.repository_id = ? AND m.id > ? ORDER BY m.id", "ii",
 			 repository_id, after_id);
 
-	while (!r && (r = query_step(q, err)) > 0) {
-		read_image(q, &row);
-		r = fn(arg, &row);
-	}
-	return r;
+	return r ? r : each_image(q, fn, arg, err);
+}
+
+int image_list_of_digest(struct db *db, const struct digest *d, image_row_fn *fn, void *arg,
+			 struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_IMAGE "WHERE b.digest = ? ORDER BY m.id", "d", d);
+
+	return r ? r : each_image(q, fn, arg, err);
 }
 
 /* ---- What manifests name ---- */
@@ -214,25 +232,41 @@ static int insert_ref(struct db *db, const struct image_row *row, const struct d
 	return n < 0 ? (int)n : 0;
 }
 
+/* Counts a manifest, by +1 or -1, among the uses of its own blob, its config and its layers. */
+static int count_uses(struct db *db, int64_t manifest_id, int64_t by, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE repository_blob SET uses = uses + ?1"
+			   " WHERE repository_id = (SELECT repository_id FROM manifest WHERE id = ?2)"
+			   " AND blob_id IN (SELECT blob_id FROM manifest WHERE id = ?2 UNION"
+			   " SELECT b.id FROM manifest_ref f JOIN blob b ON b.digest = f.digest"
+			   " WHERE f.manifest_id = ?2 AND f.role IN (?3, ?4))",
+			   "iiii", by, manifest_id, (int64_t)ROLE_CONFIG, (int64_t)ROLE_LAYER);
+
+	return n < 0 ? (int)n : 0;
+}
+
 int image_insert(struct db *db, struct image_row *row, const struct manifest *m, struct err *err)
 {
 	int r = db_get_int(db, &row->id, err,
 			   "INSERT INTO manifest(repository_id, blob_id, is_index, media_type,"
-			   " artifact_type, config, platform, size, created, pushed)"
-			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-			   "iiissdsiii", row->repository_id, row->blob_id, (int64_t)row->is_index,
+			   " artifact_type, config, platform, size, created, pushed, untagged)"
+			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+			   "iiissdsiiii", row->repository_id, row->blob_id, (int64_t)row->is_index,
 			   row->media_type, row->artifact_type, &row->config, row->platform, row->size,
-			   row->created, row->pushed);
+			   row->created, row->pushed, row->pushed);
 
 	for (size_t i = 0; r >= 0 && i < m->ref_count; i++)
 		r = insert_ref(db, row, &m->refs[i], err);
-	return MIN(r, 0);
+	return r < 0 ? r : count_uses(db, row->id, 1, err);
 }
 
 int image_delete(struct db *db, int64_t id, struct err *err)
 {
-	int64_t n = db_run(db, err, "DELETE FROM tag WHERE manifest_id = ?", "i", id);
+	int64_t n = count_uses(db, id, -1, err);
 
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM tag WHERE manifest_id = ?", "i", id);
 	if (n >= 0)
 		n = db_run(db, err, "DELETE FROM manifest_ref WHERE manifest_id = ?", "i", id);
 	if (n >= 0)

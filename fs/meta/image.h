@@ -50,6 +50,10 @@ typedef int image_row_fn(void *arg, const struct image_row *row);
 int image_list(struct db *db, int64_t repository_id, int64_t after_id, image_row_fn *fn, void *arg,
 	       struct err *err) MUST_CHECK;
 
+/* Those that are that digest, in any repository. */
+int image_list_of_digest(struct db *db, const struct digest *d, image_row_fn *fn, void *arg,
+			 struct err *err) MUST_CHECK;
+
 /* What a manifest names, of one role, by position, from `first` on. */
 typedef int ref_row_fn(void *arg, const struct ref_row *row);
 int ref_list(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t first,

@@ -95,7 +95,8 @@ void meta_read_end(struct meta *m, struct db *db)
 {
 	db_rollback(db);
 	pthread_mutex_lock(&m->lock);
-	if (m->idle_count < IDLE_READERS) {
+	/* One that is still in its transaction would answer out of the past. */
+	if (m->idle_count < IDLE_READERS && !db_in_transaction(db)) {
 		m->idle[m->idle_count++] = db;
 		db = NULL;
 	}

@@ -43,7 +43,7 @@ static inline void meta_reader_release(struct meta_reader *r)
 }
 #define auto_reader CLEANUP(meta_reader_release)
 
-/* schema.c: called by meta_open() inside a write transaction. */
+/* schema.c: called by meta_open(); makes its own write transaction. */
 int schema_upgrade(struct db *db, struct err *err) MUST_CHECK;
 
 #endif

@@ -222,16 +222,23 @@ int repo_settle(struct db *db, int64_t id, struct err *err)
 
 int repo_empty(struct db *db, int64_t id, struct err *err)
 {
-	int64_t n = db_run(db, err, "DELETE FROM tag WHERE repository_id = ?", "i", id);
+	static const char *const steps[] = {
+		"DELETE FROM tag WHERE repository_id = ?",
+		"DELETE FROM manifest_ref WHERE repository_id = ?",
+		"DELETE FROM manifest WHERE repository_id = ?",
+		"INSERT INTO doomed(digest, size) SELECT b.digest, b.size FROM repository_blob rb"
+		" JOIN blob b ON b.id = rb.blob_id WHERE rb.repository_id = ?1 AND NOT EXISTS("
+		" SELECT 1 FROM repository_blob o WHERE o.blob_id = b.id AND o.repository_id <> ?1)"
+		" ON CONFLICT(digest) DO NOTHING",
+		"DELETE FROM repository_blob WHERE repository_id = ?",
+		"DELETE FROM upload WHERE repository_id = ?",
+	};
+	int64_t n = 0;
 
+	for (size_t i = 0; n >= 0 && i < ARRAY_SIZE(steps); i++)
+		n = db_run(db, err, steps[i], "i", id);
 	if (n >= 0)
-		n = db_run(db, err, "DELETE FROM manifest_ref WHERE repository_id = ?", "i", id);
-	if (n >= 0)
-		n = db_run(db, err, "DELETE FROM manifest WHERE repository_id = ?", "i", id);
-	if (n >= 0)
-		n = db_run(db, err, "DELETE FROM repository_blob WHERE repository_id = ?", "i", id);
-	if (n >= 0)
-		n = db_run(db, err, "DELETE FROM upload WHERE repository_id = ?", "i", id);
+		n = db_run(db, err, "DELETE FROM blob WHERE digest IN (SELECT digest FROM doomed)", "");
 	return n < 0 ? (int)n : 0;
 }
 

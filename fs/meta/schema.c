@@ -15,6 +15,7 @@
  *	manifest_ref	   what a manifest names: config, layers, children, subject
  *	tag		   a name for an image
  *	upload		   in progress; its bytes are in the store's uploads/
+ *	doomed		   blobs that lost their row, whose files are to be unlinked
  *	counter, event	   what happened, numbered in the order of the commits
  */
 #include "fs/base/base.h"
@@ -41,14 +42,18 @@ static const char *const steps[] = {
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" digest BLOB NOT NULL UNIQUE,"
 	" size INTEGER NOT NULL,"
+	" bad INTEGER NOT NULL DEFAULT 0,"	/* its file is lost or damaged: served to nobody */
 	" created INTEGER NOT NULL);"
+	"CREATE INDEX blob_bad ON blob(id) WHERE bad = 1;"
 
 	"CREATE TABLE repository_blob("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" repository_id INTEGER NOT NULL REFERENCES repository(id),"
 	" blob_id INTEGER NOT NULL REFERENCES blob(id),"
 	" linked INTEGER NOT NULL,"
+	" uses INTEGER NOT NULL,"		/* manifests of the repository that it is, or that need it */
 	" UNIQUE(repository_id, blob_id));"
+	"CREATE INDEX repository_blob_unused ON repository_blob(linked) WHERE uses = 0;"
 	"CREATE INDEX repository_blob_list ON repository_blob(repository_id, id);"
 	"CREATE INDEX repository_blob_blob ON repository_blob(blob_id);"
 
@@ -64,7 +69,9 @@ static const char *const steps[] = {
 	" size INTEGER NOT NULL,"		/* with config and layers, or children */
 	" created INTEGER NOT NULL,"
 	" pushed INTEGER NOT NULL,"
+	" untagged INTEGER NOT NULL,"		/* since when no tag names it; 0: one does */
 	" UNIQUE(repository_id, blob_id));"
+	"CREATE INDEX manifest_untagged ON manifest(untagged) WHERE untagged > 0;"
 	"CREATE INDEX manifest_list ON manifest(repository_id, id);"
 	"CREATE INDEX manifest_blob ON manifest(blob_id);"
 	"CREATE INDEX manifest_config ON manifest(config);"
@@ -101,6 +108,8 @@ static const char *const steps[] = {
 	" started INTEGER NOT NULL,"
 	" who TEXT NOT NULL);"
 	"CREATE INDEX upload_list ON upload(repository_id, id);"
+
+	"CREATE TABLE doomed(digest BLOB PRIMARY KEY, size INTEGER NOT NULL);"
 
 	"CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
 	"INSERT INTO counter(name, value) VALUES ('event', 0);"

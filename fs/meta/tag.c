@@ -102,6 +102,28 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+/* Notes since when no tag names an image, or that one does. */
+static int note_untagged(struct db *db, int64_t manifest_id, int64_t now, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE manifest SET untagged = CASE WHEN EXISTS("
+			   "SELECT 1 FROM tag WHERE manifest_id = ?1) THEN 0 ELSE ?2 END WHERE id = ?1",
+			   "ii", manifest_id, now);
+
+	return n < 0 ? (int)n : 0;
+}
+
+static int insert_tag(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id,
+		      int64_t now, int64_t *id, struct err *err)
+{
+	int r = db_get_int(db, id, err,
+			   "INSERT INTO tag(repository_id, name, manifest_id, moved)"
+			   " VALUES (?, ?, ?, ?) RETURNING id",
+			   "isii", repository_id, name, manifest_id, now);
+
+	return r < 0 ? r : note_untagged(db, manifest_id, now, err);
+}
+
 int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id, int64_t now,
 	    int64_t *id, bool *changed, struct err *err)
 {
@@ -113,21 +135,19 @@ int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t mani
 		return r;
 	*changed = !r || row.manifest_id != manifest_id;
 	if (!r)
-		return MIN(0, db_get_int(db, id, err,
-					 "INSERT INTO tag(repository_id, name, manifest_id, moved)"
-					 " VALUES (?, ?, ?, ?) RETURNING id",
-					 "isii", repository_id, name, manifest_id, now));
+		return insert_tag(db, repository_id, name, manifest_id, now, id, err);
 	*id = row.id;
 	if (!*changed)
 		return 0;
 	n = db_run(db, err, "UPDATE tag SET manifest_id = ?, moved = ? WHERE id = ?", "iii", manifest_id,
 		   now, row.id);
-	return n < 0 ? (int)n : 0;
+	r = n < 0 ? (int)n : note_untagged(db, manifest_id, now, err);
+	return r ? r : note_untagged(db, row.manifest_id, now, err);
 }
 
-int tag_delete(struct db *db, int64_t id, struct err *err)
+int tag_delete(struct db *db, const struct tag_row *row, int64_t now, struct err *err)
 {
-	int64_t n = db_run(db, err, "DELETE FROM tag WHERE id = ?", "i", id);
+	int64_t n = db_run(db, err, "DELETE FROM tag WHERE id = ?", "i", row->id);
 
-	return n < 0 ? (int)n : 0;
+	return n < 0 ? (int)n : note_untagged(db, row->manifest_id, now, err);
 }

@@ -37,6 +37,6 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 /* Inside a write transaction. *id is the tag's; *changed: it is new, or named another image. */
 int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id, int64_t now,
 	    int64_t *id, bool *changed, struct err *err) MUST_CHECK;
-int tag_delete(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+int tag_delete(struct db *db, const struct tag_row *row, int64_t now, struct err *err) MUST_CHECK;
 
 #endif

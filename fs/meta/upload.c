@@ -32,6 +32,14 @@ int upload_by_name(struct db *db, int64_t repository_id, const char *name, struc
 	return r ? r : one_row(q, out, err);
 }
 
+int upload_known(struct db *db, const char *name, struct err *err)
+{
+	int64_t known = 0;
+	int r = db_get_int(db, &known, err, "SELECT EXISTS(SELECT 1 FROM upload WHERE name = ?)", "s", name);
+
+	return r < 0 ? r : (int)known;
+}
+
 int upload_by_id(struct db *db, int64_t id, struct upload_row *out, struct err *err)
 {
 	auto_query struct query *q = NULL;

@@ -17,6 +17,8 @@ struct upload_row {
 /* 1 and the row, 0 if there is none, or negative. */
 int upload_by_name(struct db *db, int64_t repository_id, const char *name, struct upload_row *out,
 		   struct err *err) MUST_CHECK;
+/* 1 if there is a row of that name in any repository, else 0. */
+int upload_known(struct db *db, const char *name, struct err *err) MUST_CHECK;
 int upload_by_id(struct db *db, int64_t id, struct upload_row *out, struct err *err) MUST_CHECK;
 typedef int upload_row_fn(void *arg, const struct upload_row *row);
 int upload_list(struct db *db, int64_t repository_id, int64_t after_id, upload_row_fn *fn, void *arg,

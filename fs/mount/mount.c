@@ -110,5 +110,6 @@ int mount_start(const struct mount_options *options, struct mount **out, struct 
 
 void mount_stop(struct mount *m)
 {
-	mount_free(m);
+	if (m)
+		mount_free(m);
 }

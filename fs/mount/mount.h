@@ -31,7 +31,7 @@ struct mount_options {
  */
 int mount_start(const struct mount_options *options, struct mount **out,
 		struct err *err) MUST_CHECK;
-/* Unmounts (lazily, if files are open), ends the threads, frees. */
+/* Unmounts (lazily, if files are open), ends the threads, frees. NULL: nothing. */
 void mount_stop(struct mount *m);
 
 #endif

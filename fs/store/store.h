@@ -5,6 +5,7 @@
  *
  *	blobs/<algorithm>/<2 hex>/<hex>	one read-only file a blob, named by what it holds
  *	uploads/<id>			growing
+ *	quarantine/<hex>		files that were found damaged, for a person to look at
  *	index/				derived data, may be deleted at any time
  *	regfs.db			fs/meta's database
  *
@@ -44,6 +45,12 @@ int store_blob_read(const struct store *s, const struct digest *d, size_t max, s
 /* Only inside a write transaction in which no row names the blob. Absent is success. */
 int store_blob_unlink(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
 
+/* Moves the file, if there is one, to quarantine/, where nothing serves it. */
+int store_blob_quarantine(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
+/* Calls fn for each file, with when it was last changed (nanoseconds since 1970); a non-zero answer ends it and is returned. */
+typedef int store_blob_fn(void *arg, const struct digest *d, int64_t changed, struct err *err);
+int store_blob_each(const struct store *s, store_blob_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
 /* ---- Uploads ---- */
 
 #define STORE_ID_MAX 36	/* a random UUID (RFC 9562, version 4), without the NUL */
@@ -59,16 +66,29 @@ int store_upload_read(const struct store *s, const char *id, struct content **ou
 /* Absent is success. */
 int store_upload_remove(const struct store *s, const char *id, struct err *err) MUST_CHECK;
 
+/* When it was last written (nanoseconds since 1970), and its size; ERR_UPLOAD_UNKNOWN. */
+int store_upload_touched(const struct store *s, const char *id, int64_t *when, int64_t *size,
+			 struct err *err) MUST_CHECK;
+/* Calls fn with the id of each upload; a non-zero answer ends it and is returned. */
+typedef int store_upload_fn(void *arg, const char *id, struct err *err);
+int store_upload_each(const struct store *s, store_upload_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
 /* An upload being written: locked against every other writer, of any process (ERR_BUSY). */
 struct store_upload;
 /* `hasher`: the digest of what was written so far, if the caller kept it; taken over. Without one (NULL, or one that
  * doesn't match the size) the bytes are read again when it is sealed. */
 int store_upload_open(struct store *s, const char *id, struct hasher *hasher, int64_t hashed,
 		      struct store_upload **out, struct err *err) MUST_CHECK;
+/* Whether it was sealed: its file may stand under a blob's name, too. */
+bool store_upload_is_sealed(const struct store_upload *u);
+/* Reads its bytes. */
+int store_upload_digest(struct store_upload *u, enum digest_algorithm algorithm, struct digest *out,
+			struct err *err) MUST_CHECK;
 int64_t store_upload_length(const struct store_upload *u);
 /* Appends all of it or, after a failure, nothing. */
 int store_upload_write(struct store_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
-/* Verifies the digest (ERR_DIGEST_MISMATCH), syncs, links the file to the blob's name, syncs the directory. */
+/* Verifies the digest (ERR_DIGEST_MISMATCH), syncs, links the file to the blob's name, syncs the directory.
+ * Bytes that can't be synced are given up: the upload is unknown afterwards. */
 int store_upload_seal(struct store_upload *u, const struct digest *d, struct err *err) MUST_CHECK;
 /* Inside the write transaction that makes the blob known, after a seal: sees that the file still
  * stands under the blob's name, or puts it there again. Costs a stat. */

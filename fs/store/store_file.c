@@ -11,6 +11,8 @@
  *  4. An upload whose file has a second name (it was sealed, but the commit failed) is
  *     never written again: it can be committed or cancelled.
  *  5. Who writes or seals an upload holds an exclusive flock on its file.
+ *  6. Before a blob's name is acknowledged, its directory's name was synced by this process,
+ *     whoever made the directory.
  */
 #include "fs/base/base.h"
 #include "fs/store/store.h"
@@ -32,6 +34,7 @@ struct store {
 	int root;	/* directories, held open: the store may be moved while it is served */
 	int blobs;
 	int uploads;
+	bool synced[DIGEST_SHA512 + 1][256];	/* atomic: names of two-hex directories that are on the disk */
 };
 
 struct store_upload {
@@ -47,6 +50,18 @@ struct store_upload {
 
 /* ---- The directory ---- */
 
+/* A new directory's name is on the disk when this returns, where its parent may be opened. */
+static int make_dir(const char *path)
+{
+	auto_fd int dir = -1, parent = -1;
+
+	if (mkdir(path, 0700) < 0)
+		return errno == EEXIST ? 0 : -1;
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	parent = dir < 0 ? -1 : openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return parent < 0 ? 0 : fsync(parent);
+}
+
 static int make_dirs(const char *path, struct err *err)
 {
 	auto_free char *copy = strdup(path);
@@ -59,7 +74,7 @@ static int make_dirs(const char *path, struct err *err)
 		char end = *p;
 
 		*p = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+		if (make_dir(copy) < 0)
 			return err_sys(err, errno, "can't make the directory %s", copy);
 		*p = end;
 		if (!end)
@@ -187,10 +202,7 @@ int store_blob_open(const struct store *s, const struct digest *d, struct conten
 
 	if (r)
 		return r;
-	r = content_from_fd(fd, st.st_size, out, err);
-	if (!r)
-		steal_fd(&fd);
-	return r;
+	return content_from_fd(steal_fd(&fd), st.st_size, out, err);
 }
 
 int store_blob_exists(const struct store *s, const struct digest *d, struct err *err)
@@ -240,6 +252,74 @@ int store_blob_unlink(const struct store *s, const struct digest *d, struct err 
 	if (unlinkat(s->blobs, path, 0) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "can't remove %s from the store", path);
 	return 0;
+}
+
+static void cleanup_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+int store_blob_quarantine(const struct store *s, const struct digest *d, struct err *err)
+{
+	char path[PATH_LEN], to[PATH_LEN + 16], hex[DIGEST_HEX_MAX + 1];
+
+	blob_path(d, path);
+	snprintf(to, sizeof(to), "quarantine/%s", digest_hex(d, hex));
+	if (mkdirat(s->root, "quarantine", 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "can't make the directory quarantine in the store");
+	if (renameat(s->blobs, path, s->root, to) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "can't put %s into quarantine", path);
+	return 0;
+}
+
+static DIR *list_dir(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		cleanup_close(&fd);
+	return dir;
+}
+
+static int each_in_shard(const struct store *s, enum digest_algorithm algorithm, const char *shard,
+			 store_blob_fn *fn, void *arg, struct err *err)
+{
+	CLEANUP(cleanup_dir) DIR *dir = list_dir(s->blobs, shard);
+	const struct dirent *entry;
+	struct digest d;
+	struct stat st;
+	int r = dir ? 0 : err_sys(err, errno, "can't list %s of the store", shard);
+
+	while (!r && (entry = readdir(dir)))
+		if (digest_parse_hex(algorithm, entry->d_name, &d, NULL) == 0 &&
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			r = fn(arg, &d, st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec, err);
+	return r;
+}
+
+int store_blob_each(const struct store *s, store_blob_fn *fn, void *arg, struct err *err)
+{
+	static const enum digest_algorithm algorithms[] = { DIGEST_SHA256, DIGEST_SHA512 };
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(algorithms); i++) {
+		const char *name = digest_algorithm_name(algorithms[i]);
+		CLEANUP(cleanup_dir) DIR *dir = list_dir(s->blobs, name);
+		const struct dirent *entry;
+		char shard[PATH_LEN];
+
+		if (!dir)
+			return err_sys(err, errno, "can't list %s of the store", name);
+		while (!r && (entry = readdir(dir))) {
+			if (strspn(entry->d_name, "0123456789abcdef") != 2 || strlen(entry->d_name) != 2)
+				continue;
+			snprintf(shard, sizeof(shard), "%s/%.2s", name, entry->d_name);
+			r = each_in_shard(s, algorithms[i], shard, fn, arg, err);
+		}
+	}
+	return r;
 }
 
 /* ---- Uploads ---- */
@@ -312,6 +392,33 @@ int store_upload_size(const struct store *s, const char *id, int64_t *out, struc
 	return 0;
 }
 
+int store_upload_touched(const struct store *s, const char *id, int64_t *when, int64_t *size,
+			 struct err *err)
+{
+	struct stat st;
+
+	if (!store_id_ok(id))
+		return upload_unknown(id, err);
+	if (fstatat(s->uploads, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? upload_unknown(id, err)
+				       : err_sys(err, errno, "can't stat upload %s", id);
+	*when = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+	*size = st.st_size;
+	return 0;
+}
+
+int store_upload_each(const struct store *s, store_upload_fn *fn, void *arg, struct err *err)
+{
+	CLEANUP(cleanup_dir) DIR *dir = list_dir(s->uploads, ".");
+	const struct dirent *entry;
+	int r = dir ? 0 : err_sys(err, errno, "can't list the uploads of the store");
+
+	while (!r && (entry = readdir(dir)))
+		if (store_id_ok(entry->d_name))
+			r = fn(arg, entry->d_name, err);
+	return r;
+}
+
 int store_upload_read(const struct store *s, const char *id, struct content **out, struct err *err)
 {
 	auto_fd int fd = -1;
@@ -322,10 +429,7 @@ int store_upload_read(const struct store *s, const char *id, struct content **ou
 		return r;
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, errno, "can't stat upload %s", id);
-	r = content_from_fd(fd, st.st_size, out, err);
-	if (!r)
-		steal_fd(&fd);
-	return r;
+	return content_from_fd(steal_fd(&fd), st.st_size, out, err);
 }
 
 int store_upload_remove(const struct store *s, const char *id, struct err *err)
@@ -374,6 +478,11 @@ int store_upload_open(struct store *s, const char *id, struct hasher *hasher, in
 	return 0;
 }
 
+bool store_upload_is_sealed(const struct store_upload *u)
+{
+	return u->sealed;
+}
+
 int64_t store_upload_length(const struct store_upload *u)
 {
 	return u->length;
@@ -402,6 +511,8 @@ int store_upload_write(struct store_upload *u, const void *data, size_t len, str
 	if (!r && u->hasher && u->hashed == u->length) {
 		r = hasher_update(u->hasher, data, len, err);
 		u->hashed += (int64_t)len;
+		if (r)	/* nobody knows what it covers now */
+			hasher_free(steal(&u->hasher));
 	}
 	if (r) {
 		if (ftruncate(u->fd, u->length) < 0)
@@ -418,8 +529,8 @@ int store_upload_write(struct store_upload *u, const void *data, size_t len, str
 }
 
 /* The second pass, for an upload whose running digest was lost or is of another algorithm. */
-static int hash_file(struct store_upload *u, enum digest_algorithm algorithm, struct digest *out,
-		     struct err *err)
+int store_upload_digest(struct store_upload *u, enum digest_algorithm algorithm, struct digest *out,
+			struct err *err)
 {
 	auto_free char *data = malloc(READ_SIZE);
 	auto_hasher struct hasher *h = NULL;
@@ -447,7 +558,7 @@ static int verify(struct store_upload *u, const struct digest *d, struct err *er
 	if (u->hasher && u->hashed == u->length && hasher_algorithm(u->hasher) == d->algorithm)
 		r = hasher_digest(u->hasher, &found, err);
 	else
-		r = hash_file(u, (enum digest_algorithm)d->algorithm, &found, err);
+		r = store_upload_digest(u, (enum digest_algorithm)d->algorithm, &found, err);
 	if (r)
 		return r;
 	if (!digest_equal(&found, d))
@@ -464,68 +575,85 @@ static int link_blob(struct store_upload *u, const char *path, struct err *err)
 
 	if (linkat(u->store->uploads, u->id, blobs, path, 0) == 0 || errno == EEXIST)
 		return 0;
+	if (errno == ENOENT)	/* cancelled beneath us */
+		return upload_unknown(u->id, err);
 	return err_sys(err, errno, "can't put %s into the store", path);
 }
 
-/* Makes the two-hex directory if it isn't there, durably, and opens it. */
-static int open_shard(const struct store *s, const char *path, size_t len, int *out, struct err *err)
+/* Makes a blob's two-hex directory if it isn't there, durably, and opens it. */
+static int open_shard(struct store *s, const struct digest *d, int *out, struct err *err)
 {
-	char dir[PATH_LEN], *slash;
+	bool *synced = &s->synced[d->algorithm][d->bytes[0]];
+	auto_fd int parent = -1;
+	char path[PATH_LEN];
 
-	snprintf(dir, sizeof(dir), "%.*s", (int)len, path);
-	if (mkdirat(s->blobs, dir, 0700) == 0) {
-		auto_fd int parent = -1;
-
-		slash = strchr(dir, '/');
-		*slash = '\0';
-		parent = openat(s->blobs, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		*slash = '/';
+	path[blob_path(d, path)] = '\0';
+	if (mkdirat(s->blobs, path, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "can't make the directory %s in the store", path);
+	*out = openat(s->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*out < 0)
+		return err_sys(err, errno, "can't open %s of the store", path);
+	/* Who made it may not have got as far as the sync. */
+	if (!__atomic_load_n(synced, __ATOMIC_ACQUIRE)) {
+		parent = openat(*out, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (parent < 0 || fsync(parent) < 0)
-			return err_sys(err, errno, "can't sync %s of the store", dir);
-	} else if (errno != EEXIST) {
-		return err_sys(err, errno, "can't make the directory %s in the store", dir);
+			return err_sys(err, errno, "can't sync %s of the store", path);
+		__atomic_store_n(synced, true, __ATOMIC_RELEASE);
 	}
-	*out = openat(s->blobs, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return *out < 0 ? err_sys(err, errno, "can't open %s of the store", dir) : 0;
+	return 0;
+}
+
+/* After an fsync that failed the kernel takes the pages for clean: a second one would succeed and prove
+ * nothing. So the bytes are given up. */
+static int give_up(struct store_upload *u, int errnum, struct err *err)
+{
+	unlinkat(u->store->uploads, u->id, 0);
+	return err_sys(err, errnum, "can't sync upload %s: begin a new one", u->id);
+}
+
+/* Makes the file exactly what was counted, read-only, and synced. */
+static int settle(struct store_upload *u, struct err *err)
+{
+	struct stat st;
+
+	/* A failed write that couldn't be truncated away then. */
+	if (fstat(u->fd, &st) < 0 || (st.st_size != u->length && ftruncate(u->fd, u->length) < 0))
+		return err_sys(err, errno, "can't take back a failed write of upload %s", u->id);
+	u->sealed = true;
+	if (fchmod(u->fd, 0444) < 0)
+		return err_sys(err, errno, "can't seal upload %s", u->id);
+	return fsync(u->fd) < 0 ? give_up(u, errno, err) : 0;
+}
+
+/* Links the file to its blob's name, durably. */
+static int name_blob(struct store_upload *u, const struct digest *d, struct err *err)
+{
+	char path[PATH_LEN];
+	auto_fd int shard = -1;
+	int r = open_shard(u->store, d, &shard, err);
+
+	blob_path(d, path);
+	if (!r)
+		r = link_blob(u, path, err);
+	if (!r && fsync(shard) < 0)
+		r = err_sys(err, errno, "can't sync the directory of %s", path);
+	return r;
 }
 
 int store_upload_seal(struct store_upload *u, const struct digest *d, struct err *err)
 {
-	char path[PATH_LEN];
-	size_t dir_len = blob_path(d, path);
-	auto_fd int shard = -1;
 	int r = verify(u, d, err);
 
-	if (r)
-		return r;
-	u->sealed = true;
-	if (fchmod(u->fd, 0444) < 0 || fsync(u->fd) < 0)
-		return err_sys(err, errno, "can't sync upload %s", u->id);
-	r = open_shard(u->store, path, dir_len, &shard, err);
 	if (!r)
-		r = link_blob(u, path, err);
-	if (!r && fsync(shard) < 0)
-		r = err_sys(err, errno, "can't sync the directory of %s", path);
-	return r;
+		r = settle(u, err);
+	return r ? r : name_blob(u, d, err);
 }
 
 int store_upload_place(struct store_upload *u, const struct digest *d, struct err *err)
 {
-	char path[PATH_LEN];
-	size_t dir_len = blob_path(d, path);
-	auto_fd int shard = -1;
-	int r;
+	int r = store_blob_exists(u->store, d, err);
 
-	if (faccessat(u->store->blobs, path, F_OK, 0) == 0)
-		return 0;
-	if (errno != ENOENT)
-		return err_sys(err, errno, "can't look for %s in the store", path);
-	r = open_shard(u->store, path, dir_len, &shard, err);
-	if (!r)
-		r = link_blob(u, path, err);
-	if (!r && fsync(shard) < 0)
-		r = err_sys(err, errno, "can't sync the directory of %s", path);
-	return r;
+	return r ? MIN(r, 0) : name_blob(u, d, err);
 }
 
 int64_t store_upload_hashed(const struct store_upload *u)

@@ -4,6 +4,8 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
+#include "fs/base/timestamp.h"
+
 int read_config(struct tree *tree, const struct image_row *image, struct buf *out, struct err *err)
 {
 	int r;
@@ -369,9 +371,14 @@ static int need_blob(struct db *db, const char *name, const struct digest *diges
 		return r;
 	if (r < 0)
 		return r;
-	return r ? 0 :
-		   err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s", name,
-			   digest_format(digest, text));
+	if (!r)
+		return err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s", name,
+			       digest_format(digest, text));
+	if (out->bad)
+		return err_set(err, ERR_BLOB_UNKNOWN,
+			       "blob %s was found damaged and is in quarantine: push it again",
+			       digest_format(digest, text));
+	return 0;
 }
 
 int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
@@ -388,6 +395,41 @@ int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
 	if (!r)
 		*size = blob.size;
 	return r;
+}
+
+struct renewal {
+	int64_t link_id;
+	int64_t now;
+};
+
+static int renew(struct db *db, void *arg, struct err *err)
+{
+	const struct renewal *n = arg;
+
+	return blob_renew(db, n->link_id, n->now, err);
+}
+
+int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
+		      const struct digest *digest, int64_t *size, struct err *err)
+{
+	struct renewal n = { .now = timestamp_now() };
+	struct blob_row blob;
+	int r = permit(cred, ACTION_PULL, repo, err);
+
+	if (!r) {
+		auto_reader struct meta_reader rd = { 0 };
+
+		r = tree_reader(tree, &rd, err);
+		if (!r)
+			r = need_blob(rd.db, repo, digest, &blob, err);
+	}
+	if (r)
+		return r;
+	*size = blob.size;
+	n.link_id = blob.link_id;
+	if (n.now - blob.linked < tree->grace / 2 || permit(cred, ACTION_PUSH, repo, NULL))
+		return 0;
+	return meta_write(tree->meta, false, renew, &n, err);
 }
 
 int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,

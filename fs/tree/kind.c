@@ -936,7 +936,7 @@ static const struct kind kinds[] = {
 	{ .kind = KIND_IMAGES, .parent = KIND_REPO, .name = "_images", .row = ROW_REPO, .mode = DIR_MODE, .present = is_repository },
 	{ .kind = KIND_IMAGES_SHA256, .parent = KIND_IMAGES, SHA256, .row = ROW_REPO, .mode = DIR_MODE, .find = find_image, .list = list_images },
 	{ .kind = KIND_IMAGES_SHA512, .parent = KIND_IMAGES, SHA512, .row = ROW_REPO, .mode = DIR_MODE, .find = find_image, .list = list_images },
-	{ .kind = KIND_IMAGE, .row = ROW_IMAGE, .mode = DIR_MODE, .fixed_data = true },
+	{ .kind = KIND_IMAGE, .row = ROW_IMAGE, .mode = DIR_MODE },
 	{ .kind = KIND_MANIFEST_JSON, .parent = KIND_IMAGE, .name = "manifest.json", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .resolve = resolve_manifest },
 	{ .kind = KIND_CONFIG_JSON, .parent = KIND_IMAGE, .name = "config.json", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .resolve = resolve_config },
 	IMAGE_TEXT(KIND_IMAGE_DIGEST, "digest", image_digest_text),

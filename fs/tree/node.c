@@ -49,6 +49,7 @@ static int load_row(const struct look *l, struct node *n)
 
 int node_load(const struct look *l, uint64_t number, struct node *out)
 {
+	const struct kind *k;
 	int r;
 
 	memset(out, 0, sizeof(*out));
@@ -61,7 +62,14 @@ int node_load(const struct look *l, uint64_t number, struct node *out)
 		out->position = (int)(number >> NODE_ROW_BITS & POSITION_MASK);
 		out->row_id = (int64_t)(number & ROW_MASK);
 	}
-	r = load_row(l, out);
+	k = kind_of(out->kind);
+	/* A node has one number: what its kind doesn't use is 0. */
+	r = node_number(out) != number || (k->row == ROW_NONE && out->row_id) ||
+			    (k->row != ROW_PENDING && out->position) ?
+		    0 :
+		    load_row(l, out);
+	if (r > 0 && k->present)
+		r = k->present(l, out);
 	if (r < 0)
 		return r;
 	return r ? 0 : err_set(l->err, ERR_NOT_FOUND, "it is gone");
@@ -170,6 +178,12 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	return 0;
 }
 
+/* A buffer that could not grow would be a shorter text. */
+static int no_memory(const struct look *l, const struct buf *b)
+{
+	return buf_error(b) ? err_set(l->err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
 static int size_of(const struct look *l, const struct node *n, int64_t *out)
 {
 	const struct kind *k = kind_of(n->kind);
@@ -188,7 +202,7 @@ static int size_of(const struct look *l, const struct node *n, int64_t *out)
 	else if (k->link)
 		r = k->link(l, n, &text);
 	*out = (int64_t)text.len;
-	return r;
+	return r ? r : no_memory(l, &text);
 }
 
 static int fill_attr(const struct look *l, const struct node *n, bool name_forever,
@@ -330,7 +344,7 @@ int list_give(struct listing *ls, const char *name, const struct node *n, uint64
 	/* An entry that went while it was being read is not there; any other failure is one. */
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	return ls->fn(ls->arg, name, &attr, cookie);
+	return ls->fn(ls->arg, name, &attr, cookie) ? 1 : 0;
 }
 
 /* Children with fixed names: their cookie is their kind. */
@@ -347,10 +361,10 @@ static int list_fixed(struct listing *ls, const struct node *dir, uint64_t cooki
 		r = fixed_child(&ls->look, dir, k, &child);
 		if (r > 0) {
 			r = fill_attr(&ls->look, &child, k->fixed, &attr);
-			if (!r)
-				r = ls->fn(ls->arg, k->name, &attr, i);
+			if (!r && ls->fn(ls->arg, k->name, &attr, i))
+				return 1;
 		}
-		if (r)
+		if (r && r != -ENOENT)
 			return r;
 	}
 	return 0;
@@ -439,7 +453,7 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 		r = err_set(err, ERR_ARGUMENT, "it is not a link");
 	if (!r)
 		r = kind_of(n.kind)->link(&s.look, &n, out);
-	return r ? r : buf_error(out);
+	return r ? r : no_memory(&s.look, out);
 }
 
 int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out,
@@ -615,7 +629,9 @@ static int attr_media_type(const struct look *l, const struct node *n, struct bu
 static int attr_artifact_type(const struct look *l, const struct node *n, struct buf *out)
 {
 	(void)l;
-	buf_adds(out, n->image.artifact_type);
+	/* An ordinary image's is its config's media type, which says nothing. */
+	if (!media_type_is_image_config(n->image.artifact_type))
+		buf_adds(out, n->image.artifact_type);
 	return 0;
 }
 
@@ -655,8 +671,10 @@ int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, c
 		if (attributes[i].kind != n.kind || !streq(attributes[i].name, name))
 			continue;
 		r = attributes[i].value(&s.look, &n, out);
+		if (!r)
+			r = no_memory(&s.look, out);
 		if (!r && out->len)
-			return buf_error(out);
+			return 0;
 	}
 	return r ? r : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
 }
@@ -676,10 +694,12 @@ int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, 
 			continue;
 		buf_reset(&value);
 		r = attributes[i].value(&s.look, &n, &value);
+		if (!r)
+			r = no_memory(&s.look, &value);
 		if (!r && value.len)
 			buf_add(out, attributes[i].name, strlen(attributes[i].name) + 1);
 	}
-	return r ? r : buf_error(out);
+	return r ? r : no_memory(&s.look, out);
 }
 
 int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,

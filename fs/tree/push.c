@@ -34,7 +34,7 @@ struct begin {
 static int begin_upload(struct db *db, void *arg, struct err *err)
 {
 	struct begin *b = arg;
-	struct repo_row repo;
+	struct repo_row repo = { 0 };
 	int r = repo_ensure(db, b->repo, b->row.started, &repo, err);
 
 	b->row.repository_id = repo.id;
@@ -159,15 +159,25 @@ int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *r
 		       struct err *err)
 {
 	auto_tree_upload struct tree_upload *u = NULL;
+	struct tree_upload lost = { .tree = tree };
+	struct repo_row row;
+	struct upload_row upload;
 	int r = tree_upload_open(tree, cred, repo, id, &u, err);
 
-	return r ? r : discard(u, err);
+	if (!r)
+		return discard(u, err);
+	/* Its file may be lost: it was begun just before the power failed. Then its row is all there is. */
+	if (r != -ENOENT || find_upload(tree, repo, id, &row, &upload, NULL))
+		return r;
+	lost.repository_id = row.id;
+	snprintf(lost.id, sizeof(lost.id), "%s", upload.name);
+	return discard(&lost, err);
 }
 
 /* ---- Committing ---- */
 
 struct commit {
-	struct store_upload *file;	/* NULL: the blob is in the store already */
+	struct store_upload *file;	/* NULL: the blob should be in the store already */
 	const char *upload;		/* its row, or NULL */
 	const char *repo;
 	const struct digest *digest;
@@ -177,11 +187,24 @@ struct commit {
 	int64_t blob_id;	/* out */
 };
 
+/* Without bytes of our own the blob must still be known, and whole: it may have been collected
+ * since we looked. ERR_GONE_MEANWHILE then. */
+static int still_known(struct db *db, const struct digest *digest, struct err *err)
+{
+	struct blob_row blob;
+	int r = blob_by_digest(db, digest, &blob, err);
+
+	if (r < 0)
+		return r;
+	return r && !blob.bad ? 0 : err_set(err, ERR_GONE_MEANWHILE, "the blob went meanwhile: try again");
+}
+
 /* Makes the blob known and the repository hold it. In a write transaction. */
 static int commit_blob(struct db *db, struct commit *c, struct err *err)
 {
-	struct repo_row repo;
-	int r = c->file ? store_upload_place(c->file, c->digest, err) : 0;
+	struct repo_row repo = { 0 };
+	int r = c->file ? store_upload_place(c->file, c->digest, err) :
+			  still_known(db, c->digest, err);
 
 	if (!r)
 		r = repo_ensure(db, c->repo, c->now, &repo, err);
@@ -209,8 +232,10 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .size = store_upload_length(u->file),
 			    .now = timestamp_now() };
 	int r = store_upload_seal(u->file, digest, err);
+	int64_t size;
 
-	if (r == -EBADMSG)
+	/* Wrong bytes, or bytes that the store gave up. */
+	if (r == -EBADMSG || (r && store_upload_size(u->tree->store, u->id, &size, NULL) == -ENOENT))
 		(void)!discard(u, NULL);
 	if (!r)
 		r = meta_write(u->tree->meta, true, commit_upload, &c, err);
@@ -264,13 +289,15 @@ static int check_refs(struct db *db, int64_t repository_id, const char *repo,
 		r = repository_id ? blob_in_repo(db, repository_id, &d->digest, &blob, err) : 0;
 		if (r < 0)
 			return r;
-		if (r || missing++ * (DIGEST_TEXT_MAX + 3) > ERR_DETAIL_MAX - 2 * DIGEST_TEXT_MAX)
+		if ((r && !blob.bad) || missing++ * (DIGEST_TEXT_MAX + 3) > ERR_DETAIL_MAX - 2 * DIGEST_TEXT_MAX)
 			continue;
 		buf_addf(&list, "%s\"%s\"", missing > 1 ? "," : "", digest_format(&d->digest, text));
 	}
 	buf_addc(&list, ']');
 	if (!missing)
 		return 0;
+	if (buf_error(&list))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	err_set(err, ERR_MANIFEST_BLOB_UNKNOWN,
 		"%zu blobs of the manifest are not in %s, %s among them: push them first", missing,
 		repo, text);
@@ -363,7 +390,7 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 	if (!r)
 		r = blob_by_digest(rd.db, p->commit.digest, &blob, err);
 	if (r > 0)
-		r = store_blob_exists(tree->store, p->commit.digest, err);
+		r = blob.bad ? 0 : store_blob_exists(tree->store, p->commit.digest, err);
 	*known = r > 0;
 	return MIN(r, 0);
 }
@@ -443,23 +470,35 @@ static int read_reference(const char *reference, const void *data, size_t size, 
 	return r;
 }
 
-static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size,
-			    struct err *err)
+/* Writes the bytes unless the store has them, and commits. */
+static int commit_bytes(struct tree *tree, struct push *p, bool known, const void *data, size_t size,
+			struct err *err)
 {
 	auto_store_upload struct store_upload *file = NULL;
 	char id[STORE_ID_MAX + 1] = "";
+	int r = known ? 0 : store_bytes(tree, data, size, p->commit.digest, id, &file, err);
+
+	p->commit.file = file;
+	if (!r)
+		r = meta_write(tree->meta, true, push_image, p, err);
+	p->commit.file = NULL;
+	if (*id)
+		(void)!store_upload_remove(tree->store, id, NULL);
+	return r;
+}
+
+static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size,
+			    struct err *err)
+{
 	bool known;
 	int r = look_before(tree, p, &known, err);
 
 	if (!r)
 		r = describe(tree, p, size, err);
-	if (!r && !known)
-		r = store_bytes(tree, data, size, p->commit.digest, id, &file, err);
-	p->commit.file = file;
 	if (!r)
-		r = meta_write(tree->meta, true, push_image, p, err);
-	if (*id)
-		(void)!store_upload_remove(tree->store, id, NULL);
+		r = commit_bytes(tree, p, known, data, size, err);
+	if (r == -ESTALE)
+		r = commit_bytes(tree, p, false, data, size, err);
 	return r;
 }
 
@@ -505,23 +544,28 @@ struct mount {
 	struct commit commit;
 };
 
+/* The same whether `from` isn't there, hasn't the blob, or may not be seen. */
+static int not_held(const struct mount *m, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+
+	return err_set(err, ERR_BLOB_UNKNOWN, "%.255s holds no blob %s", m->from,
+		       digest_format(m->commit.digest, text));
+}
+
 static int mount_blob(struct db *db, void *arg, struct err *err)
 {
 	struct mount *m = arg;
-	char text[DIGEST_TEXT_MAX + 1];
 	struct repo_row from;
 	struct blob_row blob;
-	int r = need_repo(db, m->from, &from, err);
+	int r = repo_by_name(db, m->from, &from, err);
 
-	if (!r)
+	if (r > 0)
 		r = blob_in_repo(db, from.id, m->commit.digest, &blob, err);
-	else
-		return r;
 	if (r < 0)
 		return r;
-	if (!r)
-		return err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s", m->from,
-			       digest_format(m->commit.digest, text));
+	if (!r || blob.bad)
+		return not_held(m, err);
 	m->commit.size = blob.size;
 	return commit_blob(db, &m->commit, err);
 }
@@ -534,8 +578,8 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 	int r = permit(cred, ACTION_PUSH, repo, err);
 
 	if (!r)
-		r = permit(cred, ACTION_PULL, from, err);
-	if (!r)
 		r = name_check(repo, err);
+	if (!r && permit(cred, ACTION_PULL, from, NULL))
+		r = not_held(&m, err);
 	return r ? r : meta_write(tree->meta, true, mount_blob, &m, err);
 }

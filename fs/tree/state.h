@@ -14,6 +14,8 @@
 #include "fs/store/store.h"
 #include "fs/tree/permit.h"
 #include "fs/tree/tree.h"
+#include "fs/upkeep/check.h"
+#include "fs/upkeep/gc.h"
 
 struct tree {
 	struct store *store;
@@ -21,6 +23,7 @@ struct tree {
 	struct cache *cache;	/* images by name, cache.c */
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
+	int64_t grace;		/* of the garbage collection, nanoseconds */
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */

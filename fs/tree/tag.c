@@ -145,7 +145,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
 	if (!r)
-		r = tag_delete(db, tag.id, err);
+		r = tag_delete(db, &tag, timestamp_now(), err);
 	if (!r)
 		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
 	return r;
@@ -181,7 +181,7 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 		r = tag_put(db, repo.id, c->new_name, tag.manifest_id, timestamp_now(), &id, &changed,
 			    err);
 	if (!r)
-		r = tag_delete(db, tag.id, err);
+		r = tag_delete(db, &tag, timestamp_now(), err);
 	if (!r)
 		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
 	if (!r && changed)

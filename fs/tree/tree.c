@@ -18,6 +18,7 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 
 	if (!t)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	t->grace = 3600 * INT64_C(1000000000);
 	buf_addf(&path, "%s/regfs.db", store_dir);
 	r = buf_error(&path) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	if (!r)

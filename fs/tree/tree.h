@@ -16,6 +16,7 @@
 #include "fs/base/content.h"
 #include "fs/image/manifest.h"
 #include "fs/image/name.h"
+#include "fs/upkeep/report.h"
 
 struct tree;
 
@@ -167,6 +168,10 @@ int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
 /* The size only: HEAD. */
 int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
 		   const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
+/* The same for a client that will rely on the answer (HEAD before a push): the grace of the garbage collection
+ * begins anew, if half of it is over and `cred` may push. May write, and so wait for a commit. */
+int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
+		      const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
 /* Links a blob of `from` into `repo`. Durable. ERR_BLOB_UNKNOWN where `from` doesn't exist,
  * doesn't hold it or may not be seen. */
 int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
@@ -198,7 +203,8 @@ int64_t tree_upload_size(const struct tree_upload *u);
 /* Appends; may block on the disk. After a failure nothing of this call counts, and the upload can go on. */
 int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
 /* Makes the bytes the blob `digest` of the repository. Durable. ERR_DIGEST_MISMATCH ends the upload (its bytes
- * are wrong); after any other failure it can be tried again. Close it afterwards either way. */
+ * are wrong), and so does a disk that fails to sync them; after any other failure it can be tried again. Close it
+ * afterwards either way. */
 int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struct err *err) MUST_CHECK;
 /* Keeps what was written: the upload goes on with the next open. */
 void tree_upload_close(struct tree_upload *u);
@@ -216,6 +222,35 @@ struct tree_stats {
 };
 int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *out,
 	       struct err *err) MUST_CHECK;
+
+/* ---- Upkeep ---- */
+
+struct tree_gc_options {
+	int64_t grace;		/* nanoseconds: what was pushed or asked for later than this stays */
+	int64_t untagged;	/* nanoseconds after which an image without a tag goes; negative: never */
+	bool dry_run;
+	/* Called now and then with what was done so far; true ends the collection early. May be NULL. */
+	bool (*progress)(void *arg, const struct gc_report *report);
+	void *arg;
+};
+/* The grace (nanoseconds) that this store is collected with: what tree_blob_promise() goes by. Once, before use. */
+void tree_set_grace(struct tree *tree, int64_t grace);
+/* Collects garbage, beside everything else: see fs/upkeep/gc.h. */
+int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_options *options,
+	    struct gc_report *out, struct err *err) MUST_CHECK;
+
+struct tree_check_options {
+	bool data;		/* read every blob and compare its digest */
+	bool repair;		/* set right what follows from the rest, remove stray files */
+	int64_t rate;		/* bytes a second to read at most; 0: no limit */
+	check_problem_fn *problem;
+	bool (*progress)(void *arg, const struct check_report *report);	/* as for tree_gc(); may be NULL */
+	void *arg;
+};
+/* Compares the database with the files, both ways, beside everything else. A damaged blob is put into
+ * quarantine and served to nobody until its bytes are pushed again. 0 also where problems were found: see the report. */
+int tree_check(struct tree *tree, const struct cred *cred, const struct tree_check_options *options,
+	       struct check_report *out, struct err *err) MUST_CHECK;
 
 const char *tree_version(void);		/* "0.1.0" */
 const char *tree_store_dir(const struct tree *tree);

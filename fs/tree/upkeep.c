@@ -1,0 +1,63 @@
+/*
+ * upkeep.c: keeping the store clean and whole, as operations.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/state.h"
+
+struct collection {
+	const struct cred *cred;
+	const struct tree_gc_options *options;
+};
+
+static bool gc_progress(void *arg, const struct gc_report *report)
+{
+	const struct tree_gc_options *o = ((const struct collection *)arg)->options;
+
+	return o->progress && o->progress(o->arg, report);
+}
+
+static int gc_image(struct db *db, void *arg, const char *repo, const struct digest *digest,
+		    struct err *err)
+{
+	const struct collection *c = arg;
+
+	return add_event(db, c->cred, "delete", repo, NULL, digest, true, err);
+}
+
+void tree_set_grace(struct tree *tree, int64_t grace)
+{
+	tree->grace = grace;
+}
+
+int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_options *options,
+	    struct gc_report *out, struct err *err)
+{
+	struct collection c = { .cred = cred, .options = options };
+	const struct gc_options o = {
+		.grace = options->grace,
+		.untagged = options->untagged < 0 ? GC_KEEP_UNTAGGED : options->untagged,
+		.dry_run = options->dry_run,
+		.progress = gc_progress,
+		.image = gc_image,
+		.arg = &c,
+	};
+	int r = permit(cred, ACTION_ADMIN, NULL, err);
+
+	return r ? r : gc_run(tree->store, tree->meta, &o, out, err);
+}
+
+int tree_check(struct tree *tree, const struct cred *cred, const struct tree_check_options *options,
+	       struct check_report *out, struct err *err)
+{
+	const struct check_options o = {
+		.data = options->data,
+		.repair = options->repair,
+		.rate = options->rate,
+		.problem = options->problem,
+		.progress = options->progress,
+		.arg = options->arg,
+	};
+	int r = permit(cred, ACTION_ADMIN, NULL, err);
+
+	return r ? r : check_run(tree->store, tree->meta, &o, out, err);
+}

@@ -1,0 +1,352 @@
+/*
+ * check.c: see check.h.
+ *
+ * Three passes: the database by itself and the values that follow from others; each blob's row
+ * against its file; each file against its row.
+ *
+ * Invariants:
+ *  1. A blob is called bad in the write transaction in which its row was seen again.
+ *  2. A file is moved to quarantine before its row says bad: it is served to nobody between the two.
+ *  3. A file without a row is a stray only when it is older than STRAY_AGE: a push links a file first.
+ */
+#include "fs/base/base.h"
+#include "fs/upkeep/check.h"
+
+#include "fs/base/timestamp.h"
+#include "fs/meta/blob.h"
+#include "fs/meta/derived.h"
+#include "fs/meta/garbage.h"
+#include "fs/meta/image.h"
+#include "fs/meta/repo.h"
+#include "fs/meta/tag.h"
+
+#define STRAY_AGE (3600 * INT64_C(1000000000))
+#define READ_SIZE (256 * 1024)
+#define PAGE 256	/* blobs between two connections: no transaction stays open over much reading */
+
+struct run {
+	struct store *store;
+	struct meta *meta;
+	const struct check_options *options;
+	struct check_report *report;
+	char *data;		/* READ_SIZE */
+	int64_t started;
+	bool stopped;
+};
+
+static void problem(struct run *c, enum check_problem kind, const char *fmt, ...) PRINTF(3, 4);
+static void problem(struct run *c, enum check_problem kind, const char *fmt, ...)
+{
+	auto_buf struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	c->options->problem(c->options->arg, kind, text.data);
+}
+
+static void progress(struct run *c)
+{
+	if (c->options->progress && c->options->progress(c->options->arg, c->report))
+		c->stopped = true;
+}
+
+/* ---- What follows from other values ---- */
+
+struct derived_pass {
+	struct run *check;
+	bool repair;
+};
+
+static int check_derived(struct db *db, void *arg, struct err *err)
+{
+	const struct derived_pass *p = arg;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < derived_rules; i++) {
+		int64_t wrong = 0;
+
+		r = derived_count(db, i, &wrong, err);
+		if (r || !wrong)
+			continue;
+		p->check->report->derived += wrong;
+		problem(p->check, CHECK_DERIVED, "%" PRId64 " rows: %s", wrong, derived_text(i));
+		if (p->repair) {
+			r = derived_repair(db, i, err);
+			p->check->report->repaired += r ? 0 : wrong;
+		}
+	}
+	return r;
+}
+
+static int check_database(struct run *c, struct err *err)
+{
+	struct derived_pass pass = { .check = c, .repair = c->options->repair };
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	auto_buf struct buf text = BUF_INIT;
+	int r;
+
+	if (pass.repair)
+		return meta_write(c->meta, true, check_derived, &pass, err);
+	r = meta_read_begin(c->meta, &rd.db, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = db_check(rd.db, &text, err);
+	if (!r && text.len)
+		problem(c, CHECK_DATABASE, "%s", text.data);
+	return r ? r : check_derived(rd.db, &pass, err);
+}
+
+/* ---- Rows against files ---- */
+
+/* Keeps to the rate: what was read so far takes at least this long. */
+static void slow_down(const struct run *c)
+{
+	int64_t due, now = timestamp_now();
+	struct timespec pause;
+
+	if (!c->options->rate)
+		return;
+	due = c->started + (int64_t)((double)c->report->bytes / (double)c->options->rate * 1e9);
+	if (due <= now)
+		return;
+	pause.tv_sec = (due - now) / 1000000000;
+	pause.tv_nsec = (due - now) % 1000000000;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+/* 1: the bytes have that digest, 0: they don't, or can't be read. */
+static int read_and_compare(struct run *c, const struct content *content, const struct digest *d,
+			    struct err *err)
+{
+	auto_hasher struct hasher *h = NULL;
+	struct digest found;
+	int r = hasher_new((enum digest_algorithm)d->algorithm, &h, err);
+
+	for (int64_t at = 0; !r && at < content_size(content) && !c->stopped;) {
+		ssize_t n = content_read(content, c->data, READ_SIZE, at, NULL);
+
+		if (n <= 0)
+			return 0;
+		r = hasher_update(h, c->data, (size_t)n, err);
+		at += n;
+		c->report->bytes += n;
+		slow_down(c);
+		progress(c);
+	}
+	if (r || c->stopped)
+		return r ? r : 1;
+	r = hasher_digest(h, &found, err);
+	return r ? r : digest_equal(&found, d);
+}
+
+/* CHECK_LOST, CHECK_DAMAGED, or -1: as it should be. */
+static int look_at_file(struct run *c, const struct blob_row *row, int *found, struct err *err)
+{
+	auto_content struct content *content = NULL;
+	int r = store_blob_open(c->store, &row->digest, &content, err);
+
+	*found = -1;
+	if (r == -ENOENT) {
+		*found = CHECK_LOST;
+		return 0;
+	}
+	if (r)
+		return r;
+	if (content_size(content) != row->size) {
+		*found = CHECK_DAMAGED;
+		return 0;
+	}
+	if (!c->options->data) {
+		c->report->bytes += row->size;
+		return 0;
+	}
+	r = read_and_compare(c, content, &row->digest, err);
+	if (r == 0)
+		*found = CHECK_DAMAGED;
+	return MIN(r, 0);
+}
+
+struct verdict {
+	struct run *check;
+	const struct digest *digest;
+	bool still_there;
+};
+
+static int call_bad(struct db *db, void *arg, struct err *err)
+{
+	struct verdict *v = arg;
+	struct blob_row row;
+	int r = blob_by_digest(db, v->digest, &row, err);
+
+	v->still_there = r > 0;
+	if (r <= 0)
+		return r;
+	r = store_blob_quarantine(v->check->store, v->digest, err);
+	return r ? r : blob_set_bad(db, v->digest, err);
+}
+
+struct broken {
+	struct run *check;
+	struct db *db;
+	struct err *err;
+};
+
+static int name_image(struct broken *b, int64_t manifest_id)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	struct image_row image;
+	struct repo_row repo;
+	int r = image_by_id(b->db, manifest_id, &image, b->err);
+
+	if (r > 0)
+		r = repo_by_id(b->db, image.repository_id, &repo, b->err);
+	if (r > 0)
+		problem(b->check, CHECK_BREAKS, "%s@%s", repo.name, digest_format(&image.digest, text));
+	return MIN(r, 0);
+}
+
+static int name_user(void *arg, const struct ref_row *ref)
+{
+	return name_image(arg, ref->manifest_id);
+}
+
+static int name_itself(void *arg, const struct image_row *row)
+{
+	return name_image(arg, row->id);
+}
+
+static int list_broken(struct run *c, const struct digest *d, struct err *err)
+{
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	struct broken b = { .check = c, .err = err };
+	int r = meta_read_begin(c->meta, &rd.db, err);
+
+	b.db = rd.db;
+	if (!r)
+		r = image_list_of_digest(rd.db, d, name_itself, &b, err);
+	return r ? r : ref_users(rd.db, 0, d, (enum manifest_role)0, 0, name_user, &b, err);
+}
+
+static int check_blob(struct run *c, const struct blob_row *row, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	struct verdict v = { .check = c, .digest = &row->digest };
+	int found, r = row->bad ? 0 : look_at_file(c, row, &found, err);
+
+	c->report->blobs++;
+	if (row->bad)
+		found = CHECK_LOST;
+	if (r || found < 0 || c->stopped)
+		return r;
+	if (!row->bad) {
+		r = meta_write(c->meta, true, call_bad, &v, err);
+		if (r || !v.still_there)
+			return r;	/* it went meanwhile: nothing is wrong */
+	}
+	c->report->bad++;
+	problem(c, (enum check_problem)found, "%s%s", digest_format(&row->digest, text),
+		row->bad ? " (in quarantine: push it again)" : "");
+	return list_broken(c, &row->digest, err);
+}
+
+struct page {
+	struct blob_row rows[PAGE];
+	size_t count;
+};
+
+static int add_row(void *arg, const struct blob_row *row)
+{
+	struct page *p = arg;
+
+	p->rows[p->count++] = *row;
+	return p->count == PAGE;
+}
+
+static int next_page(struct run *c, int64_t after, struct page *p, struct err *err)
+{
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	int r = meta_read_begin(c->meta, &rd.db, err);
+
+	p->count = 0;
+	if (!r)
+		r = blob_list(rd.db, after, add_row, p, err);
+	return MIN(r, 0);
+}
+
+static int check_rows(struct run *c, struct err *err)
+{
+	auto_free struct page *p = malloc(sizeof(*p));
+	int64_t after = 0;
+	int r = p ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+
+	do {
+		if (!r)
+			r = next_page(c, after, p, err);
+		for (size_t i = 0; !r && i < p->count && !c->stopped; i++) {
+			r = check_blob(c, &p->rows[i], err);
+			after = p->rows[i].id;
+			progress(c);
+		}
+	} while (!r && p->count == PAGE && !c->stopped);
+	return r;
+}
+
+/* ---- Files against rows ---- */
+
+static int doom(struct db *db, void *arg, struct err *err)
+{
+	return garbage_doom(db, arg, 0, err);
+}
+
+static int check_file(void *arg, const struct digest *d, int64_t changed, struct err *err)
+{
+	struct run *c = arg;
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	char text[DIGEST_TEXT_MAX + 1];
+	struct digest copy = *d;
+	struct blob_row row;
+	int r;
+
+	if (c->stopped)
+		return 1;
+	if (changed > c->started - STRAY_AGE)
+		return 0;
+	r = meta_read_begin(c->meta, &rd.db, err);
+	if (!r)
+		r = blob_by_digest(rd.db, d, &row, err);
+	if (r)
+		return MIN(r, 0);
+	c->report->stray++;
+	problem(c, CHECK_STRAY, "%s", digest_format(d, text));
+	if (!c->options->repair)
+		return 0;
+	r = meta_write(c->meta, true, doom, &copy, err);
+	c->report->repaired += !r;
+	return r;
+}
+
+int check_run(struct store *store, struct meta *meta, const struct check_options *options,
+	      struct check_report *out, struct err *err)
+{
+	auto_free char *data = malloc(READ_SIZE);
+	struct run c = { .store = store,
+			 .meta = meta,
+			 .options = options,
+			 .report = out,
+			 .data = data,
+			 .started = timestamp_now() };
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (!data)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = check_database(&c, err);
+	if (!r)
+		r = check_rows(&c, err);
+	if (!r && !c.stopped)
+		r = store_blob_each(store, check_file, &c, err);
+	return MIN(r, 0);
+}
