@@ -98,7 +98,7 @@ $(B)/%.h.ok: %.h
 		-include $< -fsyntax-only -x c - && touch $@
 
 bench: all
-	@tests/install-packages build check
+	@tests/install-packages build check bench
 	@REGFS=$(CURDIR)/$(B)/regfs tests/bench/run
 
 # ---- Fuzzing: libFuzzer, with address and undefined-behaviour checks ----
@@ -115,7 +115,11 @@ build-fuzz/%.o: %.c
 build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o $(call fuzz-obj,$(LIB_SRC) $(HTTP_SRC))
 	$(call Q,LD)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(PKG_LIBS)
 
-fuzz: $(FUZZ)
+fuzz:
+	@tests/install-packages build fuzz
+	@$(MAKE) --no-print-directory fuzz-all
+
+fuzz-all: $(FUZZ)
 	@set -e; for f in $(FUZZ); do n=$${f##*/fuzz_}; mkdir -p build-fuzz/corpus/$$n; \
 		echo "== $$n"; $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 		-artifact_prefix=build-fuzz/crash-$$n- build-fuzz/corpus/$$n tests/fuzz/corpus/$$n; done
@@ -125,9 +129,11 @@ fuzz: $(FUZZ)
 # ---- Keeping house ----
 
 format:
+	@tests/install-packages lint
 	clang-format -i $(LIB_SRC) $(HTTP_SRC) $(TOOL_SRC) $(HEADERS)
 
 lint:
+	@tests/install-packages build lint
 	$(MAKE) --no-print-directory B=build-clang CC=$(CLANG) CFLAGS='-O1 -Werror' all unit
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 -I. fs httpd tools
@@ -136,6 +142,6 @@ lint:
 clean:
 	rm -rf build build-*
 
-.PHONY: all help run install check test unit check-headers bench fuzz format lint clean
+.PHONY: all help run install check test unit check-headers bench fuzz fuzz-all format lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:

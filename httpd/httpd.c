@@ -16,9 +16,7 @@
  *      request's context. A bare NUL shows as a version that doesn't stand right behind the
  *      target.
  *   5. Suspended connections must be resumed before the daemon stops.
- *   6. It takes a short read for an empty socket and waits for an edge from epoll. When the
- *      client's end came along with its last bytes there is no further edge, and the connection,
- *      with the upload it holds, would stand until it is idle for too long. So we look ourselves.
+ *   6. Two of its system calls need mending: see socket.c.
  */
 #include "fs/base/base.h"
 #include "httpd/request.h"
@@ -216,13 +214,25 @@ static const struct {
 #undef WANTED
 };
 
+/*
+ * Ways to show a body to one of two parsers and to hide it from the other: "Content-Length :"
+ * (RFC 9112, 5.1), a bare CR (2.2), and a folded line (5.2), which libmicrohttpd appends to the
+ * name: "Transfer-Encodingchunked".
+ */
+static bool is_malformed(const char *name, size_t len, const char *value, size_t value_len)
+{
+	return !len || name[len - 1] == ' ' || name[len - 1] == '\t' ||
+	       (len > 14 && strncasecmp(name, "Content-Length", 14) == 0) ||
+	       (len > 17 && strncasecmp(name, "Transfer-Encoding", 17) == 0) ||
+	       (value && memchr(value, '\r', value_len));
+}
+
 static mhd_result see_header(void *arg, enum MHD_ValueKind kind UNUSED, const char *name,
-			     size_t len, const char *value, size_t value_len UNUSED)
+			     size_t len, const char *value, size_t value_len)
 {
 	struct headers *headers = arg;
 
-	/* RFC 9112, 5.1: "Content-Length :" is a way to hide a body from one of two parsers. */
-	if (!len || name[len - 1] == ' ' || name[len - 1] == '\t')
+	if (is_malformed(name, len, value, value_len))
 		headers->malformed = true;
 	for (size_t i = 0; i < ARRAY_SIZE(wanted_headers); i++) {
 		const char **at;
@@ -249,8 +259,8 @@ static int check_framing(struct request *r, const char *version, struct err *err
 			       "the request has both Content-Length and Transfer-Encoding");
 	if (headers->malformed)
 		return err_set(err, ERR_REQUEST_INVALID,
-			       "the request has a header twice that may come once, or one whose "
-			       "name ends in a space");
+			       "the request has a header twice that may come once, or one that is "
+			       "folded, or has a space before its colon, or a bare CR");
 	if (headers->transfer_encoding &&
 	    (!http11 || strcasecmp(headers->transfer_encoding, "chunked") != 0))
 		return err_set(err, ERR_REQUEST_INVALID,
@@ -354,8 +364,6 @@ static mhd_result begin(struct request *r, const char *method, const char *versi
 		reply_error(r, &err);
 		return answer_and_close(r);
 	}
-	r->socket = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-			    ->connect_fd;
 	choose_operation(r, method);
 	if (!r->response)
 		return MHD_YES;
@@ -379,39 +387,6 @@ static mhd_result receive(struct request *r, const char *data, size_t *len)
 		return gather_receive(r, data, len);
 	*len = 0;
 	return MHD_YES;
-}
-
-static bool client_has_ended(const struct request *r)
-{
-	char c;
-	ssize_t n = recv(r->socket, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
-/* A resumed connection is watched anew, so its end is seen. */
-static mhd_result look_again(struct request *r)
-{
-	struct httpd *h = r->httpd;
-	mhd_result result = MHD_YES;
-
-	pthread_mutex_lock(&h->lock);
-	if (request_suspend(r))
-		request_resume(r);
-	else
-		result = MHD_NO;
-	pthread_mutex_unlock(&h->lock);
-	return result;
-}
-
-/* Item 6 above. */
-static mhd_result receive_and_look(struct request *r, const char *data, size_t *len)
-{
-	mhd_result result = receive(r, data, len);
-
-	if (result == MHD_YES && !*len && client_has_ended(r))
-		return look_again(r);
-	return result;
 }
 
 static mhd_result submit(struct request *r)
@@ -464,7 +439,7 @@ static mhd_result handle(void *arg UNUSED, struct MHD_Connection *connection UNU
 	if (!r->begun)
 		return begin(r, method, version);
 	if (*len)
-		return receive_and_look(r, data, len);
+		return receive(r, data, len);
 	return end(r);
 }
 

@@ -105,7 +105,6 @@ struct request {
 	unsigned status;
 	bool borrowed;		/* the response is owned elsewhere */
 	bool begun;
-	int socket;		/* libmicrohttpd's; valid while the body comes */
 	bool submitted;		/* the job that runs finish() */
 	atomic_uint references;
 	struct work_job job;

@@ -28,7 +28,7 @@ options() {
 missing=
 while read -r word second _; do
 	command=("$word")
-	"$REGFS" "$word" "$second" --help >/dev/null 2>&1 && [[ $second = [a-z]* ]] && command+=("$second")
+	[[ $("$REGFS" "$word" --help | head -n 1) == *" VERB "* ]] && command+=("$second")
 	[[ $manual == *"${command[*]}"* ]] || missing+=" ${command[*]}"
 	for option in $(options "${command[@]}"); do
 		[[ $manual == *"$option"* ]] || missing+=" ${command[*]}:$option"

@@ -182,6 +182,8 @@ int main(int argc, char **argv)
 		print_verbs(stdout, argv[1]);
 		return EXIT_DONE;
 	}
+	if (noun && argc > 2)
+		fprintf(stderr, "regfs: %s has no verb %s\n", argv[1], argv[2]);
 	if (noun)
 		print_verbs(stderr, argv[1]);
 	else

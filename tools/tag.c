@@ -126,12 +126,37 @@ static int ref_digest(struct tree *tree, const struct ref *ref, struct digest *o
 	return tree_image_show(tree, &cred, ref->name, reference, keep_digest, out, err);
 }
 
+/* "tagged a/b:x a/b:y", or a JSON document with a list. */
+static int report_tags(const struct store_options *o, const char *repo, char **tags, int count,
+		       struct err *err)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	for (int i = 0; i < count; i++) {
+		auto_buf struct buf name = BUF_INIT;
+
+		buf_addf(&name, "%s:%s", repo, tags[i]);
+		if (o->json) {
+			buf_addc(&b, i ? ',' : '[');
+			json_add_string(&b, name.data);
+		} else {
+			buf_addf(&b, "%s%s", i ? " " : "", name.data);
+		}
+	}
+	if (!o->json)
+		return report_change(o, "tagged", b.data, err);
+	buf_addc(&b, ']');
+	auto_buf struct buf doc = BUF_INIT;
+
+	buf_addf(&doc, "{\"tagged\":%s,\"dry-run\":%s}", b.data, o->dry_run ? "true" : "false");
+	return print_json(&doc, err);
+}
+
 static int run_add(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
 	const struct cred cred = command_cred();
 	auto_tree struct tree *tree = NULL;
-	auto_buf struct buf what = BUF_INIT;
 	struct digest digest;
 	struct ref ref;
 	int r = ref_parse(operands[0], &ref, err);
@@ -142,12 +167,9 @@ static int run_add(const void *options, char **operands, int count, struct err *
 		r = open_store(o, &tree, err);
 	if (!r)
 		r = ref_digest(tree, &ref, &digest, err);
-	for (int i = 1; !r && i < count; i++) {
-		buf_addf(&what, "%s%s:%s", what.len ? " " : "", ref.name, operands[i]);
-		if (!o->dry_run)
-			r = tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
-	}
-	return r ? r : report_change(o, "tagged", what.data, err);
+	for (int i = 1; !r && !o->dry_run && i < count; i++)
+		r = tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
+	return r ? r : report_tags(o, ref.name, operands + 1, count - 1, err);
 }
 
 static int run_rm(const void *options, char **operands, int count, struct err *err)
@@ -173,7 +195,7 @@ static int run_rm(const void *options, char **operands, int count, struct err *e
 const struct command tag_commands[] = {
 	{ "tag", "list", "NAME", 1, 1, look_options, "list the tags of a repository",
 	  "An index has a row for each of its images, with that image's ID, size and platform.\n", run_list },
-	{ "tag", "add", "REF TAG...", 2, 64, change_options, "make tags name an image, or move them to it",
+	{ "tag", "add", "REF TAG...", 2, INT_MAX, change_options, "make tags name an image, or move them to it",
 	  "REF is name, name:tag or name@digest; the tags are of the same repository.\n", run_add },
 	{ "tag", "rm", "NAME:TAG", 1, 1, change_options, "remove a tag; the image stays", NULL, run_rm },
 	{ 0 },

@@ -201,8 +201,8 @@ int ref_by_platform(struct db *db, int64_t manifest_id, const char *platform, st
 {
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
-			 SELECT_REF "WHERE manifest_id = ? AND role = ? AND platform = ?"
-				    " ORDER BY position LIMIT 1",
+			 SELECT_REF "WHERE manifest_id = ? AND role = ?"
+				    " AND REPLACE(platform, '/', '-') = ? ORDER BY position LIMIT 1",
 			 "iis", manifest_id, (int64_t)ROLE_CHILD, platform);
 
 	return r ? r : one_ref(q, out, err);

@@ -68,7 +68,7 @@ int ref_users(struct db *db, int64_t repository_id, const struct digest *d, enum
 /* The same for one manifest: 1 and the row by which that manifest names the digest, or 0. */
 int ref_user(struct db *db, int64_t manifest_id, const struct digest *d, enum manifest_role role,
 	     struct ref_row *out, struct err *err) MUST_CHECK;
-/* The first child of an index for that platform. */
+/* The first child of an index for a platform that is spelled with '-' for '/'. */
 int ref_by_platform(struct db *db, int64_t manifest_id, const char *platform, struct ref_row *out,
 		    struct err *err) MUST_CHECK;
 /* 1 if a manifest of the repository names the digest in that role (0: any), 0 if none does. */

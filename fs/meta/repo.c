@@ -40,13 +40,25 @@ int repo_by_id(struct db *db, int64_t id, struct repo_row *out, struct err *err)
 	return r ? r : one_row(q, out, err);
 }
 
+/*
+ * What a person sees: listed, or an upload into it goes on, or the same of one below it. Names below a are
+ * those between "a/" and "a0" ('0' comes after '/').
+ */
+#define VISIBLE                                                                               \
+	"(r.listed = 1 OR EXISTS(SELECT 1 FROM upload u WHERE u.repository_id = r.id)"        \
+	" OR EXISTS(SELECT 1 FROM repository d WHERE d.listed = 1"                            \
+	"  AND d.name > r.name || '/' AND d.name < r.name || '0')"                            \
+	" OR EXISTS(SELECT 1 FROM repository d JOIN upload u ON u.repository_id = d.id"       \
+	"  WHERE d.name > r.name || '/' AND d.name < r.name || '0'))"
+
 int repo_child(struct db *db, int64_t parent_id, const char *component, struct repo_row *out,
 	       struct err *err)
 {
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
-			 "SELECT " COLUMNS " FROM repository WHERE parent_id = ? AND component = ?", "is",
-			 parent_id, component);
+			 "SELECT " COLUMNS " FROM repository r WHERE parent_id = ? AND component = ?"
+			 " AND " VISIBLE,
+			 "is", parent_id, component);
 
 	return r ? r : one_row(q, out, err);
 }
@@ -77,7 +89,8 @@ int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_f
 {
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
-			 "SELECT " COLUMNS " FROM repository WHERE parent_id = ? AND id > ? ORDER BY id",
+			 "SELECT " COLUMNS " FROM repository r WHERE parent_id = ? AND id > ?"
+			 " AND " VISIBLE " ORDER BY id",
 			 "ii", parent_id, after_id);
 
 	return r ? r : each_row(q, fn, arg, err);

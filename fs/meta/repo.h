@@ -24,11 +24,12 @@ struct repo_row {
 /* 1 and the row, 0 if there is none, or negative. */
 int repo_by_name(struct db *db, const char *name, struct repo_row *out, struct err *err) MUST_CHECK;
 int repo_by_id(struct db *db, int64_t id, struct repo_row *out, struct err *err) MUST_CHECK;
+/* A visible one: listed, or being pushed to, or with such a one below it. */
 int repo_child(struct db *db, int64_t parent_id, const char *component, struct repo_row *out,
 	       struct err *err) MUST_CHECK;
 const char *repo_component(const struct repo_row *row);
 
-/* Rows below a parent by id; a non-zero answer of fn ends it and is returned. */
+/* Visible rows below a parent by id; a non-zero answer of fn ends it and is returned. */
 typedef int repo_row_fn(void *arg, const struct repo_row *row);
 int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_fn *fn, void *arg,
 		  struct err *err) MUST_CHECK;

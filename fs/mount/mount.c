@@ -65,6 +65,8 @@ static int make_session(struct mount *m, int *dev, struct err *err)
 
 static void mount_free(struct mount *m)
 {
+	if (m->workers)
+		workers_expect_end(m->workers);
 	if (m->point.dir)
 		point_detach(&m->point);
 	if (m->workers)

@@ -37,6 +37,7 @@ struct workers {
 	void *arg;
 	atomic_int idle; /* waiting for a request, or about to */
 	atomic_bool stopping;
+	atomic_bool expected; /* that the kernel ends the connection */
 	pthread_mutex_t lock;
 	unsigned count;			 /* guarded by lock; made so far */
 	unsigned alive;			 /* guarded by lock */
@@ -99,7 +100,7 @@ static void leave(struct workers *w)
 	pthread_mutex_lock(&w->lock);
 	last = --w->alive == 0;
 	pthread_mutex_unlock(&w->lock);
-	if (last && !atomic_load(&w->stopping) && w->ended)
+	if (last && !atomic_load(&w->expected) && w->ended)
 		w->ended(w->arg);
 }
 
@@ -154,10 +155,16 @@ int workers_start(struct fuse_session *session, void (*ended)(void *arg), void *
 	return 0;
 }
 
+void workers_expect_end(struct workers *w)
+{
+	atomic_store(&w->expected, true);
+}
+
 void workers_stop(struct workers *w)
 {
 	unsigned count;
 
+	workers_expect_end(w);
 	pthread_mutex_lock(&w->lock);
 	atomic_store(&w->stopping, true);
 	count = w->count;

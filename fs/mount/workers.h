@@ -16,6 +16,8 @@ struct workers;
  * the connection. */
 int workers_start(struct fuse_session *session, void (*ended)(void *arg), void *arg,
 		  struct workers **out, struct err *err) MUST_CHECK;
+/* `ended` isn't called from now on: we are about to unmount. */
+void workers_expect_end(struct workers *w);
 /* Lets requests in progress end, ends the threads, frees. Not from a thread of its own. */
 void workers_stop(struct workers *w);
 

@@ -26,7 +26,7 @@
 
 struct store;
 
-/* create: make the directories that are missing. A store that isn't there is ERR_NOT_FOUND. */
+/* create: make the directories that are missing. A store that isn't there is ERR_ARGUMENT. */
 int store_open(const char *dir, bool create, struct store **out, struct err *err) MUST_CHECK;
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);

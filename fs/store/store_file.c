@@ -126,11 +126,14 @@ int store_open(const char *dir, bool create, struct store **out, struct err *err
 		r = make_dirs(dir, err);
 	if (!r) {
 		s->root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (s->root < 0)
+		if (s->root < 0 && errno == ENOENT)
+			r = err_set(err, ERR_ARGUMENT,
+				    "there is no store %s: `regfs serve --store %s` makes one", dir, dir);
+		else if (s->root < 0)
 			r = err_sys(err, errno, "can't open the store %s", dir);
 	}
 	if (!r && !create && faccessat(s->root, "blobs", F_OK, 0) < 0)
-		r = err_set(err, ERR_NOT_FOUND,
+		r = err_set(err, ERR_ARGUMENT,
 			    "%s is not a store: `regfs serve --store %s` makes one", dir, dir);
 	if (!r)
 		r = open_rooms(s, create, err);

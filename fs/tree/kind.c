@@ -545,67 +545,83 @@ static int image_layer_link(const struct look *l, const struct node *n, struct b
 	return link_to(out, "../../../../", "_layers", &n->ref.digest);
 }
 
-/* ---- _images/.../platforms/: linux-amd64; a second one for the same platform has its place behind it ---- */
+/*
+ * ---- _images/.../platforms/: linux-amd64; where an earlier one has that name, linux-amd64+3 is the third
+ * of the index. No platform has a '+' (fs/image/platform.h), so names are never the same. ----
+ */
 
-static int child_name(const struct look *l, const struct ref_row *ref, char out[static LIMIT_PLATFORM + 16])
+#define CHILD_NAME_MAX (LIMIT_PLATFORM + 16)
+
+static int child_name(const struct look *l, const struct ref_row *ref, char out[static CHILD_NAME_MAX])
 {
 	struct ref_row first;
-	int r = ref_by_platform(l->db, ref->manifest_id, ref->platform, &first, l->err);
+	int r;
 
-	if (r < 0)
-		return r;
-	snprintf(out, LIMIT_PLATFORM + 1, "%s", *ref->platform ? ref->platform : "unknown");
+	snprintf(out, CHILD_NAME_MAX, "%s", ref->platform);
 	for (char *p = out; *p; p++)
 		if (*p == '/')
 			*p = '-';
+	r = ref_by_platform(l->db, ref->manifest_id, out, &first, l->err);
+	if (!*out)
+		snprintf(out, CHILD_NAME_MAX, "unknown");
 	if (r > 0 && first.id != ref->id)
-		snprintf(out + strlen(out), 15, ".%d", ref->position + 1);
-	return 0;
+		snprintf(out + strlen(out), 15, "+%d", ref->position + 1);
+	return MIN(r, 0);
 }
-
-struct child_walk {
-	struct listing *ls;
-	const struct look *look;
-	const char *want;
-	struct node *found;
-};
 
 static int give_child(void *arg, const struct ref_row *row)
 {
-	const struct child_walk *w = arg;
+	struct listing *ls = arg;
 	struct node n = make_node(KIND_IMAGE_CHILD, row->id);
-	char name[LIMIT_PLATFORM + 16];
-	int r = child_name(w->look, row, name);
+	char name[CHILD_NAME_MAX];
+	int r = child_name(listing_look(ls), row, name);
 
 	n.ref = *row;
-	if (r)
-		return r;
-	if (!w->want)
-		return list_give(w->ls, name, &n, LIST_COOKIE(0, row->position + 1));
-	if (!streq(name, w->want))
-		return 0;
-	*w->found = n;
-	return 1;
+	return r ? r : list_give(ls, name, &n, LIST_COOKIE(0, row->position + 1));
 }
 
 static int find_child(const struct look *l, const struct node *n, const char *name, struct node *out)
 {
-	struct child_walk w = { .look = l, .want = name, .found = out };
+	const char *plus = strchr(name, '+');
+	char is[CHILD_NAME_MAX];
+	int64_t place = plus ? strtol(plus + 1, NULL, 10) : 0;
+	int r;
 
-	return ref_list(l->db, n->row_id, ROLE_CHILD, 0, give_child, &w, l->err);
+	*out = make_node(KIND_IMAGE_CHILD, 0);
+	if (plus)
+		r = ref_at(l->db, n->row_id, ROLE_CHILD, place - 1, &out->ref, l->err);
+	else
+		r = ref_by_platform(l->db, n->row_id, streq(name, "unknown") ? "" : name, &out->ref, l->err);
+	if (r > 0)
+		r = MIN(0, child_name(l, &out->ref, is)) ?: streq(name, is);
+	return r;
 }
 
 static int list_children(struct listing *ls, const struct node *n, uint64_t after)
 {
-	struct child_walk w = { .ls = ls, .look = listing_look(ls) };
+	const struct look *l = listing_look(ls);
 
-	return ref_list(w.look->db, n->row_id, ROLE_CHILD, row_after(after), give_child, &w, w.look->err);
+	return ref_list(l->db, n->row_id, ROLE_CHILD, row_after(after), give_child, ls, l->err);
+}
+
+/* To another image, from a directory in one of them: ../../<hex>, or by way of the other algorithm. */
+static int sibling_link(const struct look *l, int64_t from_id, const struct digest *to, struct buf *out)
+{
+	char hex[DIGEST_HEX_MAX + 1];
+	struct image_row from;
+	int r = image_by_id(l->db, from_id, &from, l->err);
+
+	if (r <= 0)
+		return r ? r : err_set(l->err, ERR_NOT_FOUND, "the image is gone");
+	if (from.digest.algorithm != to->algorithm)
+		return link_to(out, "../../../", "", to);
+	buf_addf(out, "../../%s", digest_hex(to, hex));
+	return buf_error(out);
 }
 
 static int child_link(const struct look *l, const struct node *n, struct buf *out)
 {
-	(void)l;
-	return link_to(out, "../../../", "", &n->ref.digest);
+	return sibling_link(l, n->ref.manifest_id, &n->ref.digest, out);
 }
 
 /* ---- _images/.../used-by/: tags by name, indexes by digest ---- */
@@ -667,6 +683,35 @@ static int list_image_uses(struct listing *ls, const struct node *n, uint64_t af
 	return r;
 }
 
+/* ---- _images/.../referrers/: what names it as its subject, by digest ---- */
+
+static int find_referrer(const struct look *l, const struct node *n, const char *name,
+			 struct node *out)
+{
+	struct digest d;
+	struct image_row image;
+	int r;
+
+	*out = make_node(KIND_IMAGE_REFERRER, 0);
+	if (digest_parse_hex(strlen(name) == 64 ? DIGEST_SHA256 : DIGEST_SHA512, name, &d, NULL))
+		return 0;
+	r = image_by_digest(l->db, n->image.repository_id, &d, &image, l->err);
+	return r > 0 ? ref_user(l->db, image.id, &n->image.digest, ROLE_SUBJECT, &out->ref, l->err) : r;
+}
+
+static int give_referrer(void *arg, const struct ref_row *row)
+{
+	return give_user(arg, KIND_IMAGE_REFERRER, 0, row);
+}
+
+static int list_referrers(struct listing *ls, const struct node *n, uint64_t after)
+{
+	const struct look *l = listing_look(ls);
+
+	return ref_users(l->db, n->image.repository_id, &n->image.digest, ROLE_SUBJECT, row_after(after),
+			 give_referrer, ls, l->err);
+}
+
 static int image_tag_link(const struct look *l, const struct node *n, struct buf *out)
 {
 	(void)l;
@@ -674,12 +719,19 @@ static int image_tag_link(const struct look *l, const struct node *n, struct buf
 	return buf_error(out);
 }
 
+/* To the manifest that holds the reference, an index or a referrer, which names this image. */
 static int image_index_link(const struct look *l, const struct node *n, struct buf *out)
 {
+	char hex[DIGEST_HEX_MAX + 1];
 	struct image_row index;
 	int r = ref_image(l, &n->ref, &index);
 
-	return r ? r : link_to(out, "../../../", "", &index.digest);
+	if (r)
+		return r;
+	if (index.digest.algorithm != n->ref.digest.algorithm)
+		return link_to(out, "../../../", "", &index.digest);
+	buf_addf(out, "../../%s", digest_hex(&index.digest, hex));
+	return buf_error(out);
 }
 
 /* ---- _layers ---- */
@@ -951,6 +1003,8 @@ static const struct kind kinds[] = {
 	{ .kind = KIND_IMAGE_LAYER, .row = ROW_REF, .mode = LINK_MODE, .link = image_layer_link },
 	{ .kind = KIND_IMAGE_PLATFORMS, .parent = KIND_IMAGE, .name = "platforms", .row = ROW_IMAGE, .mode = DIR_MODE, .present = is_index, .find = find_child, .list = list_children },
 	{ .kind = KIND_IMAGE_CHILD, .row = ROW_REF, .mode = LINK_MODE, .link = child_link },
+	{ .kind = KIND_IMAGE_REFERRERS, .parent = KIND_IMAGE, .name = "referrers", .row = ROW_IMAGE, .mode = DIR_MODE, .find = find_referrer, .list = list_referrers },
+	{ .kind = KIND_IMAGE_REFERRER, .row = ROW_REF, .mode = LINK_MODE, .link = image_index_link },
 	{ .kind = KIND_IMAGE_USED_BY, .parent = KIND_IMAGE, .name = "used-by", .row = ROW_IMAGE, .mode = DIR_MODE, .find = find_image_use, .list = list_image_uses },
 	{ .kind = KIND_IMAGE_TAG, .row = ROW_TAG, .mode = LINK_MODE, .link = image_tag_link },
 	{ .kind = KIND_IMAGE_INDEX, .row = ROW_REF, .mode = LINK_MODE, .link = image_index_link },

@@ -531,6 +531,21 @@ static int resolve_target(struct tree *tree, const struct cred *cred, uint64_t p
 	return r ? r : need_image_digest(s.look.db, &tags->repo, out, &image, err);
 }
 
+/* A pending link never stands before a tag of the same name. */
+static int add_pending(struct tree *tree, const struct cred *cred, const struct node *tags,
+		       const char *name, const struct digest *digest, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct tag_row tag;
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = tag_by_name(s.look.db, tags->row_id, name, &tag, err);
+	if (r > 0)
+		return err_set(err, ERR_EXISTS, "%s is a tag already", name);
+	return r ? r : pending_add(tree->pending, tags->row_id, name, digest, err);
+}
+
 int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		 const char *target, struct node_attr *out, struct err *err)
 {
@@ -544,7 +559,7 @@ int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, co
 		r = tag_check(name, err);
 	if (!r)
 		r = pending_name(name) ?
-			    pending_add(tree->pending, tags.row_id, name, &digest, err) :
+			    add_pending(tree, cred, &tags, name, &digest, err) :
 			    tree_tag_set_id(tree, cred, tags.row_id, name, &digest, true, err);
 	return r ? r : node_lookup(tree, cred, parent, name, out, NULL, err);
 }

@@ -263,7 +263,9 @@ void tree_upload_close(struct tree_upload *u)
 struct push {
 	struct tree *tree;
 	const struct cred *cred;
-	const char *tag;	/* or NULL */
+	const char *tag;	/* that the reference is, or NULL */
+	const char *const *tags;	/* and these */
+	size_t tag_count;
 	const struct manifest *manifest;
 	struct image_row row;
 	struct commit commit;
@@ -354,21 +356,30 @@ static int insert_image(struct db *db, struct push *p, struct err *err)
 	return r;
 }
 
+/* Sets a tag, with its event. */
+static int push_tag(struct db *db, struct push *p, const char *tag, struct err *err)
+{
+	bool changed;
+	int64_t id;
+	int r = tag_put(db, p->commit.repository_id, tag, p->row.id, p->commit.now, &id, &changed, err);
+
+	return r ? r : add_event(db, p->cred, "push", p->commit.repo, tag, p->commit.digest, changed, err);
+}
+
 static int push_image(struct db *db, void *arg, struct err *err)
 {
 	struct push *p = arg;
-	bool changed = false;
-	int64_t id;
 	int r = commit_blob(db, &p->commit, err);
 
 	if (!r)
 		r = insert_image(db, p, err);
 	if (!r && p->tag)
-		r = tag_put(db, p->commit.repository_id, p->tag, p->row.id, p->commit.now, &id, &changed,
-			    err);
-	if (!r)
-		r = add_event(db, p->cred, "push", p->commit.repo, p->tag, p->commit.digest,
-			      changed || p->created, err);
+		r = push_tag(db, p, p->tag, err);
+	for (size_t i = 0; !r && i < p->tag_count; i++)
+		r = push_tag(db, p, p->tags[i], err);
+	if (!r && !p->tag && !p->tag_count)
+		r = add_event(db, p->cred, "push", p->commit.repo, NULL, p->commit.digest, p->created,
+			      err);
 	return r;
 }
 
@@ -506,10 +517,21 @@ int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo
 		    const char *reference, const char *content_type, const void *data, size_t size,
 		    struct tree_pushed *out, struct err *err)
 {
+	return tree_image_push_tags(tree, cred, repo, reference, NULL, 0, content_type, data, size, out,
+				    err);
+}
+
+int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char *repo,
+			 const char *reference, const char *const *tags, size_t tag_count,
+			 const char *content_type, const void *data, size_t size,
+			 struct tree_pushed *out, struct err *err)
+{
 	auto_manifest struct manifest m = { 0 };
 	struct digest digest;
 	struct push p = { .tree = tree,
 			  .cred = cred,
+			  .tags = tags,
+			  .tag_count = tag_count,
 			  .manifest = &m,
 			  .commit = { .repo = repo,
 				      .digest = &digest,
@@ -522,6 +544,11 @@ int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo
 		r = name_check(repo, err);
 	if (!r)
 		r = read_reference(reference, data, size, &digest, &p.tag, err);
+	if (!r && tag_count > LIMIT_PUSH_TAGS)
+		r = err_set(err, ERR_TAG_INVALID, "a manifest is pushed with at most %d tags, not %zu",
+			    LIMIT_PUSH_TAGS, tag_count);
+	for (size_t i = 0; !r && i < tag_count; i++)
+		r = tag_check(tags[i], err);
 	if (!r)
 		r = manifest_parse(data, size, content_type, &m, err);
 	if (!r)
@@ -556,16 +583,21 @@ static int not_held(const struct mount *m, struct err *err)
 static int mount_blob(struct db *db, void *arg, struct err *err)
 {
 	struct mount *m = arg;
+	char text[DIGEST_TEXT_MAX + 1];
 	struct repo_row from;
 	struct blob_row blob;
-	int r = repo_by_name(db, m->from, &from, err);
+	int r = m->from ? need_repo(db, m->from, &from, err) : 0;
 
-	if (r > 0)
-		r = blob_in_repo(db, from.id, m->commit.digest, &blob, err);
+	if (r)
+		return r;
+	/* Every repository may be pulled from by all: a blob of any of them will do. */
+	r = m->from ? blob_in_repo(db, from.id, m->commit.digest, &blob, err) :
+		      blob_by_digest(db, m->commit.digest, &blob, err);
 	if (r < 0)
 		return r;
 	if (!r || blob.bad)
-		return not_held(m, err);
+		return err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s",
+			       m->from ? m->from : "the registry", digest_format(m->commit.digest, text));
 	m->commit.size = blob.size;
 	return commit_blob(db, &m->commit, err);
 }
@@ -578,8 +610,8 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 	int r = permit(cred, ACTION_PUSH, repo, err);
 
 	if (!r)
+		r = permit(cred, ACTION_PULL, from, err);
+	if (!r)
 		r = name_check(repo, err);
-	if (!r && permit(cred, ACTION_PULL, from, NULL))
-		r = not_held(&m, err);
 	return r ? r : meta_write(tree->meta, true, mount_blob, &m, err);
 }

@@ -182,6 +182,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = tree_reader(tree, &rd, err);
 	if (!r)
 		r = need_repo(rd.db, name, &row, err);
+	if (!r && !row.listed)
+		r = err_set(err, ERR_NAME_UNKNOWN, "repository %s holds no image", name);
 	if (!r)
 		r = repo_sum(rd.db, row.id, &sums, err);
 	if (!r) {

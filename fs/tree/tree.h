@@ -102,13 +102,18 @@ struct tree_pushed {
 };
 
 /*
- * Takes a manifest: checks it, checks that the repository holds what it names
- * (ERR_MANIFEST_BLOB_UNKNOWN, detail: a JSON list of the digests), stores it, sets the tag if
+ * Takes a manifest: checks it, checks that the repository holds the config and the layers it names; an index may
+ * name images that aren't here, and a subject need not be (ERR_MANIFEST_BLOB_UNKNOWN, detail: a JSON list of the digests), stores it, sets the tag if
  * `reference` is one. Durable. A reference that is a digest must be the bytes' own.
  */
 int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo,
 		    const char *reference, const char *content_type, const void *data, size_t size,
 		    struct tree_pushed *out, struct err *err) MUST_CHECK;
+/* The same, and sets more tags (at most LIMIT_PUSH_TAGS): all or nothing. */
+int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char *repo,
+			 const char *reference, const char *const *tags, size_t tag_count,
+			 const char *content_type, const void *data, size_t size,
+			 struct tree_pushed *out, struct err *err) MUST_CHECK;
 /* Removes the image and the tags that name it. Durable. */
 int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 		  const struct digest *digest, struct err *err) MUST_CHECK;
@@ -160,6 +165,21 @@ typedef int tree_use_fn(void *arg, const struct tree_use *use);
 int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
 		 const struct digest *digest, tree_use_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
+/* What names an image as its subject: spec.md, "Listing Referrers". */
+struct tree_referrer {
+	struct digest digest;
+	const char *media_type;
+	int64_t size;			/* of the manifest */
+	const char *artifact_type;	/* "" if it has none */
+	const char *annotations;	/* a JSON object, or "" */
+};
+typedef int tree_referrer_fn(void *arg, const struct tree_referrer *referrer);
+/* Also those that a fall-back tag (sha256-<hex>) of the repository lists; each once. artifact_type NULL: all. None
+ * is no error, and neither is a subject that isn't there. ERR_NAME_UNKNOWN. */
+int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
+		   const struct digest *subject, const char *artifact_type, tree_referrer_fn *fn,
+		   void *arg, struct err *err) MUST_CHECK;
+
 /* ---- Blobs ---- */
 
 /* ERR_NAME_UNKNOWN, ERR_BLOB_UNKNOWN. */
@@ -172,7 +192,7 @@ int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
  * begins anew, if half of it is over and `cred` may push. May write, and so wait for a commit. */
 int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
 		      const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
-/* Links a blob of `from` into `repo`. Durable. ERR_BLOB_UNKNOWN where `from` doesn't exist,
+/* Links a blob of `from` (NULL: of any repository that `cred` may pull from) into `repo`. Durable. ERR_BLOB_UNKNOWN where `from` doesn't exist,
  * doesn't hold it or may not be seen. */
 int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
 		    const struct digest *digest, struct err *err) MUST_CHECK;
