@@ -33,7 +33,7 @@ static int read_whole(const char *path, char **out, struct err *err)
 	ssize_t n;
 
 	if (fd < 0)
-		return err_sys(err, errno, "can't open %s", path);
+		return err_set(err, ERR_ARGUMENT, "can't open %s: %s", path, strerror(errno));
 	if (!text)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	n = read(fd, text, LIMIT_CONFIG_FILE + 1);
@@ -76,8 +76,9 @@ static int set_option(const char *path, int line, const struct option_row *row, 
 	return 0;
 }
 
+/* `seen` has a bit for each row that an earlier line has set. */
 static int read_line(const char *path, int line, char *text, const struct option_row *rows,
-		     void *options, struct err *err)
+		     void *options, uint64_t *seen, struct err *err)
 {
 	char *equals, *name;
 
@@ -91,9 +92,14 @@ static int read_line(const char *path, int line, char *text, const struct option
 			       line, name);
 	*equals = '\0';
 	name = trim(name);
-	for (; rows->name; rows++)
-		if (streq(rows->name, name) && !streq(name, "config"))
-			return set_option(path, line, rows, options, trim(equals + 1), err);
+	for (size_t i = 0; rows[i].name; i++) {
+		if (!streq(rows[i].name, name) || streq(name, "config"))
+			continue;
+		if (*seen & UINT64_C(1) << i)
+			return err_set(err, ERR_USAGE, "%s:%d: %s is set a second time", path, line, name);
+		*seen |= UINT64_C(1) << i;
+		return set_option(path, line, &rows[i], options, trim(equals + 1), err);
+	}
 	return err_set(err, ERR_USAGE, "%s:%d: there is no option %s (regfs serve --help lists them)",
 		       path, line, name);
 }
@@ -103,6 +109,7 @@ int options_read_file(const char *path, const struct option_row *rows, void *opt
 {
 	int r = read_whole(path, text, err);
 	char *next = r ? NULL : *text;
+	uint64_t seen = 0;
 
 	for (int line = 1; !r && next; line++) {
 		char *start = next;
@@ -110,7 +117,7 @@ int options_read_file(const char *path, const struct option_row *rows, void *opt
 		next = strchr(start, '\n');
 		if (next)
 			*next++ = '\0';
-		r = read_line(path, line, start, rows, options, err);
+		r = read_line(path, line, start, rows, options, &seen, err);
 	}
 	return r;
 }

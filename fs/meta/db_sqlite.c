@@ -113,6 +113,11 @@ int db_open(const char *path, bool create, struct db **out, struct err *err)
 	code = sqlite3_open_v2(path, &db->handle, flags, NULL);
 	if (code != SQLITE_OK)
 		r = fail(db, code, err, path);
+	/* SQLite settles for reading where opening for both failed, though it be for want of a descriptor. */
+	if (!r && sqlite3_db_readonly(db->handle, "main"))
+		r = err_set(err, ERR_READ_ONLY,
+			    "%s can't be opened for writing: see its permissions and the limit of open files",
+			    path);
 	if (!r) {
 		sqlite3_extended_result_codes(db->handle, 1);
 		sqlite3_busy_timeout(db->handle, BUSY_MILLISECONDS);

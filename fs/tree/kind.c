@@ -592,9 +592,10 @@ static int find_child(const struct look *l, const struct node *n, const char *na
 		r = ref_at(l->db, n->row_id, ROLE_CHILD, place - 1, &out->ref, l->err);
 	else
 		r = ref_by_platform(l->db, n->row_id, streq(name, "unknown") ? "" : name, &out->ref, l->err);
-	if (r > 0)
-		r = MIN(0, child_name(l, &out->ref, is)) ?: streq(name, is);
-	return r;
+	if (r <= 0)
+		return r;
+	r = child_name(l, &out->ref, is);
+	return r ? r : streq(name, is);
 }
 
 static int list_children(struct listing *ls, const struct node *n, uint64_t after)

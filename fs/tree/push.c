@@ -576,28 +576,28 @@ static int not_held(const struct mount *m, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX + 1];
 
-	return err_set(err, ERR_BLOB_UNKNOWN, "%.255s holds no blob %s", m->from,
-		       digest_format(m->commit.digest, text));
+	return err_set(err, ERR_BLOB_UNKNOWN, "%.255s holds no blob %s",
+		       m->from ? m->from : "the registry", digest_format(m->commit.digest, text));
 }
 
 static int mount_blob(struct db *db, void *arg, struct err *err)
 {
 	struct mount *m = arg;
-	char text[DIGEST_TEXT_MAX + 1];
 	struct repo_row from;
 	struct blob_row blob;
-	int r = m->from ? need_repo(db, m->from, &from, err) : 0;
+	int r = m->from ? repo_by_name(db, m->from, &from, err) : 0;
 
-	if (r)
+	if (r < 0)
 		return r;
+	if (m->from && !r)
+		return not_held(m, err);
 	/* Every repository may be pulled from by all: a blob of any of them will do. */
 	r = m->from ? blob_in_repo(db, from.id, m->commit.digest, &blob, err) :
 		      blob_by_digest(db, m->commit.digest, &blob, err);
 	if (r < 0)
 		return r;
 	if (!r || blob.bad)
-		return err_set(err, ERR_BLOB_UNKNOWN, "%s holds no blob %s",
-			       m->from ? m->from : "the registry", digest_format(m->commit.digest, text));
+		return not_held(m, err);
 	m->commit.size = blob.size;
 	return commit_blob(db, &m->commit, err);
 }
