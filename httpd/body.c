@@ -3,13 +3,13 @@
  *
  * libmicrohttpd hands over what fits into its small connection buffer, about 16 KiB at a time. The
  * connection's thread gathers that into pieces of LIMIT_UPLOAD_BUFFER bytes; a writer, one job an
- * upload, hashes and writes them in order. So receiving and hashing go on at the same time, and
- * small requests don't pay for big buffers.
+ * upload, writes them in order, and a hasher, another, digests what is written. So receiving,
+ * writing and hashing go on at the same time, and small requests don't pay for big buffers.
  *
- *	            take()               push()            writer
- *	  spare ───────────> filling ───────────> queued ─────────┬──> spare
- *	                        ^                                 │
- *	                        └──── given to the first waiter ──┘
+ *	         take()            push()           writer             hasher
+ *	  spare ────────> filling ────────> queued ────────> written ─────────┬──> spare
+ *	                     ^                                                │
+ *	                     └──────────── given to the first waiter ─────────┘
  *
  * Invariants:
  *   1. At most LIMIT_UPLOAD_BUFFERS pieces exist, and an upload has at most
@@ -17,7 +17,7 @@
  *   2. An upload has at most one piece that is filling, and its connection is suspended only
  *      while it has none.
  *   3. Who found no piece waits in line; a piece that becomes free goes to the first of the line.
- *   4. While somebody waits, some piece is queued: when none is, the pieces that are filling are
+ *   4. While somebody waits, some piece is queued or written: when none is, the pieces that are filling are
  *      pushed half full. So a client that stops sending holds up no other.
  *   5. A body holds no piece that is filling once it has ended or was abandoned, so nothing starts a
  *      writer for one that is about to be freed.
@@ -219,50 +219,136 @@ mhd_result body_receive(struct body *b, const char *data, size_t *len)
 	return result;
 }
 
-/* Writes one piece, with the lock held before and after. */
-static void write_first(struct body *b)
+static bool is_busy(const struct body *b)
+{
+	return b->writing || b->hashing;
+}
+
+/* A job of the body has ended, with the lock held: the last one hands the request on. */
+static void job_ended(struct body *b)
+{
+	if (b->ended && !is_busy(b))
+		request_submit(b->request);
+}
+
+/* A piece leaves the writer and the hasher. */
+static void piece_leaves(struct body *b, struct piece *p)
 {
 	struct httpd *h = b->request->httpd;
-	struct piece *p = b->first;
-	struct err err = ERR_INIT;
-	int e = 0;
 
-	b->first = p->next;
-	if (!b->first)
-		b->last = &b->first;
+	h->queued--;
+	piece_done(b, p);
+	push_half_full(h);
+}
+
+/* Takes the first of a queue; NULL: it is empty. */
+static struct piece *queue_take(struct piece **first, struct piece ***last)
+{
+	struct piece *p = *first;
+
+	if (p) {
+		*first = p->next;
+		p->next = NULL;
+		if (!*first)
+			*last = first;
+	}
+	return p;
+}
+
+static void fail_with(struct body *b, const struct err *err)
+{
+	if (!b->failed)
+		b->err = *err;
+	b->failed = true;
+}
+
+/* Digests one piece, with the lock held before and after. */
+static void hash_piece(struct body *b, struct piece *p)
+{
+	struct httpd *h = b->request->httpd;
+	struct err err = ERR_INIT;
+	int e;
+
+	pthread_mutex_unlock(&h->lock);
+	e = tree_upload_hash(b->file, p->data, p->len, &err);
+	pthread_mutex_lock(&h->lock);
+	if (e)
+		fail_with(b, &err);
+	piece_leaves(b, p);
+}
+
+/* Runs pieces of a queue through `step`, then gives its thread back; true: there are more. */
+static bool run_queue(struct body *b, struct piece **first, struct piece ***last,
+		      void (*step)(struct body *b, struct piece *p), bool *running)
+{
+	struct httpd *h = b->request->httpd;
+	struct piece *p;
+	bool more;
+
+	pthread_mutex_lock(&h->lock);
+	for (int i = 0; i < PIECES_IN_A_ROW && (p = queue_take(first, last)); i++)
+		step(b, p);
+	more = *first;
+	*running = more;
+	if (!more)
+		job_ended(b);
+	pthread_mutex_unlock(&h->lock);
+	return more;
+}
+
+static void hasher(struct work_job *job)
+{
+	struct body *b = container_of(job, struct body, hash_job);
+	struct request *r = b->request;
+
+	if (run_queue(b, &b->written, &b->last_written, hash_piece, &b->hashing))
+		work_submit(r->httpd->writers, job);
+	else
+		request_release(r);
+}
+
+static void start_hasher(struct body *b)
+{
+	if (b->hashing)
+		return;
+	b->hashing = true;
+	request_hold(b->request);
+	b->hash_job.fn = hasher;
+	work_submit(b->request->httpd->writers, &b->hash_job);
+}
+
+/* Writes one piece, with the lock held before and after. */
+static void write_piece(struct body *b, struct piece *p)
+{
+	struct httpd *h = b->request->httpd;
+	struct err err = ERR_INIT;
+	int e = -EIO;
+
 	if (!b->failed) {
 		pthread_mutex_unlock(&h->lock);
 		e = body_open(b, &err);
 		if (!e)
-			e = tree_upload_write(b->file, p->data, p->len, &err);
+			e = tree_upload_append(b->file, p->data, p->len, &err);
 		pthread_mutex_lock(&h->lock);
+		if (e)
+			fail_with(b, &err);
 	}
-	if (e && !b->failed) {
-		b->failed = true;
-		b->err = err;
+	if (e) {
+		piece_leaves(b, p);
+		return;
 	}
-	h->queued--;
-	piece_done(b, p);
-	push_half_full(h);
+	*b->last_written = p;
+	b->last_written = &p->next;
+	start_hasher(b);
 }
 
 static void writer(struct work_job *job)
 {
 	struct body *b = container_of(job, struct body, job);
 	struct request *r = b->request;
-	struct httpd *h = r->httpd;
-	bool more;
 
-	pthread_mutex_lock(&h->lock);
-	for (int i = 0; b->first && i < PIECES_IN_A_ROW; i++)
-		write_first(b);
-	more = b->first;
-	b->writing = more;
-	if (!more && b->ended)
-		request_submit(r);
-	pthread_mutex_unlock(&h->lock);
-	if (more)
-		work_submit(h->writers, job);
+	if (run_queue(b, &b->first, &b->last, write_piece, &b->writing))
+		work_submit(r->httpd->writers, job);
 	else
 		request_release(r);
 }
@@ -274,8 +360,7 @@ void body_end(struct body *b)
 		push(b);
 	if (b->filling)
 		piece_done(b, steal(&b->filling));
-	if (!b->writing)
-		request_submit(b->request);
+	job_ended(b);
 }
 
 void body_abandon(struct body *b)
@@ -303,6 +388,7 @@ int body_new(struct request *r, struct body **out, struct err *err)
 	b->request = r;
 	b->announced = -1;
 	b->last = &b->first;
+	b->last_written = &b->written;
 	pthread_mutex_lock(&h->lock);
 	b->link = &h->bodies;
 	b->next = h->bodies;

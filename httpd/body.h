@@ -17,14 +17,17 @@ struct body {
 	int64_t announced;	/* bytes by Content-Range; -1: not said */
 	int64_t received;	/* used by the connection's thread only */
 	struct work_job job;	/* the writer */
+	struct work_job hash_job;	/* the hasher */
 
 	/* Guarded by httpd.lock. */
 	struct piece *filling;	/* being filled by the connection's thread */
 	bool copying;		/* that thread is at it, without the lock */
 	struct piece *first, **last;	/* full, to be written in this order */
+	struct piece *written, **last_written;	/* to be hashed in this order */
 	unsigned held;		/* pieces of this upload, anywhere */
 	bool wants;		/* suspended until one of its own pieces is written */
 	bool writing;		/* the writer is submitted or runs */
+	bool hashing;		/* the hasher is submitted or runs */
 	bool ended;		/* no more bytes come */
 	bool failed;		/* err says why; what still comes is dropped */
 	struct body *next, **link;	/* in httpd.bodies */

@@ -81,7 +81,7 @@ struct httpd {
 	struct piece pieces[LIMIT_UPLOAD_BUFFERS];
 	struct piece *spare;		/* not in use; those that have memory stand first */
 	unsigned spare_memory;		/* how many of those have memory */
-	unsigned queued;		/* pieces that a writer has or will have */
+	unsigned queued;		/* pieces that a writer or a hasher has or will have */
 	struct waiters piece_waiters;
 	struct body *bodies;		/* those that hold or want pieces */
 

@@ -21,7 +21,7 @@
 #define LIMIT_PAGE 10000		     /* entries of one page of a list over HTTP */
 #define LIMIT_URI 8192			     /* a request's target */
 #define LIMIT_QUERY 8			     /* parameters of a request's query */
-#define LIMIT_HTTP_BUFFER (32 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
+#define LIMIT_HTTP_BUFFER (64 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_IDLE_SECONDS 120
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */

@@ -85,8 +85,12 @@ bool store_upload_is_sealed(const struct store_upload *u);
 int store_upload_digest(struct store_upload *u, enum digest_algorithm algorithm, struct digest *out,
 			struct err *err) MUST_CHECK;
 int64_t store_upload_length(const struct store_upload *u);
-/* Appends all of it or, after a failure, nothing. */
+/* Appends all of it or, after a failure, nothing. The same as the two below, one after the other. */
 int store_upload_write(struct store_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+int store_upload_append(struct store_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+/* Digests bytes that were appended, in the same order; may run in another thread while later bytes are appended.
+ * What was appended and not hashed is read again when the upload is sealed. */
+int store_upload_hash(struct store_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
 /* Verifies the digest (ERR_DIGEST_MISMATCH), syncs, links the file to the blob's name, syncs the directory.
  * Bytes that can't be synced are given up: the upload is unknown afterwards. */
 int store_upload_seal(struct store_upload *u, const struct digest *d, struct err *err) MUST_CHECK;

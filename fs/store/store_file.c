@@ -6,8 +6,9 @@
  *     and is never written again (mode 0444).
  *  2. An upload's file ends where the last whole write ended: a write that fails is
  *     truncated away.
- *  3. The running digest of an open upload covers `hashed` bytes; where that is
- *     not the file's length, the seal reads the file.
+ *  3. The running digest of an open upload covers the file's first `hashed` bytes; where that
+ *     is not its length, the seal reads the file. Only appending changes `length`, only hashing
+ *     changes `hashed`: the two may run at the same time.
  *  4. An upload whose file has a second name (it was sealed, but the commit failed) is
  *     never written again: it can be committed or cancelled.
  *  5. Who writes or seals an upload holds an exclusive flock on its file.
@@ -493,6 +494,25 @@ int64_t store_upload_length(const struct store_upload *u)
 
 int store_upload_write(struct store_upload *u, const void *data, size_t len, struct err *err)
 {
+	int r = store_upload_append(u, data, len, err);
+
+	return r ? r : store_upload_hash(u, data, len, err);
+}
+
+/* A failure is not the upload's: its bytes are read again when it is sealed. */
+int store_upload_hash(struct store_upload *u, const void *data, size_t len, struct err *err)
+{
+	(void)err;
+	if (!u->hasher)
+		return 0;
+	if (hasher_update(u->hasher, data, len, NULL))
+		hasher_free(steal(&u->hasher));	/* nobody knows what it covers now */
+	u->hashed += (int64_t)len;
+	return 0;
+}
+
+int store_upload_append(struct store_upload *u, const void *data, size_t len, struct err *err)
+{
 	size_t done = 0;
 	int r = 0;
 
@@ -510,12 +530,6 @@ int store_upload_write(struct store_upload *u, const void *data, size_t len, str
 			r = err_sys(err, errno, "can't write upload %s", u->id);
 		else if (n > 0)
 			done += (size_t)n;
-	}
-	if (!r && u->hasher && u->hashed == u->length) {
-		r = hasher_update(u->hasher, data, len, err);
-		u->hashed += (int64_t)len;
-		if (r)	/* nobody knows what it covers now */
-			hasher_free(steal(&u->hasher));
 	}
 	if (r) {
 		if (ftruncate(u->fd, u->length) < 0)

@@ -138,6 +138,16 @@ int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struc
 	return store_upload_write(u->file, data, len, err);
 }
 
+int tree_upload_append(struct tree_upload *u, const void *data, size_t len, struct err *err)
+{
+	return store_upload_append(u->file, data, len, err);
+}
+
+int tree_upload_hash(struct tree_upload *u, const void *data, size_t len, struct err *err)
+{
+	return store_upload_hash(u->file, data, len, err);
+}
+
 static int delete_upload(struct db *db, void *arg, struct err *err)
 {
 	const struct tree_upload *u = arg;

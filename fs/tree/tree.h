@@ -222,6 +222,10 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 int64_t tree_upload_size(const struct tree_upload *u);
 /* Appends; may block on the disk. After a failure nothing of this call counts, and the upload can go on. */
 int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+/* The two halves of it, for who has two threads: append puts the bytes into the file; hash digests the same
+ * bytes, in the same order, after their append, and may run while later bytes are appended. */
+int tree_upload_append(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
+int tree_upload_hash(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
 /* Makes the bytes the blob `digest` of the repository. Durable. ERR_DIGEST_MISMATCH ends the upload (its bytes
  * are wrong), and so does a disk that fails to sync them; after any other failure it can be tried again. Close it
  * afterwards either way. */

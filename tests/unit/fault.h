@@ -4,7 +4,7 @@
  * Included by one file of a test program, which thereby defines malloc(), pwrite(), fsync() and so on for the
  * whole process, libraries included; each asks fault_now() first. fault_begin(FAULT_SYNC, 3, EIO,
  * false) makes the third sync from now on fail once; with `sticky` all that follow do, too. What
- * isn't to fail is done, but for syncs: they are only counted, for speed.
+ * isn't to fail is done, but for syncs: they are only noted, for speed.
  *
  * Allocations can't fail where a sanitizer has its own: FAULT_MALLOC_WORKS says so.
  */
@@ -41,6 +41,7 @@ static struct {
 	int errnum;
 	bool sticky;
 	int hits;	/* calls that failed */
+	int bad_closes;	/* of what wasn't open */
 	int64_t blocks;	/* allocated and not freed */
 	char synced[64][256];	/* the last paths that were synced */
 	unsigned syncs;
@@ -183,6 +184,17 @@ int fault_fchmod(int fd, mode_t mode)
 {
 	FAULT_NEXT(int, "fchmod", int, mode_t);
 	return fault_now(FAULT_NAME) ? -1 : next(fd, mode);
+}
+
+int fault_close(int fd) FAULT_NAMED("close");
+int fault_close(int fd)
+{
+	int r;
+
+	FAULT_NEXT(int, "close", int);
+	r = next(fd);
+	fault_state.bad_closes += r < 0 && errno == EBADF;
+	return r;
 }
 
 static inline mode_t fault_mode(int flags, va_list ap)

@@ -7,6 +7,7 @@
  * scenario succeeds afterwards; no descriptor and no memory is left behind.
  */
 #include "fs/base/base.h"
+#include "fs/tree/node.h"
 #include "fs/tree/state.h"
 #include "tests/unit/fault.h"
 #include "tests/unit/pushing.h"
@@ -89,12 +90,26 @@ static bool push_slowly(struct scenario *s, struct tree *t)
 	return good(s, "commit again", tree_upload_commit(u, &d, &err), &err);
 }
 
-static void count_entries(struct scenario *s, struct tree *t)
+/* A blob is read, the numbers and some nodes are asked for. */
+static void look(struct scenario *s, struct tree *t, const struct digest *config)
 {
+	static const char *const path[] = { "fault", "y", "_oci", "index.json" };
+	auto_content struct content *c = NULL, *index = NULL;
+	struct node_attr a = { .id = NODE_ROOT };
 	struct tree_stats stats;
 	struct err err = ERR_INIT;
+	char data[64];
+	int r = 0;
 
+	if (good(s, "blob", tree_blob_open(t, &s->cred, "fault/y", config, &c, &err), &err))
+		good(s, "read", (int)content_read(c, data, sizeof(data), 0, &err), &err);
 	good(s, "stats", tree_stats(t, &s->cred, &stats, &err), &err);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(path); i++)
+		r = node_lookup(t, &s->cred, a.id, path[i], &a, NULL, &err);
+	if (good(s, "lookup", r, &err) &&
+	    good(s, "node", node_open(t, &s->cred, a.id, &index, &err), &err) &&
+	    content_size(index) != a.size)
+		complain(s, "a file that is shorter than was said", &err);
 }
 
 static void run(struct scenario *s, struct tree *t)
@@ -126,7 +141,7 @@ static void run(struct scenario *s, struct tree *t)
 	good(s, "mount", tree_blob_mount(t, &s->cred, "fault/z", "fault/y", &d, &err), &err);
 	good(s, "tag", tree_tag_set(t, &s->cred, "fault/y", "latest", &pushed.digest, &err), &err);
 	good(s, "untag", tree_tag_rm(t, &s->cred, "fault/y", "latest", &err), &err);
-	count_entries(s, t);
+	look(s, t, &d);
 }
 
 /* ---- What must be true afterwards ---- */
@@ -326,6 +341,31 @@ static void test_long_file(struct scenario *s)
 	tree_close(t);
 }
 
+/* Opening a blob, each of its allocations failing in turn. */
+static void test_open(struct scenario *s)
+{
+	struct tree *t;
+	struct digest d;
+	struct err err = ERR_INIT;
+	int hits = 0, unclean = 0;
+
+	is_int(tree_open(s->dir, 0, &t, NULL), 0, "opened");
+	is_int(push_text(t, &s->cred, "open", "to be opened", &d, NULL), 0, "a blob");
+	/* The first time it prepares its statements, for good: what fails then hides what comes later. */
+	for (int n = 0; n < 2 || hits; n++) {
+		auto_content struct content *c = NULL;
+		int r;
+
+		fault_begin(FAULT_MALLOC, n, ENOMEM, false);
+		r = tree_blob_open(t, &s->cred, "open", &d, &c, &err);
+		hits = fault_end();
+		unclean += r && (r != -err.errnum || err.reason == ERR_NONE);
+	}
+	is_int(unclean, 0, "a blob opened while memory runs out: a proper error");
+	tree_close(t);
+	is_int(fault_state.bad_closes, 0, "no descriptor was closed twice");
+}
+
 int main(void)
 {
 	static const struct {
@@ -352,6 +392,7 @@ int main(void)
 	test_shard(&s);
 	test_lost_sync(&s);
 	test_long_file(&s);
+	test_open(&s);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (kinds[i].kind == FAULT_MALLOC && !FAULT_MALLOC_WORKS)
 			continue;
@@ -359,6 +400,7 @@ int main(void)
 		if (kinds[i].kind != FAULT_MALLOC)
 			test_faults(&s, kinds[i].kind, kinds[i].name, kinds[i].errnum, true);
 	}
+	is_int(fault_state.bad_closes, 0, "no descriptor was closed twice");
 	free(s.dir);
 	return done_testing();
 }

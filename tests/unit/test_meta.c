@@ -77,7 +77,7 @@ static void test_schema(const char *dir)
 static void test_upgrade(const char *dir)
 {
 	auto_free char *empty = scratch_path(dir, "empty.db"), *bad = scratch_path(dir, "bad.db");
-	auto_fd int fd = open(empty, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	auto_fd UNUSED int fd = open(empty, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	auto_fd int bad_fd = open(bad, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	struct meta *m;
 	struct err err = ERR_INIT;

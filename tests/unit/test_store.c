@@ -290,10 +290,10 @@ static void test_open(const char *dir)
 	struct store *s;
 	struct err err = ERR_INIT;
 
-	is_int(store_open(path, false, &s, &err), -ENOENT, "a store that isn't there");
-	is_int((int)err.reason, ERR_NOT_FOUND, "%s", err.text);
-	is_int(store_open(dir, false, &s, &err), -ENOENT, "a directory that is no store");
-	is_int((int)err.reason, ERR_NOT_FOUND, "%s", err.text);
+	is_int(store_open(path, false, &s, &err), -EINVAL, "a store that isn't there");
+	is_int((int)err.reason, ERR_ARGUMENT, "%s", err.text);
+	is_int(store_open(dir, false, &s, &err), -EINVAL, "a directory that is no store");
+	is_int((int)err.reason, ERR_ARGUMENT, "%s", err.text);
 	is_int(store_open(path, true, &s, NULL), 0, "made, with the directories above");
 	is_str(store_dir(s), path, "it knows where it is");
 	store_close(s);
