@@ -50,9 +50,9 @@ enum range_answer range_parse(const char *header, int64_t size, int64_t *start, 
 		return RANGE_WHOLE;
 	if (*p)
 		p = parse_number(p, &last);
-	if (!p || *p || last < first)
+	if (!p || *p)
 		return RANGE_WHOLE;
-	if (first >= size)
+	if (first >= size || last < first)
 		return RANGE_UNSATISFIABLE;
 	*start = first;
 	*len = MIN(last, size - 1) - first + 1;

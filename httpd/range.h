@@ -13,7 +13,8 @@ enum range_answer {
 };
 
 /* RFC 9110, 14.2, for content of `size` bytes. `header` may be NULL. Several ranges, another unit
- * and what isn't a range are RANGE_WHOLE. For RANGE_PART: 0 < *len <= size - *start. */
+ * and what isn't a range are RANGE_WHOLE; one that ends before it begins, which the RFC lets us ignore,
+ * is RANGE_UNSATISFIABLE, as clients of registries expect. For RANGE_PART: 0 < *len <= size - *start. */
 enum range_answer range_parse(const char *header, int64_t size, int64_t *start, int64_t *len);
 
 /* distribution-spec's "<start>-<end>", both included; "bytes <start>-<end>/<anything>" too. */

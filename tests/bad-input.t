@@ -350,11 +350,11 @@ done
 
 # ---- Heads that are too large ----
 
-LONG=$(perl -e 'print "x" x 60000')
+LONG=$(perl -e 'print "x" x 120000')
 HALF=${LONG:0:9000}
-answers '431|400|413' 'a header of 60 KB' GET /v2/ -H "X-Long: $LONG"
+answers '431|400|413' 'a header of 120 KB' GET /v2/ -H "X-Long: $LONG"
 refuses 414 '.*' 'a target of 9 KB' GET "/v2/centos/tags/list?last=$HALF"
-answers '414|431|400' 'a target of 60 KB' GET "/v2/$LONG/tags/list"
+answers '414|431|400' 'a target of 120 KB' GET "/v2/$LONG/tags/list"
 perl -e 'print "GET /v2/ HTTP/1.1\r\nHost: x\r\n", map("X-$_: y\r\n", 1 .. 20000), "\r\n"' |
 	"$RAW" -t 2 "$ADDR" >"$T/answer"
 like "$(head -n 1 "$T/answer")" '^HTTP/1.1 4' '20,000 headers'

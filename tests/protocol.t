@@ -172,11 +172,10 @@ begin shop/console-web
 	printf 'Content-Length: 1000000\r\n\r\n'
 	cat "$T/dropped"
 } >"$T/request"
-size=$(($(stat -c %s "$T/request") - 400000))
-head -c "$size" "$T/request" >"$T/request.cut"
-# Sent up to there and closed: -d cuts once, one byte before the end of what it gets.
-printf x >>"$T/request.cut"
-"$ROOT/tests/rawhttp" -d $((size - 1)) "$ADDR" <"$T/request.cut" >/dev/null
+# Sent up to there and closed. (A reset would take with it what the server has not read yet.)
+exec 9<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}"
+head -c $(($(stat -c %s "$T/request") - 400000)) "$T/request" >&9
+exec 9>&-
 upload_reaches 600000
 ok $? 'a connection dropped during a PATCH: what came is kept'
 diag "Range: $(header range)"

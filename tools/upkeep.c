@@ -191,6 +191,7 @@ static int print_check(struct check_output *o, const struct check_report *r, str
 	buf_addc(&b, '{');
 	json_add_number(&b, "blobs", r->blobs);
 	json_add_number(&b, "bytes", r->bytes);
+	json_add_number(&b, "database", r->database);
 	json_add_number(&b, "bad", r->bad);
 	json_add_number(&b, "stray", r->stray);
 	json_add_number(&b, "derived", r->derived);
@@ -203,6 +204,9 @@ static int print_check(struct check_output *o, const struct check_report *r, str
 /* The answer is no where something is wrong and wasn't repaired. */
 static int verdict(const struct check_report *r, struct err *err)
 {
+	if (r->database)
+		return err_set(err, ERR_NOT_FOUND,
+			       "the database is damaged: put a copy of it back (see regfs(1), FILES)");
 	if (r->bad)
 		return err_set(err, ERR_NOT_FOUND,
 			       "%" PRId64 " blobs are lost or damaged: push the images that they break again",

@@ -100,6 +100,8 @@ static inline bool starts_with(const char *s, const char *prefix)
 }
 
 /* Functions that can't be used safely, or not in a library: using one is an error. */
+#undef sprintf	/* macros with clang and _FORTIFY_SOURCE */
+#undef vsprintf
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets tmpnam mktemp
 #pragma GCC poison gmtime localtime ctime asctime system popen strncpy strncat
 

@@ -4,8 +4,9 @@
  * Invariant: every reason has exactly one row, at its own place (the initializers
  * are designated, tests/unit/test_err.c finds a missing one).
  *
- * Codes are the distribution specification's; where it has none, they are those of
- * Docker's registry (UNKNOWN, UNAVAILABLE, RANGE_INVALID), which clients have met before.
+ * Codes of 4xx are the distribution specification's, which wants one of its own list and no other
+ * (and TAG_INVALID, which it allows for Docker's sake); of 5xx those of Docker's registry (UNKNOWN,
+ * UNAVAILABLE), which clients have met before.
  */
 #include "fs/base/base.h"
 #include "fs/base/err.h"
@@ -35,21 +36,23 @@ static const struct err_row rows[] = {
 	ROW(ERR_TOO_MANY_REQUESTS, EAGAIN, 429, "TOOMANYREQUESTS", 4),
 
 	ROW(ERR_MANIFEST_TOO_LARGE, EFBIG, 413, "MANIFEST_INVALID", 4),
-	ROW(ERR_RANGE, EINVAL, 416, "RANGE_INVALID", 4),
-	ROW(ERR_REQUEST_INVALID, EINVAL, 400, "UNKNOWN", 4),
-	ROW(ERR_NOT_FOUND, ENOENT, 404, "UNKNOWN", 1),
+	ROW(ERR_RANGE, EINVAL, 416, "SIZE_INVALID", 4),
+	ROW(ERR_REQUEST_INVALID, EINVAL, 400, "UNSUPPORTED", 4),
+	ROW(ERR_TARGET_TOO_LONG, E2BIG, 414, "UNSUPPORTED", 4),
+	ROW(ERR_NOT_FOUND, ENOENT, 404, "UNSUPPORTED", 1),
 	ROW(ERR_METHOD, EPERM, 405, "UNSUPPORTED", 4),
 	ROW(ERR_EXISTS, EEXIST, 409, "DENIED", 4),
 	ROW(ERR_NOT_EMPTY, ENOTEMPTY, 409, "DENIED", 4),
-	ROW(ERR_BUSY, EBUSY, 409, "UNAVAILABLE", 4),
+	ROW(ERR_BUSY, EBUSY, 409, "TOOMANYREQUESTS", 4),
+	ROW(ERR_IN_USE, EBUSY, 409, "DENIED", 4),
 	ROW(ERR_GONE_MEANWHILE, ESTALE, 503, "UNAVAILABLE", 4),
 	ROW(ERR_READ_ONLY, EROFS, 405, "UNSUPPORTED", 3),
-	ROW(ERR_NOT_DIRECTORY, ENOTDIR, 404, "UNKNOWN", 1),
-	ROW(ERR_IS_DIRECTORY, EISDIR, 400, "UNKNOWN", 4),
+	ROW(ERR_NOT_DIRECTORY, ENOTDIR, 404, "UNSUPPORTED", 1),
+	ROW(ERR_IS_DIRECTORY, EISDIR, 400, "UNSUPPORTED", 4),
 	ROW(ERR_CROSS_DEVICE, EXDEV, 400, "UNSUPPORTED", 4),
-	ROW(ERR_NO_ATTRIBUTE, ENODATA, 404, "UNKNOWN", 1),
-	ROW(ERR_ARGUMENT, EINVAL, 400, "UNKNOWN", 2),
-	ROW(ERR_USAGE, EINVAL, 400, "UNKNOWN", 2),
+	ROW(ERR_NO_ATTRIBUTE, ENODATA, 404, "UNSUPPORTED", 1),
+	ROW(ERR_ARGUMENT, EINVAL, 400, "UNSUPPORTED", 2),
+	ROW(ERR_USAGE, EINVAL, 400, "UNSUPPORTED", 2),
 	ROW(ERR_NO_SPACE, ENOSPC, 507, "UNAVAILABLE", 4),
 	ROW(ERR_IO, EIO, 500, "UNKNOWN", 4),
 	ROW(ERR_CORRUPT, EIO, 500, "UNKNOWN", 4),

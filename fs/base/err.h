@@ -41,11 +41,13 @@ enum reason {
 	ERR_MANIFEST_TOO_LARGE,	   /* over LIMIT_MANIFEST */
 	ERR_RANGE,		   /* a Range that the content doesn't have */
 	ERR_REQUEST_INVALID,	   /* a request that is malformed */
+	ERR_TARGET_TOO_LONG,	   /* a request's target, or its query, beyond the limits */
 	ERR_NOT_FOUND,		   /* no such path, route, file, node */
 	ERR_METHOD,		   /* the route has no such method */
 	ERR_EXISTS,		   /* already there */
 	ERR_NOT_EMPTY,		   /* still holds something */
 	ERR_BUSY,		   /* somebody else is at it */
+	ERR_IN_USE,		   /* something else needs it */
 	ERR_GONE_MEANWHILE,	   /* it was here a moment ago: try again */
 	ERR_READ_ONLY,		   /* this part of the tree can't be written */
 	ERR_NOT_DIRECTORY,

@@ -19,8 +19,11 @@
 #define LIMIT_PLATFORM 128		     /* os-architecture-variant, as shown */
 #define LIMIT_MANIFEST_REFS 4096	     /* layers of an image, manifests of an index */
 #define LIMIT_PAGE 10000		     /* entries of one page of a list over HTTP */
+#define LIMIT_REFERRERS_PAGE (4 * 1024 * 1024) /* bytes of one page of referrers, which has one at least */
+#define LIMIT_WARNING 512		     /* a Warning header; an answer has at most three */
+#define LIMIT_CORS_ORIGINS 64		     /* origins that the option names */
 #define LIMIT_URI 8192			     /* a request's target */
-#define LIMIT_QUERY 8			     /* parameters of a request's query */
+#define LIMIT_QUERY (LIMIT_PUSH_TAGS + 8)     /* parameters of a request's query */
 #define LIMIT_HTTP_BUFFER (64 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_IDLE_SECONDS 120

@@ -137,17 +137,19 @@ int blob_ensure(struct db *db, const struct digest *d, int64_t size, int64_t now
 	return n < 0 ? (int)n : 0;
 }
 
-/* A link made after a manifest that needs it (a layer that was not here when the manifest came) counts it. */
+/* A link made after a manifest that needs it (a layer that was not here when the manifest came) counts it. A child
+ * may be a blob that is no image here: builders keep their caches so. */
 int blob_link(struct db *db, int64_t repository_id, int64_t blob_id, int64_t now, struct err *err)
 {
 	int64_t n = db_run(db, err,
 			   "INSERT INTO repository_blob(repository_id, blob_id, linked, uses)"
 			   " VALUES (?1, ?2, ?3, (SELECT COUNT(DISTINCT f.manifest_id) FROM manifest_ref f"
 			   "  WHERE f.digest = (SELECT digest FROM blob WHERE id = ?2)"
-			   "  AND f.repository_id = ?1 AND f.role IN (?4, ?5)) +"
+			   "  AND f.repository_id = ?1 AND f.role IN (?4, ?5, ?6)) +"
 			   " (SELECT COUNT(*) FROM manifest WHERE repository_id = ?1 AND blob_id = ?2))"
 			   " ON CONFLICT(repository_id, blob_id) DO UPDATE SET linked = excluded.linked",
-			   "iiiii", repository_id, blob_id, now, (int64_t)ROLE_CONFIG, (int64_t)ROLE_LAYER);
+			   "iiiiii", repository_id, blob_id, now, (int64_t)ROLE_CONFIG, (int64_t)ROLE_LAYER,
+			   (int64_t)ROLE_CHILD);
 
 	return n < 0 ? (int)n : 0;
 }

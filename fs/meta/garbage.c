@@ -12,19 +12,35 @@
 #include "fs/meta/image.h"
 #include "fs/meta/repo.h"
 
-/* A link that nothing needs; 1 and 2 are ROLE_CONFIG and ROLE_LAYER. */
-#define UNNEEDED                                                                              \
-	"rb.uses = 0 AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"   \
-	" AND f.repository_id = rb.repository_id AND f.role IN (1, 2))"                       \
+/* A link that nothing needs but manifests of which `but` is true; 1 to 3 are ROLE_CONFIG, _LAYER and _CHILD. */
+#define NOT_NEEDED(but_ref, but_image)                                                        \
+	"NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"                   \
+	" AND f.repository_id = rb.repository_id AND f.role IN (1, 2, 3)" but_ref ")"         \
 	" AND NOT EXISTS(SELECT 1 FROM manifest m WHERE m.repository_id = rb.repository_id"   \
-	" AND m.blob_id = rb.blob_id)"
+	" AND m.blob_id = rb.blob_id" but_image ")"
+#define UNNEEDED "rb.uses = 0 AND " NOT_NEEDED("", "")
 
-_Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2, "UNNEEDED names them");
+/* An image that nothing holds but images of which `but` is true; 3 and 4 are ROLE_CHILD and ROLE_SUBJECT. */
+#define ORPHAN_IMAGE(but_parent, but_subject)                                                 \
+	"m.untagged > 0 AND m.untagged < ?1"                                                  \
+	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
+	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
+	"  AND f.repository_id = m.repository_id AND f.role = 3" but_parent ")"               \
+	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \
+	"  JOIN manifest sm ON sm.blob_id = sb.id AND sm.repository_id = m.repository_id"     \
+	"  WHERE s.manifest_id = m.id AND s.role = 4" but_subject ")"
 
-static int count_two(struct query *q, struct garbage_count *out, struct err *err)
+_Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3 && ROLE_SUBJECT == 4,
+	       "the macros above name them");
+
+static int count_two(struct db *db, struct garbage_count *out, struct err *err, const char *sql,
+		     const char *types, int64_t parameter)
 {
-	int r = query_step(q, err);
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, sql, types, parameter);
 
+	if (!r)
+		r = query_step(q, err);
 	if (r > 0) {
 		out->count = query_int(q, 0);
 		out->bytes = query_int(q, 1);
@@ -32,108 +48,166 @@ static int count_two(struct query *q, struct garbage_count *out, struct err *err
 	return MIN(r, 0);
 }
 
-int garbage_unused(struct db *db, int64_t before, struct garbage_count *young,
-		   struct garbage_count *old, struct err *err)
+int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out, struct err *err)
 {
-	auto_query struct query *q = NULL, *p = NULL;
-	int r = db_query(db, &q, err,
-			 "SELECT COUNT(*), COALESCE(SUM(b.size), 0) FROM repository_blob rb"
-			 " JOIN blob b ON b.id = rb.blob_id WHERE rb.linked >= ? AND " UNNEEDED,
+	return count_two(db, out, err,
+			 "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob WHERE id IN ("
+			 "SELECT rb.blob_id FROM repository_blob rb JOIN blob b ON b.id = rb.blob_id"
+			 " WHERE rb.linked >= ? AND " UNNEEDED ") AND NOT EXISTS("
+			 "SELECT 1 FROM repository_blob o WHERE o.blob_id = blob.id AND o.uses > 0)",
 			 "i", before);
-
-	if (!r)
-		r = count_two(q, young, err);
-	if (!r)
-		r = db_query(db, &p, err,
-			     "SELECT COUNT(*), COALESCE(SUM(b.size), 0) FROM repository_blob rb"
-			     " JOIN blob b ON b.id = rb.blob_id WHERE rb.linked < ? AND " UNNEEDED,
-			     "i", before);
-	return r ? r : count_two(p, old, err);
 }
 
-#define ORPHAN_IMAGE                                                                          \
-	"m.untagged > 0 AND m.untagged < ?1"                                                  \
-	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
-	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
-	"  AND f.repository_id = m.repository_id AND f.role = 3)"                             \
-	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \
-	"  JOIN manifest sm ON sm.blob_id = sb.id AND sm.repository_id = m.repository_id"     \
-	"  WHERE s.manifest_id = m.id AND s.role = 4)"
+/* ---- What would go: worked out in tables of this connection's own, that go with the transaction ---- */
 
-_Static_assert(ROLE_CHILD == 3 && ROLE_SUBJECT == 4, "ORPHAN_IMAGE names them");
-
-int garbage_count_images(struct db *db, int64_t before, int64_t *out, struct err *err)
+static int predict_images(struct db *db, int64_t untagged, int64_t *out, struct err *err)
 {
-	int r = db_get_int(db, out, err,
-			   "SELECT COUNT(*) FROM manifest m JOIN blob b ON b.id = m.blob_id"
-			   " WHERE " ORPHAN_IMAGE,
-			   "i", before);
+	int64_t n;
 
-	return MIN(r, 0);
+	*out = 0;
+	do {
+		n = db_run(db, err,
+			   "INSERT INTO gone(id) SELECT m.id FROM manifest m JOIN blob b ON b.id = m.blob_id"
+			   " WHERE m.id NOT IN (SELECT id FROM gone) AND "
+			   ORPHAN_IMAGE(" AND f.manifest_id NOT IN (SELECT id FROM gone)",
+					" AND sm.id NOT IN (SELECT id FROM gone)"),
+			   "i", untagged);
+		*out += MAX(n, 0);
+	} while (n > 0);
+	return (int)n;
 }
 
-int garbage_count_doomed(struct db *db, struct garbage_count *out, struct err *err)
-{
-	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM doomed", "");
+#define BUT_GONE                                                                              \
+	NOT_NEEDED(" AND f.manifest_id NOT IN (SELECT id FROM gone)",                         \
+		   " AND m.id NOT IN (SELECT id FROM gone)")
 
-	return r ? r : count_two(q, out, err);
+/* Links that nothing needs; the gone images' own bytes; what they name. */
+static int predict_links(struct db *db, int64_t before, int64_t *out, struct err *err)
+{
+	static const char *const steps[] = {
+		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM repository_blob rb"
+		" JOIN blob b ON b.id = rb.blob_id WHERE rb.linked < ? AND " UNNEEDED,
+		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g"
+		" JOIN manifest i ON i.id = g.id JOIN blob b ON b.id = i.blob_id"
+		" JOIN repository_blob rb ON rb.repository_id = i.repository_id AND rb.blob_id = b.id"
+		" WHERE rb.linked < ? AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
+		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g"
+		" JOIN manifest_ref r ON r.manifest_id = g.id AND r.role IN (1, 2, 3)"
+		" JOIN blob b ON b.digest = r.digest"
+		" JOIN repository_blob rb ON rb.repository_id = r.repository_id AND rb.blob_id = b.id"
+		" WHERE rb.linked < ? AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
+	};
+	int64_t n = 0;
+
+	*out = 0;
+	for (size_t i = 0; n >= 0 && i < ARRAY_SIZE(steps); i++) {
+		n = db_run(db, err, steps[i], "i", before);
+		*out += MAX(n, 0);
+	}
+	return (int)MIN(n, 0);
+}
+
+int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
+		    struct err *err)
+{
+	struct garbage_count doomed = { 0 };
+	int r = db_exec(db,
+			"CREATE TEMP TABLE gone(id INTEGER PRIMARY KEY);"
+			"CREATE TEMP TABLE going(id INTEGER PRIMARY KEY, blob_id INTEGER NOT NULL);",
+			err);
+
+	memset(out, 0, sizeof(*out));
+	if (!r && untagged)
+		r = predict_images(db, untagged, &out->images, err);
+	if (!r)
+		r = predict_links(db, before, &out->links, err);
+	if (!r)
+		r = count_two(db, &out->blobs, err,
+			      "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob"
+			      " WHERE id IN (SELECT blob_id FROM going) AND NOT EXISTS(SELECT 1"
+			      " FROM repository_blob o WHERE o.blob_id = blob.id"
+			      " AND o.id NOT IN (SELECT id FROM going))",
+			      "", 0);
+	if (!r)
+		r = count_two(db, &doomed, err, "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM doomed", "",
+			      0);
+	out->blobs.count += doomed.count;
+	out->blobs.bytes += doomed.bytes;
+	return r;
 }
 
 /* What a batch takes, read before anything is changed: a query must not run over what it changes. */
 struct victim {
-	int64_t id;		/* of the image, or of the blob */
+	int64_t id;		/* of the blob */
 	int64_t repository_id;
 	struct digest digest;
 };
 
 static int collect(struct query *q, struct buf *out, struct err *err)
 {
-	struct victim v;
+	struct victim v = { 0 };
 	int r;
 
 	while ((r = query_step(q, err)) > 0) {
 		v.id = query_int(q, 0);
 		v.repository_id = query_int(q, 1);
-		query_digest(q, 2, &v.digest);
 		buf_add(out, &v, sizeof(v));
 	}
 	return r ? r : buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }
 
-static int remove_image(struct db *db, const struct victim *v, garbage_image_fn *fn, void *arg,
-			struct err *err)
-{
-	struct repo_row repo;
-	int r = repo_by_id(db, v->repository_id, &repo, err);
-
-	if (r <= 0)
-		return r;
-	r = fn(arg, repo.name, &v->digest);
-	if (!r)
-		r = image_delete(db, v->id, err);
-	return r ? r : repo_settle(db, v->repository_id, err);
-}
-
-int garbage_images(struct db *db, int64_t before, int64_t limit, garbage_image_fn *fn, void *arg,
-		   int64_t *taken, struct err *err)
+int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	auto_buf struct buf batch = BUF_INIT;
-	struct victim v;
 	int r = db_query(db, &q, err,
-			 "SELECT m.id, m.repository_id, b.digest FROM manifest m"
-			 " JOIN blob b ON b.id = m.blob_id WHERE " ORPHAN_IMAGE " LIMIT ?2",
+			 "SELECT m.id FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE "
+			 ORPHAN_IMAGE("", "") " LIMIT ?2",
 			 "ii", before, limit);
 
-	*taken = 0;
-	if (!r)
-		r = collect(q, &batch, err);
-	for (size_t at = 0; !r && at < batch.len; at += sizeof(v), ++*taken) {
-		memcpy(&v, batch.data + at, sizeof(v));
-		r = remove_image(db, &v, fn, arg, err);
+	while (!r && (r = query_step(q, err)) > 0) {
+		int64_t id = query_int(q, 0);
+
+		buf_add(out, &id, sizeof(id));
+		r = buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	}
 	return r;
+}
+
+/* 1 if it is still an orphan. */
+static int find_orphan(struct db *db, int64_t id, int64_t before, struct victim *v, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT m.repository_id, b.digest FROM manifest m JOIN blob b ON b.id = m.blob_id"
+			 " WHERE m.id = ?2 AND " ORPHAN_IMAGE("", ""),
+			 "ii", before, id);
+
+	if (!r)
+		r = query_step(q, err);
+	if (r > 0) {
+		v->repository_id = query_int(q, 0);
+		query_digest(q, 1, &v->digest);
+	}
+	return r;
+}
+
+int garbage_image(struct db *db, int64_t id, int64_t before, garbage_image_fn *fn, void *arg,
+		  struct err *err)
+{
+	struct repo_row repo;
+	struct victim v;
+	int r = find_orphan(db, id, before, &v, err);
+
+	if (r > 0)
+		r = repo_by_id(db, v.repository_id, &repo, err);
+	if (r <= 0)
+		return r;
+	r = fn(arg, repo.name, &v.digest);
+	if (!r)
+		r = image_delete(db, id, err);
+	if (!r)
+		r = repo_settle(db, v.repository_id, err);
+	return r ? r : 1;
 }
 
 int garbage_links(struct db *db, int64_t before, int64_t limit, int64_t *taken, struct err *err)
@@ -142,7 +216,7 @@ int garbage_links(struct db *db, int64_t before, int64_t limit, int64_t *taken, 
 	auto_buf struct buf batch = BUF_INIT;
 	struct victim v;
 	int r = db_query(db, &q, err,
-			 "SELECT rb.blob_id, rb.repository_id, NULL FROM repository_blob rb"
+			 "SELECT rb.blob_id, rb.repository_id FROM repository_blob rb"
 			 " JOIN blob b ON b.id = rb.blob_id WHERE rb.linked < ? AND " UNNEEDED
 			 " ORDER BY rb.linked LIMIT ?",
 			 "ii", before, limit);
@@ -208,6 +282,22 @@ int garbage_doom(struct db *db, const struct digest *digest, int64_t size, struc
 			   "di", digest, size);
 
 	return n < 0 ? (int)n : 0;
+}
+
+int garbage_is_doomed(struct db *db, const struct digest *digest, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err, "SELECT EXISTS(SELECT 1 FROM doomed WHERE digest = ?)", "d",
+			   digest);
+
+	return r < 0 ? r : (int)is;
+}
+
+int garbage_count_uploads(struct db *db, int64_t since, int64_t *out, struct err *err)
+{
+	int r = db_get_int(db, out, err, "SELECT COUNT(*) FROM upload WHERE started >= ?", "i", since);
+
+	return MIN(r, 0);
 }
 
 int garbage_uploads(struct db *db, int64_t before, int64_t after, garbage_upload_fn *fn, void *arg,

@@ -10,37 +10,55 @@
 #ifndef REGFS_META_GARBAGE_H
 #define REGFS_META_GARBAGE_H
 
+#include "fs/base/buf.h"
 #include "fs/meta/db.h"
 
 struct garbage_count {
 	int64_t count, bytes;
 };
 
-/* What is unneeded but younger than `before`; and what is older. */
-int garbage_unused(struct db *db, int64_t before, struct garbage_count *young,
-		   struct garbage_count *old, struct err *err) MUST_CHECK;
-/* How many images garbage_images() would remove, at the first go. */
-int garbage_count_images(struct db *db, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
-int garbage_count_doomed(struct db *db, struct garbage_count *out, struct err *err) MUST_CHECK;
+/* Blobs that no image needs, asked for since `before` in some repository. */
+int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out,
+			struct err *err) MUST_CHECK;
+/* What would go, in a read transaction. Images untagged before `untagged` (0: none), and theirs; links last asked for
+ * before `before`; blobs that lose all their links or are doomed already. */
+struct garbage_prediction {
+	int64_t images, links;
+	struct garbage_count blobs;
+};
+int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
+		    struct err *err) MUST_CHECK;
 
-/* Inside a write transaction; each takes at most `limit` and says in *taken how many. */
+/* Images that no tag names since before `before`, that no index holds and whose subject, if any, is gone: at most
+ * `limit` ids (int64_t) into `out`. To be read beside writers, so that none waits for the search. */
+int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out,
+		   struct err *err) MUST_CHECK;
+
+/* Inside a write transaction. */
 
 typedef int garbage_image_fn(void *arg, const char *repo, const struct digest *digest);
-/* Images that no tag names since before `before`, that no index holds and whose subject, if any, is gone. fn is
- * called for each before it goes. */
-int garbage_images(struct db *db, int64_t before, int64_t limit, garbage_image_fn *fn, void *arg,
-		   int64_t *taken, struct err *err) MUST_CHECK;
+/* Removes an image if it is still one of those: 1, else 0. fn is called before it goes. */
+int garbage_image(struct db *db, int64_t id, int64_t before, garbage_image_fn *fn, void *arg,
+		  struct err *err) MUST_CHECK;
+
+/* Those that follow take at most `limit` and say in *taken how many. */
+
 /* Links that no manifest needs, last asked for before `before`; rows of blobs that lost their last one. */
 int garbage_links(struct db *db, int64_t before, int64_t limit, int64_t *taken,
 		  struct err *err) MUST_CHECK;
 typedef int garbage_blob_fn(void *arg, const struct digest *digest, int64_t size);
-/* Doomed digests; fn unlinks the file. */
+/* Doomed digests; fn unlinks the file. In a transaction of its own: where a row went must be committed. */
 int garbage_doomed(struct db *db, int64_t limit, garbage_blob_fn *fn, void *arg, int64_t *taken,
 		   struct err *err) MUST_CHECK;
 
 /* Dooms a digest unless a row names it. */
 int garbage_doom(struct db *db, const struct digest *digest, int64_t size, struct err *err) MUST_CHECK;
 
+/* 1 if the digest is doomed. */
+int garbage_is_doomed(struct db *db, const struct digest *digest, struct err *err) MUST_CHECK;
+
+/* How many were begun at `since` or later. */
+int garbage_count_uploads(struct db *db, int64_t since, int64_t *out, struct err *err) MUST_CHECK;
 /* Uploads begun before `before`, by id behind `after`. */
 typedef int garbage_upload_fn(void *arg, int64_t id, int64_t repository_id, const char *name);
 int garbage_uploads(struct db *db, int64_t before, int64_t after, garbage_upload_fn *fn, void *arg,

@@ -149,6 +149,16 @@ int ref_list(struct db *db, int64_t manifest_id, enum manifest_role role, int64_
 	return r ? r : each_ref(q, fn, arg, err);
 }
 
+int ref_count(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t *out,
+	      struct err *err)
+{
+	int r = db_get_int(db, out, err,
+			   "SELECT COUNT(*) FROM manifest_ref WHERE manifest_id = ? AND role = ?", "ii",
+			   manifest_id, (int64_t)role);
+
+	return MIN(r, 0);
+}
+
 int ref_at(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t position,
 	   struct ref_row *out, struct err *err)
 {
@@ -232,7 +242,7 @@ static int insert_ref(struct db *db, const struct image_row *row, const struct d
 	return n < 0 ? (int)n : 0;
 }
 
-/* Counts a manifest, by +1 or -1, among the uses of its own blob, its config and its layers. */
+/* Counts a manifest, by +1 or -1, among the uses of its own blob, its config, layers and children. */
 static int count_uses(struct db *db, int64_t manifest_id, int64_t by, struct err *err)
 {
 	int64_t n = db_run(db, err,
@@ -240,8 +250,9 @@ static int count_uses(struct db *db, int64_t manifest_id, int64_t by, struct err
 			   " WHERE repository_id = (SELECT repository_id FROM manifest WHERE id = ?2)"
 			   " AND blob_id IN (SELECT blob_id FROM manifest WHERE id = ?2 UNION"
 			   " SELECT b.id FROM manifest_ref f JOIN blob b ON b.digest = f.digest"
-			   " WHERE f.manifest_id = ?2 AND f.role IN (?3, ?4))",
-			   "iiii", by, manifest_id, (int64_t)ROLE_CONFIG, (int64_t)ROLE_LAYER);
+			   " WHERE f.manifest_id = ?2 AND f.role IN (?3, ?4, ?5))",
+			   "iiiii", by, manifest_id, (int64_t)ROLE_CONFIG, (int64_t)ROLE_LAYER,
+			   (int64_t)ROLE_CHILD);
 
 	return n < 0 ? (int)n : 0;
 }
@@ -259,6 +270,14 @@ int image_insert(struct db *db, struct image_row *row, const struct manifest *m,
 	for (size_t i = 0; r >= 0 && i < m->ref_count; i++)
 		r = insert_ref(db, row, &m->refs[i], err);
 	return r < 0 ? r : count_uses(db, row->id, 1, err);
+}
+
+int image_renew(struct db *db, int64_t id, int64_t now, struct err *err)
+{
+	int64_t n = db_run(db, err, "UPDATE manifest SET untagged = ? WHERE id = ? AND untagged > 0", "ii",
+			   now, id);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int image_delete(struct db *db, int64_t id, struct err *err)

@@ -58,6 +58,8 @@ int image_list_of_digest(struct db *db, const struct digest *d, image_row_fn *fn
 typedef int ref_row_fn(void *arg, const struct ref_row *row);
 int ref_list(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t first,
 	     ref_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+int ref_count(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t *out,
+	      struct err *err) MUST_CHECK;
 int ref_at(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t position,
 	   struct ref_row *out, struct err *err) MUST_CHECK;
 int ref_by_id(struct db *db, int64_t id, struct ref_row *out, struct err *err) MUST_CHECK;
@@ -78,6 +80,8 @@ int ref_exists(struct db *db, int64_t repository_id, const struct digest *d, enu
 /* Inside a write transaction. row->id is set. */
 int image_insert(struct db *db, struct image_row *row, const struct manifest *m,
 		 struct err *err) MUST_CHECK;
+/* It was pushed again: if no tag names it, that counts from now. */
+int image_renew(struct db *db, int64_t id, int64_t now, struct err *err) MUST_CHECK;
 int image_delete(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
 #endif

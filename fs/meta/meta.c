@@ -27,6 +27,7 @@ struct change {
 	meta_write_fn *fn;
 	void *arg;
 	bool durable;
+	bool alone;
 	int result;
 	struct err error;
 	bool done;
@@ -165,12 +166,12 @@ static void run_batch(struct db *db, struct change *batch)
 	}
 }
 
-/* Takes up to BATCH changes off the queue. */
+/* Takes up to BATCH changes off the queue; one that wants to be alone is a batch. */
 static struct change *take_batch(struct meta *m)
 {
 	struct change *batch = m->first, *end = batch;
 
-	for (int n = 1; n < BATCH && end->next; n++)
+	for (int n = 1; n < BATCH && !end->alone && end->next && !end->next->alone; n++)
 		end = end->next;
 	m->first = end->next;
 	if (!m->first)
@@ -199,29 +200,41 @@ static void lead(struct meta *m)
 	}
 }
 
+static int write_change(struct meta *m, struct change *c, struct err *err)
+{
+	pthread_cond_init(&c->wake, NULL);
+	pthread_mutex_lock(&m->lock);
+	*m->last = c;
+	m->last = &c->next;
+	if (!m->led) {
+		m->led = true;
+		c->lead = true;
+	}
+	while (!c->done) {
+		if (c->lead) {
+			c->lead = false;
+			lead(m);
+		} else {
+			pthread_cond_wait(&c->wake, &m->lock);
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	pthread_cond_destroy(&c->wake);
+	if (c->result && err)
+		*err = c->error;
+	return c->result;
+}
+
 int meta_write(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err)
 {
 	struct change c = { .fn = fn, .arg = arg, .durable = durable };
 
-	pthread_cond_init(&c.wake, NULL);
-	pthread_mutex_lock(&m->lock);
-	*m->last = &c;
-	m->last = &c.next;
-	if (!m->led) {
-		m->led = true;
-		c.lead = true;
-	}
-	while (!c.done) {
-		if (c.lead) {
-			c.lead = false;
-			lead(m);
-		} else {
-			pthread_cond_wait(&c.wake, &m->lock);
-		}
-	}
-	pthread_mutex_unlock(&m->lock);
-	pthread_cond_destroy(&c.wake);
-	if (c.result && err)
-		*err = c.error;
-	return c.result;
+	return write_change(m, &c, err);
+}
+
+int meta_write_alone(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err)
+{
+	struct change c = { .fn = fn, .arg = arg, .durable = durable, .alone = true };
+
+	return write_change(m, &c, err);
 }

@@ -27,6 +27,9 @@ void meta_read_end(struct meta *m, struct db *db);
 typedef int meta_write_fn(struct db *db, void *arg, struct err *err);
 /* durable: on disk, power loss included, when this returns 0. */
 int meta_write(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* The same in a transaction of its own: all that it finds was committed before it began. For what can't be
+ * undone with the transaction. */
+int meta_write_alone(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
 /* See db_mark(). Take it before reading what it is to vouch for. */
 bool meta_mark(const struct meta *m, struct db_mark *out);

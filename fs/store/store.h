@@ -100,6 +100,9 @@ int store_upload_place(struct store_upload *u, const struct digest *d, struct er
 /* Gives the running digest back (the caller owns it; may be NULL), and the number of bytes it covers. */
 struct hasher *store_upload_take_hasher(struct store_upload *u);
 int64_t store_upload_hashed(const struct store_upload *u);
+/* Gives up its name, and its bytes at once. A sealed one stays for gc, which finds out by it whether the file under the
+ * blob's name is anybody's. Close it afterwards. */
+int store_upload_discard(struct store_upload *u, struct err *err) MUST_CHECK;
 void store_upload_close(struct store_upload *u);
 
 DEFINE_CLEANUP(cleanup_store_upload, struct store_upload *, store_upload_close)

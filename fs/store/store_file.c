@@ -683,6 +683,17 @@ struct hasher *store_upload_take_hasher(struct store_upload *u)
 	return steal(&u->hasher);
 }
 
+int store_upload_discard(struct store_upload *u, struct err *err)
+{
+	/* On a full disk there must be room at once, not only when the descriptor is closed. */
+	if (u->sealed)
+		return 0;
+	if (ftruncate(u->fd, 0) == 0)
+		u->length = u->flushed = 0;
+	u->sealed = true;
+	return store_upload_remove(u->store, u->id, err);
+}
+
 void store_upload_close(struct store_upload *u)
 {
 	if (!u)

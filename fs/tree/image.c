@@ -441,21 +441,43 @@ int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
 	return r ? r : store_blob_open(tree->store, digest, out, err);
 }
 
+static int note_user(void *arg, const struct ref_row *ref)
+{
+	struct ref_row *user = arg;
+
+	*user = *ref;
+	return 1;
+}
+
+/* ERR_IN_USE, which names one image that needs the blob; or that it is an image itself. */
+static int check_unused(struct db *db, const struct removal *c, int64_t repository_id, struct err *err)
+{
+	char blob[DIGEST_TEXT_MAX + 1], text[DIGEST_TEXT_MAX + 1];
+	struct image_row image;
+	struct ref_row user;
+	int r = ref_users(db, repository_id, c->digest, (enum manifest_role)0, 0, note_user, &user, err);
+
+	digest_format(c->digest, blob);
+	if (r > 0)
+		r = image_by_id(db, user.manifest_id, &image, err);
+	if (r > 0)
+		return err_set(err, ERR_IN_USE, "the image %s@%s needs %s: delete that image first",
+			       c->repo, digest_format(&image.digest, text), blob);
+	if (!r)
+		r = image_by_digest(db, repository_id, c->digest, &image, err);
+	return r > 0 ? err_set(err, ERR_IN_USE, "%s is an image of %s: delete it as a manifest", blob,
+			       c->repo) :
+		       r;
+}
+
 static int rm_blob(struct db *db, void *arg, struct err *err)
 {
 	const struct removal *c = arg;
-	char text[DIGEST_TEXT_MAX + 1];
 	struct blob_row blob;
-	struct image_row image;
 	int r = need_blob(db, c->repo, c->digest, &blob, err);
 
 	if (!r)
-		r = ref_exists(db, blob.repository_id, c->digest, (enum manifest_role)0, err);
-	if (!r)
-		r = image_by_digest(db, blob.repository_id, c->digest, &image, err);
-	if (r > 0)
-		return err_set(err, ERR_BUSY, "blob %s is part of an image of %s: delete that first",
-			       digest_format(c->digest, text), c->repo);
+		r = check_unused(db, c, blob.repository_id, err);
 	if (!r)
 		r = blob_unlink(db, blob.repository_id, blob.id, err);
 	return r ? r : repo_settle(db, blob.repository_id, err);

@@ -10,7 +10,6 @@
 
 #define ROW_MASK (((uint64_t)1 << NODE_ROW_BITS) - 1)
 #define POSITION_MASK ((1u << NODE_POSITION_BITS) - 1)
-#define SECOND INT64_C(1000000000)
 
 /* ---- Numbers and rows ---- */
 
@@ -141,14 +140,6 @@ static int ref_time(const struct look *l, const struct node *n, int64_t *out)
 	return MIN(r, 0);
 }
 
-static int registry_time(const struct look *l, int64_t *out)
-{
-	int r = db_get_int(l->db, out, l->err, "SELECT value FROM registry WHERE name = 'created'", "");
-
-	*out *= SECOND;
-	return MIN(r, 0);
-}
-
 static int time_of(const struct look *l, const struct node *n, int64_t *out)
 {
 	*out = 0;
@@ -173,7 +164,7 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 		return 0;
 	case ROW_NONE:
 	case ROW_PENDING:
-		return registry_time(l, out);
+		return registry_created(l->db, out, l->err);
 	}
 	return 0;
 }

@@ -156,13 +156,15 @@ static int delete_upload(struct db *db, void *arg, struct err *err)
 	return r < 0 ? r : repo_settle(db, u->repository_id, err);
 }
 
-/* Ends an upload that came to nothing. */
+/* Ends an upload that came to nothing. The file goes first: on a full disk it makes room for the
+ * change of the row. A row without a file can be cancelled again, and gc takes it, too. */
 static int discard(struct tree_upload *u, struct err *err)
 {
-	int r = meta_write(u->tree->meta, false, delete_upload, u, err);
+	int r = u->file ? store_upload_discard(u->file, err) :
+			  store_upload_remove(u->tree->store, u->id, err);
 
 	u->ended = !r;
-	return r ? r : store_upload_remove(u->tree->store, u->id, err);
+	return r ? r : meta_write(u->tree->meta, false, delete_upload, u, err);
 }
 
 int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
@@ -241,12 +243,18 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .digest = digest,
 			    .size = store_upload_length(u->file),
 			    .now = timestamp_now() };
-	int r = store_upload_seal(u->file, digest, err);
+	struct err why = ERR_INIT;
+	int r = store_upload_seal(u->file, digest, &why);
 	int64_t size;
 
+	if (r && err)
+		*err = why;
 	/* Wrong bytes, or bytes that the store gave up. */
-	if (r == -EBADMSG || (r && store_upload_size(u->tree->store, u->id, &size, NULL) == -ENOENT))
+	if (why.reason == ERR_DIGEST_MISMATCH ||
+	    (r && store_upload_size(u->tree->store, u->id, &size, NULL) == -ENOENT))
 		(void)!discard(u, NULL);
+	/* The grace begins with the answer, however long the disk took. */
+	c.now = timestamp_now();
 	if (!r)
 		r = meta_write(u->tree->meta, true, commit_upload, &c, err);
 	if (!r) {
@@ -279,17 +287,20 @@ struct push {
 	const struct manifest *manifest;
 	struct image_row row;
 	struct commit commit;
-	bool created;		/* out */
+	bool created;		/* out, and what the repository lacks of what the manifest names: */
+	bool subject_missing;
+	size_t missing_children, missing_layers;
 };
 
 /* ERR_MANIFEST_BLOB_UNKNOWN with the digests that the repository doesn't hold. */
-static int check_refs(struct db *db, int64_t repository_id, const char *repo,
-		      const struct manifest *m, struct err *err)
+static int check_refs(struct db *db, int64_t repository_id, struct push *p, struct err *err)
 {
+	const struct manifest *m = p->manifest;
 	auto_buf struct buf list = BUF_INIT;
 	char text[DIGEST_TEXT_MAX + 1];
 	size_t missing = 0;
 
+	p->missing_layers = 0;
 	buf_addc(&list, '[');
 	for (size_t i = 0; i < m->ref_count; i++) {
 		const struct descriptor *d = &m->refs[i];
@@ -301,7 +312,13 @@ static int check_refs(struct db *db, int64_t repository_id, const char *repo,
 		r = repository_id ? blob_in_repo(db, repository_id, &d->digest, &blob, err) : 0;
 		if (r < 0)
 			return r;
-		if ((r && !blob.bad) || missing++ * (DIGEST_TEXT_MAX + 3) > ERR_DETAIL_MAX - 2 * DIGEST_TEXT_MAX)
+		if (r && !blob.bad)
+			continue;
+		if (!r && p->tree->sparse && d->role == ROLE_LAYER) {
+			p->missing_layers++;
+			continue;
+		}
+		if (missing++ * (DIGEST_TEXT_MAX + 3) > ERR_DETAIL_MAX - 2 * DIGEST_TEXT_MAX)
 			continue;
 		buf_addf(&list, "%s\"%s\"", missing > 1 ? "," : "", digest_format(&d->digest, text));
 	}
@@ -312,10 +329,33 @@ static int check_refs(struct db *db, int64_t repository_id, const char *repo,
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	err_set(err, ERR_MANIFEST_BLOB_UNKNOWN,
 		"%zu blobs of the manifest are not in %s, %s among them: push them first", missing,
-		repo, text);
+		p->commit.repo, text);
 	if (err)
 		err_set_detail(err, list.data);
 	return -err_row(ERR_MANIFEST_BLOB_UNKNOWN)->errnum;
+}
+
+/* What may be missing, and who pushed may want to know. */
+static int note_missing(struct db *db, int64_t repository_id, struct push *p, struct err *err)
+{
+	const struct manifest *m = p->manifest;
+	struct image_row image;
+
+	for (size_t i = 0; i < m->ref_count; i++) {
+		const struct descriptor *d = &m->refs[i];
+		int r;
+
+		if (d->role != ROLE_CHILD && d->role != ROLE_SUBJECT)
+			continue;
+		r = repository_id ? image_by_digest(db, repository_id, &d->digest, &image, err) : 0;
+		if (r < 0)
+			return r;
+		if (!r && d->role == ROLE_CHILD)
+			p->missing_children++;
+		if (!r && d->role == ROLE_SUBJECT)
+			p->subject_missing = true;
+	}
+	return 0;
 }
 
 /* An index's size and platforms come from its children that are here. */
@@ -346,13 +386,13 @@ static int sum_children(struct db *db, struct push *p, struct err *err)
 static int insert_image(struct db *db, struct push *p, struct err *err)
 {
 	struct image_row old;
-	int r = check_refs(db, p->commit.repository_id, p->commit.repo, p->manifest, err);
+	int r = check_refs(db, p->commit.repository_id, p, err);
 
 	if (!r)
 		r = image_by_digest(db, p->commit.repository_id, p->commit.digest, &old, err);
 	if (r > 0) {
 		p->row.id = old.id;
-		return 0;
+		return image_renew(db, old.id, p->commit.now, err);
 	}
 	p->row.repository_id = p->commit.repository_id;
 	p->row.blob_id = p->commit.blob_id;
@@ -407,7 +447,9 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 		return r;
 	if (!r)
 		repo.id = 0;
-	r = check_refs(rd.db, repo.id, p->commit.repo, p->manifest, err);
+	r = check_refs(rd.db, repo.id, p, err);
+	if (!r)
+		r = note_missing(rd.db, repo.id, p, err);
 	if (!r)
 		r = blob_by_digest(rd.db, p->commit.digest, &blob, err);
 	if (r > 0)
@@ -503,7 +545,10 @@ static int commit_bytes(struct tree *tree, struct push *p, bool known, const voi
 	if (!r)
 		r = meta_write(tree->meta, true, push_image, p, err);
 	p->commit.file = NULL;
-	if (*id)
+	/* Where it came to nothing, what was sealed is gc's. */
+	if (r && file)
+		(void)!store_upload_discard(file, NULL);
+	else if (*id)
 		(void)!store_upload_remove(tree->store, id, NULL);
 	return r;
 }
@@ -568,6 +613,9 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 	memset(out, 0, sizeof(*out));
 	out->digest = digest;
 	out->created = p.created;
+	out->subject_missing = p.subject_missing;
+	out->missing_children = p.missing_children;
+	out->missing_layers = p.missing_layers;
 	subject = manifest_subject(&m);
 	if (subject)
 		out->subject = subject->digest;

@@ -10,12 +10,16 @@
 
 #include "fs/base/json.h"
 
+/* Positions: a row's number; those of the fall-back tag's index stand behind all rows. */
+#define FALLBACK_POSITION ((int64_t)1 << 62)
+
 struct walk {
 	struct tree *tree;
 	struct db *db;
 	const struct repo_row *repo;
 	const struct digest *subject;
 	const char *artifact_type;
+	int64_t after;
 	tree_referrer_fn *fn;
 	void *arg;
 	struct buf seen;	/* digests given so far, from the table; the tag's are compared with them */
@@ -57,6 +61,8 @@ static bool seen_before(struct walk *w, const struct digest *d)
 
 static int give(struct walk *w, const struct tree_referrer *referrer)
 {
+	if (referrer->position <= w->after)
+		return 0;
 	if (w->artifact_type && strcmp(w->artifact_type, referrer->artifact_type) != 0)
 		return 0;
 	return w->fn(w->arg, referrer);
@@ -70,7 +76,8 @@ static int give_row(void *arg, const struct ref_row *ref)
 	struct image_row image;
 	int r = image_by_id(w->db, ref->manifest_id, &image, w->err);
 
-	if (r <= 0 || seen_before(w, &image.digest))
+	/* Those before are noted all the same: the fall-back tag may list them again. */
+	if (r <= 0 || seen_before(w, &image.digest) || ref->id <= w->after)
 		return MIN(r, 0);
 	r = store_blob_read(w->tree->store, &image.digest, LIMIT_MANIFEST, &bytes, w->err);
 	if (r == -ENOENT)
@@ -85,18 +92,19 @@ static int give_row(void *arg, const struct ref_row *ref)
 						.media_type = image.media_type,
 						.size = image.bytes,
 						.artifact_type = image.artifact_type,
-						.annotations = annotations.data };
+						.annotations = annotations.data,
+						.position = ref->id };
 
 	return give(w, &referrer);
 }
 
-static int give_descriptor(struct walk *w, const struct json *descriptor)
+static int give_descriptor(struct walk *w, const struct json *descriptor, int64_t position)
 {
 	auto_buf struct buf annotations = BUF_INIT;
 	const char *digest = json_text(json_get(descriptor, "digest"));
 	const char *media_type = json_text(json_get(descriptor, "mediaType"));
 	const char *artifact_type = json_text(json_get(descriptor, "artifactType"));
-	struct tree_referrer referrer = { .media_type = media_type };
+	struct tree_referrer referrer = { .media_type = media_type, .position = position };
 
 	memset(&referrer.digest, 0, sizeof(referrer.digest));
 	if (!media_type || !digest || digest_parse(digest, &referrer.digest, NULL) ||
@@ -130,13 +138,13 @@ static int give_fallback(struct walk *w)
 		r = json_parse(bytes.data, bytes.len, &document, w->err);
 	list = json_get(document, "manifests");
 	for (size_t i = 0; !r && i < json_count(list); i++)
-		r = give_descriptor(w, json_at(list, i));
+		r = give_descriptor(w, json_at(list, i), FALLBACK_POSITION + (int64_t)i);
 	return r == -ENOENT ? 0 : r;
 }
 
 int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
-		   const struct digest *subject, const char *artifact_type, tree_referrer_fn *fn,
-		   void *arg, struct err *err)
+		   const struct digest *subject, const char *artifact_type, int64_t after,
+		   tree_referrer_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
@@ -144,6 +152,7 @@ int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
 			  .repo = &row,
 			  .subject = subject,
 			  .artifact_type = artifact_type,
+			  .after = after,
 			  .fn = fn,
 			  .arg = arg,
 			  .seen = BUF_INIT,

@@ -8,6 +8,7 @@
 #include "fs/meta/event.h"
 #include "fs/meta/image.h"
 #include "fs/meta/meta.h"
+#include "fs/meta/registry.h"
 #include "fs/meta/repo.h"
 #include "fs/meta/tag.h"
 #include "fs/meta/upload.h"
@@ -24,6 +25,7 @@ struct tree {
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	int64_t grace;		/* of the garbage collection, nanoseconds */
+	bool sparse;		/* images are taken without their layers */
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */

@@ -257,6 +257,17 @@ static int rm_repo(struct db *db, void *arg, struct err *err)
 	return r;
 }
 
+/* One that can't be removed now is garbage without a row: gc's. */
+static void remove_upload(struct tree *tree, const char *id)
+{
+	auto_store_upload struct store_upload *u = NULL;
+
+	if (store_upload_open(tree->store, id, NULL, 0, &u, NULL))
+		(void)!store_upload_remove(tree->store, id, NULL);
+	else
+		(void)!store_upload_discard(u, NULL);
+}
+
 int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
 {
 	auto_buf struct buf uploads = BUF_INIT;
@@ -265,9 +276,8 @@ int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, s
 
 	if (!r)
 		r = meta_write(tree->meta, true, rm_repo, &c, err);
-	/* Files that can't be removed now are garbage without a row: gc's. */
 	for (size_t at = 0; !r && at < uploads.len; at += strlen(uploads.data + at) + 1)
-		(void)!store_upload_remove(tree->store, uploads.data + at, NULL);
+		remove_upload(tree, uploads.data + at);
 	return r;
 }
 
@@ -275,17 +285,8 @@ int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, s
 
 int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *out, struct err *err)
 {
-	static const char *const counts[] = {
-		"SELECT COUNT(*) FROM repository WHERE listed = 1",
-		"SELECT COUNT(*) FROM tag",
-		"SELECT COUNT(*) FROM manifest",
-		"SELECT COUNT(*) FROM blob",
-		"SELECT COALESCE(SUM(size), 0) FROM blob",
-		"SELECT COUNT(*) FROM upload",
-	};
-	int64_t *const values[] = { &out->repositories, &out->tags,	  &out->images,
-				    &out->blobs,	&out->blob_bytes, &out->uploads };
 	auto_reader struct meta_reader rd = { 0 };
+	struct registry_counts counts = { 0 };
 	struct statvfs disk;
 	int r = permit(cred, ACTION_PULL, NULL, err);
 
@@ -293,14 +294,20 @@ int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *ou
 		r = tree_reader(tree, &rd, err);
 	if (!r)
 		r = db_begin_read(rd.db, err);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(counts); i++)
-		r = db_get_int(rd.db, values[i], err, counts[i], "");
-	if (r >= 0)
+	if (!r)
+		r = registry_count(rd.db, &counts, err);
+	if (!r)
 		r = event_last(rd.db, &out->event, err);
 	if (!r)
 		r = store_statvfs(tree->store, &disk, err);
 	if (r)
 		return r;
+	out->repositories = counts.repositories;
+	out->tags = counts.tags;
+	out->images = counts.images;
+	out->blobs = counts.blobs;
+	out->blob_bytes = counts.blob_bytes;
+	out->uploads = counts.uploads;
 	out->disk_size = (int64_t)(disk.f_blocks * disk.f_frsize);
 	out->disk_free = (int64_t)(disk.f_bavail * disk.f_frsize);
 	return 0;

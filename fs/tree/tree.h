@@ -99,6 +99,9 @@ struct tree_pushed {
 	struct digest digest;
 	struct digest subject;	/* DIGEST_NONE: the manifest has none */
 	bool created;		/* false: the repository had it already */
+	bool subject_missing;	/* the repository has no such image (yet) */
+	size_t missing_children;	/* of an index: those the repository hasn't */
+	size_t missing_layers;	/* taken without them: see tree_set_sparse() */
 };
 
 /*
@@ -172,13 +175,15 @@ struct tree_referrer {
 	int64_t size;			/* of the manifest */
 	const char *artifact_type;	/* "" if it has none */
 	const char *annotations;	/* a JSON object, or "" */
+	int64_t position;		/* ascending; to go on behind it with another call */
 };
 typedef int tree_referrer_fn(void *arg, const struct tree_referrer *referrer);
-/* Also those that a fall-back tag (sha256-<hex>) of the repository lists; each once. artifact_type NULL: all. None
- * is no error, and neither is a subject that isn't there. ERR_NAME_UNKNOWN. */
+/* Also those that a fall-back tag (sha256-<hex>) of the repository lists; each once; those whose position is behind
+ * `after` (0: all). artifact_type NULL: all. None is no error, and neither is a subject that isn't there.
+ * ERR_NAME_UNKNOWN. */
 int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
-		   const struct digest *subject, const char *artifact_type, tree_referrer_fn *fn,
-		   void *arg, struct err *err) MUST_CHECK;
+		   const struct digest *subject, const char *artifact_type, int64_t after,
+		   tree_referrer_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
 /* ---- Blobs ---- */
 
@@ -196,7 +201,7 @@ int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *re
  * doesn't hold it or may not be seen. */
 int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
 		    const struct digest *digest, struct err *err) MUST_CHECK;
-/* Takes the blob out of the repository. Durable. ERR_BUSY while a manifest of the repository needs it. */
+/* Takes the blob out of the repository. Durable. ERR_IN_USE while an image of the repository needs it. */
 int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
 		 const struct digest *digest, struct err *err) MUST_CHECK;
 
@@ -259,6 +264,8 @@ struct tree_gc_options {
 };
 /* The grace (nanoseconds) that this store is collected with: what tree_blob_promise() goes by. Once, before use. */
 void tree_set_grace(struct tree *tree, int64_t grace);
+/* Whether images are taken whose layers aren't here (their config must be). Once, before use. */
+void tree_set_sparse(struct tree *tree, bool sparse);
 /* Collects garbage, beside everything else: see fs/upkeep/gc.h. */
 int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_options *options,
 	    struct gc_report *out, struct err *err) MUST_CHECK;

@@ -24,6 +24,11 @@ static int gc_image(struct db *db, void *arg, const char *repo, const struct dig
 	return add_event(db, c->cred, "delete", repo, NULL, digest, true, err);
 }
 
+void tree_set_sparse(struct tree *tree, bool sparse)
+{
+	tree->sparse = sparse;
+}
+
 void tree_set_grace(struct tree *tree, int64_t grace)
 {
 	tree->grace = grace;

@@ -12,6 +12,8 @@
 #include "fs/base/base.h"
 #include "fs/upkeep/check.h"
 
+#include <sys/stat.h>
+
 #include "fs/base/timestamp.h"
 #include "fs/meta/blob.h"
 #include "fs/meta/derived.h"
@@ -22,6 +24,7 @@
 
 #define STRAY_AGE (3600 * INT64_C(1000000000))
 #define READ_SIZE (256 * 1024)
+#define PAUSE 100000000	/* nanoseconds */
 #define PAGE 256	/* blobs between two connections: no transaction stays open over much reading */
 
 struct run {
@@ -52,69 +55,81 @@ static void progress(struct run *c)
 		c->stopped = true;
 }
 
-/* ---- What follows from other values ---- */
+/* ---- The database by itself ---- */
 
-struct derived_pass {
-	struct run *check;
-	bool repair;
-};
-
-static int check_derived(struct db *db, void *arg, struct err *err)
+static int count_wrong(struct db *db, struct run *c, bool *wrong, struct err *err)
 {
-	const struct derived_pass *p = arg;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < derived_rules; i++) {
-		int64_t wrong = 0;
+		int64_t n = 0;
 
-		r = derived_count(db, i, &wrong, err);
-		if (r || !wrong)
+		r = derived_count(db, i, &n, err);
+		if (r || !n)
 			continue;
-		p->check->report->derived += wrong;
-		problem(p->check, CHECK_DERIVED, "%" PRId64 " rows: %s", wrong, derived_text(i));
-		if (p->repair) {
-			r = derived_repair(db, i, err);
-			p->check->report->repaired += r ? 0 : wrong;
-		}
+		*wrong = true;
+		c->report->derived += n;
+		problem(c, CHECK_DERIVED, "%" PRId64 " rows: %s", n, derived_text(i));
 	}
+	return r;
+}
+
+/* All of them: setting one value right may bring out another. */
+static int repair_derived(struct db *db, void *arg, struct err *err)
+{
+	int r = 0;
+
+	(void)arg;
+	for (size_t i = 0; !r && i < derived_rules; i++)
+		r = derived_repair(db, i, err);
 	return r;
 }
 
 static int check_database(struct run *c, struct err *err)
 {
-	struct derived_pass pass = { .check = c, .repair = c->options->repair };
-	auto_reader struct meta_reader rd = { .meta = c->meta };
 	auto_buf struct buf text = BUF_INIT;
+	bool wrong = false;
 	int r;
 
-	if (pass.repair)
-		return meta_write(c->meta, true, check_derived, &pass, err);
-	r = meta_read_begin(c->meta, &rd.db, err);
-	if (!r)
-		r = db_begin_read(rd.db, err);
-	if (!r)
-		r = db_check(rd.db, &text, err);
-	if (!r && text.len)
+	{
+		auto_reader struct meta_reader rd = { .meta = c->meta };
+
+		r = meta_read_begin(c->meta, &rd.db, err);
+		if (!r)
+			r = db_begin_read(rd.db, err);
+		if (!r)
+			r = db_check(rd.db, &text, err);
+		if (!r)
+			r = count_wrong(rd.db, c, &wrong, err);
+	}
+	if (!r && text.len) {
+		c->report->database++;
 		problem(c, CHECK_DATABASE, "%s", text.data);
-	return r ? r : check_derived(rd.db, &pass, err);
+	}
+	/* Writers wait for the repair only where there is something to repair. */
+	if (r || !wrong || !c->options->repair)
+		return r;
+	r = meta_write(c->meta, true, repair_derived, c, err);
+	c->report->repaired += r ? 0 : c->report->derived;
+	return r;
 }
 
 /* ---- Rows against files ---- */
 
-/* Keeps to the rate: what was read so far takes at least this long. */
-static void slow_down(const struct run *c)
+/* Keeps to the rate: what was read so far takes at least this long. In short pauses: it may be told to stop. */
+static void slow_down(struct run *c)
 {
-	int64_t due, now = timestamp_now();
-	struct timespec pause;
+	int64_t due, left;
 
 	if (!c->options->rate)
 		return;
 	due = c->started + (int64_t)((double)c->report->bytes / (double)c->options->rate * 1e9);
-	if (due <= now)
-		return;
-	pause.tv_sec = (due - now) / 1000000000;
-	pause.tv_nsec = (due - now) % 1000000000;
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	while (!c->stopped && (left = due - timestamp_now()) > 0) {
+		const struct timespec pause = { .tv_nsec = MIN(left, PAUSE) };
+
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		progress(c);
+	}
 }
 
 /* 1: the bytes have that digest, 0: they don't, or can't be read. */
@@ -142,20 +157,16 @@ static int read_and_compare(struct run *c, const struct content *content, const 
 	return r ? r : digest_equal(&found, d);
 }
 
-/* CHECK_LOST, CHECK_DAMAGED, or -1: as it should be. */
-static int look_at_file(struct run *c, const struct blob_row *row, int *found, struct err *err)
+/* CHECK_LOST, CHECK_DAMAGED, or -1: as it should be. *looked_at is the file, while it is held no other has its number. */
+static int look_at_file(struct run *c, const struct blob_row *row, struct content **looked_at,
+			int *found, struct err *err)
 {
-	auto_content struct content *content = NULL;
-	int r = store_blob_open(c->store, &row->digest, &content, err);
+	int r = store_blob_open(c->store, &row->digest, looked_at, err);
 
-	*found = -1;
-	if (r == -ENOENT) {
-		*found = CHECK_LOST;
-		return 0;
-	}
+	*found = r == -ENOENT ? CHECK_LOST : r == -EIO ? CHECK_DAMAGED : -1;
 	if (r)
-		return r;
-	if (content_size(content) != row->size) {
+		return *found < 0 ? r : 0;
+	if (content_size(*looked_at) != row->size) {
 		*found = CHECK_DAMAGED;
 		return 0;
 	}
@@ -163,7 +174,7 @@ static int look_at_file(struct run *c, const struct blob_row *row, int *found, s
 		c->report->bytes += row->size;
 		return 0;
 	}
-	r = read_and_compare(c, content, &row->digest, err);
+	r = read_and_compare(c, *looked_at, &row->digest, err);
 	if (r == 0)
 		*found = CHECK_DAMAGED;
 	return MIN(r, 0);
@@ -172,18 +183,34 @@ static int look_at_file(struct run *c, const struct blob_row *row, int *found, s
 struct verdict {
 	struct run *check;
 	const struct digest *digest;
-	bool still_there;
+	const struct content *looked_at;	/* NULL: there was none to look at */
+	bool still_so;
 };
 
+static bool same_file(const struct content *a, const struct content *b)
+{
+	struct stat x, y;
+
+	return a && fstat(content_fd(a), &x) == 0 && fstat(content_fd(b), &y) == 0 &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Meanwhile the blob may have gone, or have been pushed again. */
 static int call_bad(struct db *db, void *arg, struct err *err)
 {
+	auto_content struct content *now = NULL;
 	struct verdict *v = arg;
 	struct blob_row row;
 	int r = blob_by_digest(db, v->digest, &row, err);
 
-	v->still_there = r > 0;
 	if (r <= 0)
 		return r;
+	r = store_blob_open(v->check->store, v->digest, &now, err);
+	if (r && r != -ENOENT && r != -EIO)
+		return r;
+	v->still_so = r || same_file(v->looked_at, now);
+	if (!v->still_so)
+		return 0;
 	r = store_blob_quarantine(v->check->store, v->digest, err);
 	return r ? r : blob_set_bad(db, v->digest, err);
 }
@@ -230,30 +257,44 @@ static int list_broken(struct run *c, const struct digest *d, struct err *err)
 	return r ? r : ref_users(rd.db, 0, d, (enum manifest_role)0, 0, name_user, &b, err);
 }
 
-static int check_blob(struct run *c, const struct blob_row *row, struct err *err)
+/* The row as it is now: the page may have been read hours ago. */
+static int read_again(struct run *c, int64_t id, struct blob_row *row, struct err *err)
 {
-	char text[DIGEST_TEXT_MAX + 1];
-	struct verdict v = { .check = c, .digest = &row->digest };
-	int found, r = row->bad ? 0 : look_at_file(c, row, &found, err);
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	int r = meta_read_begin(c->meta, &rd.db, err);
 
+	return r ? r : blob_by_id(rd.db, id, row, err);
+}
+
+static int check_blob(struct run *c, int64_t id, struct err *err)
+{
+	auto_content struct content *file = NULL;
+	char text[DIGEST_TEXT_MAX + 1];
+	struct verdict v = { .check = c };
+	struct blob_row row;
+	int found = CHECK_LOST, r = read_again(c, id, &row, err);
+
+	if (r <= 0)
+		return r;
 	c->report->blobs++;
-	if (row->bad)
-		found = CHECK_LOST;
+	r = row.bad ? 0 : look_at_file(c, &row, &file, &found, err);
 	if (r || found < 0 || c->stopped)
 		return r;
-	if (!row->bad) {
+	v.digest = &row.digest;
+	v.looked_at = file;
+	if (!row.bad) {
 		r = meta_write(c->meta, true, call_bad, &v, err);
-		if (r || !v.still_there)
-			return r;	/* it went meanwhile: nothing is wrong */
+		if (r || !v.still_so)
+			return r;
 	}
 	c->report->bad++;
-	problem(c, (enum check_problem)found, "%s%s", digest_format(&row->digest, text),
-		row->bad ? " (in quarantine: push it again)" : "");
-	return list_broken(c, &row->digest, err);
+	problem(c, (enum check_problem)found, "%s%s", digest_format(&row.digest, text),
+		row.bad ? " (in quarantine: push it again)" : "");
+	return list_broken(c, &row.digest, err);
 }
 
 struct page {
-	struct blob_row rows[PAGE];
+	int64_t ids[PAGE];
 	size_t count;
 };
 
@@ -261,7 +302,7 @@ static int add_row(void *arg, const struct blob_row *row)
 {
 	struct page *p = arg;
 
-	p->rows[p->count++] = *row;
+	p->ids[p->count++] = row->id;
 	return p->count == PAGE;
 }
 
@@ -278,19 +319,18 @@ static int next_page(struct run *c, int64_t after, struct page *p, struct err *e
 
 static int check_rows(struct run *c, struct err *err)
 {
-	auto_free struct page *p = malloc(sizeof(*p));
+	struct page p = { 0 };
 	int64_t after = 0;
-	int r = p ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+	int r = 0;
 
 	do {
-		if (!r)
-			r = next_page(c, after, p, err);
-		for (size_t i = 0; !r && i < p->count && !c->stopped; i++) {
-			r = check_blob(c, &p->rows[i], err);
-			after = p->rows[i].id;
+		r = next_page(c, after, &p, err);
+		for (size_t i = 0; !r && i < p.count && !c->stopped; i++) {
+			r = check_blob(c, p.ids[i], err);
+			after = p.ids[i];
 			progress(c);
 		}
-	} while (!r && p->count == PAGE && !c->stopped);
+	} while (!r && p.count == PAGE && !c->stopped);
 	return r;
 }
 
@@ -301,24 +341,36 @@ static int doom(struct db *db, void *arg, struct err *err)
 	return garbage_doom(db, arg, 0, err);
 }
 
+/* 1: no row names it, gc doesn't know of it, and it is still there. */
+static int is_stray(struct run *c, const struct digest *d, struct err *err)
+{
+	auto_reader struct meta_reader rd = { .meta = c->meta };
+	struct blob_row row;
+	int r = meta_read_begin(c->meta, &rd.db, err);
+
+	if (!r)
+		r = blob_by_digest(rd.db, d, &row, err);
+	if (!r)
+		r = garbage_is_doomed(rd.db, d, err);
+	return r ? MIN(r, 0) : store_blob_exists(c->store, d, err);
+}
+
+/* `changed` is when it got its name, not when its bytes were written: an upload may rest for days before its last
+ * request. */
 static int check_file(void *arg, const struct digest *d, int64_t changed, struct err *err)
 {
 	struct run *c = arg;
-	auto_reader struct meta_reader rd = { .meta = c->meta };
 	char text[DIGEST_TEXT_MAX + 1];
 	struct digest copy = *d;
-	struct blob_row row;
 	int r;
 
 	if (c->stopped)
 		return 1;
 	if (changed > c->started - STRAY_AGE)
 		return 0;
-	r = meta_read_begin(c->meta, &rd.db, err);
-	if (!r)
-		r = blob_by_digest(rd.db, d, &row, err);
-	if (r)
-		return MIN(r, 0);
+	r = is_stray(c, d, err);
+	if (r <= 0)
+		return r;
 	c->report->stray++;
 	problem(c, CHECK_STRAY, "%s", digest_format(d, text));
 	if (!c->options->repair)

@@ -3,7 +3,8 @@
  *
  * Invariants:
  *  1. A blob's file is unlinked only inside a write transaction in which no row names it
- *     (a push checks its file inside the transaction that makes the row).
+ *     (a push checks its file inside the transaction that makes the row), and only where the row
+ *     went in an earlier one that is on the disk: a crash can't bring the row back without the file.
  *  2. No transaction takes more than BATCH steps, so that pushes get their turn.
  *  3. A crash leaves what was done done, and the rest as garbage for the next time: a doomed
  *     digest stays in its table until its file is gone.
@@ -18,6 +19,7 @@
 #include "fs/meta/upload.h"
 
 #define BATCH 64
+#define SEARCH 4096	/* images found at a time */
 
 struct run {
 	struct store *store;
@@ -35,14 +37,15 @@ static void progress(struct run *g)
 		g->stopped = true;
 }
 
-/* Runs a step in write transactions until it finds nothing more. */
+/* Runs a step in write transactions until it finds nothing more. Rows are on the disk when they went: their files
+ * go next. */
 static int until_done(struct run *g, meta_write_fn *step, struct err *err)
 {
 	int r = 0;
 
 	do {
 		g->taken = 0;
-		r = meta_write(g->meta, false, step, g, err);
+		r = meta_write_alone(g->meta, true, step, g, err);
 		progress(g);
 	} while (!r && !g->stopped && g->taken == BATCH);
 	return r;
@@ -79,21 +82,70 @@ static int sealed_digests(struct store_upload *held, struct dead_upload *u, stru
 	return r ? r : store_upload_digest(held, DIGEST_SHA512, &u->digests[1], err);
 }
 
+/* What a blob's file would free that no row names; 0: it is another's, too, or isn't there. */
+static int orphan(struct run *g, const struct digest *digest, bool *is, struct err *err)
+{
+	auto_reader struct meta_reader rd = { .meta = g->meta };
+	struct blob_row blob;
+	int r;
+
+	*is = false;
+	if (digest->algorithm == DIGEST_NONE)
+		return 0;
+	r = store_blob_exists(g->store, digest, err);
+	if (r > 0)
+		r = meta_read_begin(g->meta, &rd.db, err);
+	else
+		return r;
+	if (!r)
+		r = blob_by_digest(rd.db, digest, &blob, err);
+	if (!r)
+		r = garbage_is_doomed(rd.db, digest, err);
+	*is = r == 0;
+	return MIN(r, 0);
+}
+
+/* A sealed upload frees nothing by itself: its file is a blob's, which may be garbage as well. */
+static int count_upload(struct run *g, const struct dead_upload *u, struct err *err)
+{
+	int there = 0, r = 0;
+
+	g->report->uploads++;
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(u->digests); i++) {
+		bool is = false;
+
+		if (u->digests[i].algorithm == DIGEST_NONE)
+			continue;
+		r = store_blob_exists(g->store, &u->digests[i], err);
+		there += r > 0;
+		if (r > 0 && g->options->dry_run)
+			r = orphan(g, &u->digests[i], &is, err);
+		g->report->blobs += is;
+		g->report->blob_bytes += is ? u->size : 0;
+	}
+	g->report->upload_bytes += there ? 0 : u->size;
+	return MIN(r, 0);
+}
+
 /* Holds it while its row goes, so that nobody continues it meanwhile. */
 static int end_upload(struct run *g, struct dead_upload *u, struct err *err)
 {
 	auto_store_upload struct store_upload *held = NULL;
+	int64_t touched = 0;
 	int r = store_upload_open(g->store, u->name, NULL, 0, &held, NULL);
 
-	if (r && r != -ENOENT) {
+	if (!r)		/* it may have been written before we held it */
+		r = store_upload_touched(g->store, u->name, &touched, &u->size, NULL);
+	if ((r && r != -ENOENT) || touched >= g->before) {
 		g->report->kept_uploads++;
 		return 0;
 	}
-	g->report->uploads++;
-	g->report->upload_bytes += u->size;
 	r = held ? sealed_digests(held, u, err) : 0;
 	if (!r)
-		r = meta_write(g->meta, false, delete_upload, u, err);
+		r = count_upload(g, u, err);
+	if (r || g->options->dry_run)
+		return r;
+	r = meta_write(g->meta, false, delete_upload, u, err);
 	return r ? r : store_upload_remove(g->store, u->name, err);
 }
 
@@ -108,11 +160,7 @@ static int look_at_upload(struct run *g, int64_t repository_id, const char *name
 		g->report->kept_uploads++;
 		return 0;
 	}
-	if (!g->options->dry_run)
-		return end_upload(g, &u, err);
-	g->report->uploads++;
-	g->report->upload_bytes += u.size;
-	return 0;
+	return end_upload(g, &u, err);
 }
 
 static int note_upload(void *arg, int64_t id, int64_t repository_id, const char *name)
@@ -132,6 +180,8 @@ static int collect_uploads(struct run *g, struct err *err)
 	struct upload_row row;
 	int r = meta_read_begin(g->meta, &rd.db, err);
 
+	if (!r)
+		r = garbage_count_uploads(rd.db, g->before, &g->report->kept_uploads, err);
 	if (!r)
 		r = garbage_uploads(rd.db, g->before, 0, note_upload, &rows, err);
 	for (size_t at = 0; !r && !g->stopped && at < rows.len; at += sizeof(row)) {
@@ -171,13 +221,66 @@ static int note_image(void *arg, const char *repo, const struct digest *digest)
 	return o->image ? o->image(e->db, o->arg, repo, digest, e->err) : 0;
 }
 
+struct images {
+	struct run *gc;
+	int64_t before;
+	struct buf found;	/* ids */
+	size_t at;
+	int64_t removed;
+};
+
 static int step_images(struct db *db, void *arg, struct err *err)
 {
-	struct run *g = arg;
-	struct image_event e = { .gc = g, .db = db, .err = err };
+	struct images *w = arg;
+	struct image_event e = { .gc = w->gc, .db = db, .err = err };
+	size_t end = MIN(w->found.len, w->at + BATCH * sizeof(int64_t));
+	int r = 0;
 
-	return garbage_images(db, timestamp_now() - g->options->untagged, BATCH, note_image, &e,
-			      &g->taken, err);
+	for (; r >= 0 && w->at < end; w->at += sizeof(int64_t)) {
+		int64_t id;
+
+		memcpy(&id, w->found.data + w->at, sizeof(id));
+		r = garbage_image(db, id, w->before, note_image, &e, err);
+		w->removed += r > 0;
+	}
+	return MIN(r, 0);
+}
+
+/* Found beside the writers, then looked at again: most of a large store's untagged images are children of
+ * indexes, and nobody waits while they are passed over. */
+static int search_and_remove(struct images *w, struct err *err)
+{
+	struct run *g = w->gc;
+	int r;
+
+	buf_reset(&w->found);
+	w->at = 0;
+	w->removed = 0;
+	{
+		auto_reader struct meta_reader rd = { .meta = g->meta };
+
+		r = meta_read_begin(g->meta, &rd.db, err);
+		if (!r)
+			r = garbage_images(rd.db, w->before, SEARCH, &w->found, err);
+	}
+	while (!r && !g->stopped && w->at < w->found.len) {
+		r = meta_write(g->meta, false, step_images, w, err);
+		progress(g);
+	}
+	return r;
+}
+
+/* As long as something goes: an index leaves its children behind, a subject what refers to it. */
+static int collect_images(struct run *g, struct err *err)
+{
+	struct images w = { .gc = g, .before = timestamp_now() - g->options->untagged, .found = BUF_INIT };
+	int r;
+
+	do
+		r = search_and_remove(&w, err);
+	while (!r && !g->stopped && w.removed);
+	buf_release(&w.found);
+	return r;
 }
 
 static int step_links(struct db *db, void *arg, struct err *err)
@@ -193,9 +296,10 @@ static int step_links(struct db *db, void *arg, struct err *err)
 static int unlink_file(void *arg, const struct digest *digest, int64_t size)
 {
 	struct run *g = arg;
+	int there = store_blob_exists(g->store, digest, NULL);
 
-	g->report->blobs++;
-	g->report->blob_bytes += size;
+	g->report->blobs += there > 0;
+	g->report->blob_bytes += there > 0 ? size : 0;
 	return store_blob_unlink(g->store, digest, NULL);
 }
 
@@ -206,30 +310,35 @@ static int step_doomed(struct db *db, void *arg, struct err *err)
 	return garbage_doomed(db, BATCH, unlink_file, g, &g->taken, err);
 }
 
-/* What there is now, in numbers. */
+static int predict(struct run *g, struct db *db, struct err *err)
+{
+	struct garbage_prediction p;
+	int64_t untagged = g->options->untagged == GC_KEEP_UNTAGGED ?
+				   0 :
+				   timestamp_now() - g->options->untagged;
+	int r = garbage_predict(db, untagged, g->before, &p, err);
+
+	g->report->images = p.images;
+	g->report->links = p.links;
+	g->report->blobs += p.blobs.count;
+	g->report->blob_bytes += p.blobs.bytes;
+	return r;
+}
+
+/* What is left, or would go, in numbers. */
 static int count(struct run *g, struct err *err)
 {
 	auto_reader struct meta_reader rd = { .meta = g->meta };
-	struct garbage_count young, old, doomed;
-	int64_t images = 0;
+	struct garbage_count young = { 0 };
 	int r = meta_read_begin(g->meta, &rd.db, err);
 
 	if (!r)
-		r = garbage_unused(rd.db, g->before, &young, &old, err);
-	if (r)
-		return r;
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = garbage_count_young(rd.db, g->before, &young, err);
 	g->report->kept_blobs = young.count;
 	g->report->kept_bytes = young.bytes;
-	if (!g->options->dry_run)
-		return 0;
-	r = garbage_count_doomed(rd.db, &doomed, err);
-	if (!r && g->options->untagged != GC_KEEP_UNTAGGED)
-		r = garbage_count_images(rd.db, timestamp_now() - g->options->untagged, &images, err);
-	g->report->links = old.count;
-	g->report->blobs = old.count + doomed.count;
-	g->report->blob_bytes = old.bytes + doomed.bytes;
-	g->report->images = images;
-	return r;
+	return r || !g->options->dry_run ? r : predict(g, rd.db, err);
 }
 
 int gc_run(struct store *store, struct meta *meta, const struct gc_options *options,
@@ -247,10 +356,10 @@ int gc_run(struct store *store, struct meta *meta, const struct gc_options *opti
 	if (!r)
 		r = store_upload_each(store, look_at_stray, &g, err);
 	if (!r && !options->dry_run && options->untagged != GC_KEEP_UNTAGGED)
-		r = until_done(&g, step_images, err);
+		r = collect_images(&g, err);
 	if (!r && !options->dry_run)
 		r = until_done(&g, step_links, err);
 	if (!r && !options->dry_run)
 		r = until_done(&g, step_doomed, err);
-	return r ? r : count(&g, err);
+	return r < 0 ? r : count(&g, err);
 }

@@ -13,12 +13,13 @@ struct gc_report {
 	int64_t links;			/* of blobs, out of repositories that don't need them */
 	int64_t blobs, blob_bytes;	/* files */
 	int64_t kept_blobs, kept_bytes;	/* unneeded, within their grace */
-	int64_t kept_uploads;		/* within their grace, or being written */
+	int64_t kept_uploads;		/* uploads within their grace, or being written */
 };
 
 /* A check of the store. */
 struct check_report {
 	int64_t blobs, bytes;	/* looked at; with data: read */
+	int64_t database;	/* faults of the database itself */
 	int64_t bad;		/* damaged or lost: quarantined now, or found so */
 	int64_t stray;		/* files that no row names */
 	int64_t derived;	/* rows whose derived values were wrong */

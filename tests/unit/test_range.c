@@ -31,7 +31,7 @@ static void test_range(void)
 		{ "bytes=-0", 10, RANGE_UNSATISFIABLE, 0, 0 },
 		{ "bytes=0-", 0, RANGE_UNSATISFIABLE, 0, 0 },
 		{ "bytes=-5", 0, RANGE_UNSATISFIABLE, 0, 0 },
-		{ "bytes=2-1", 10, RANGE_WHOLE, 0, 0 },
+		{ "bytes=2-1", 10, RANGE_UNSATISFIABLE, 0, 0 },
 		{ "bytes=-", 10, RANGE_WHOLE, 0, 0 },
 		{ "bytes=", 10, RANGE_WHOLE, 0, 0 },
 		{ "bytes=1", 10, RANGE_WHOLE, 0, 0 },

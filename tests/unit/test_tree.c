@@ -404,9 +404,9 @@ static void test_image(struct registry *g)
 	before = last_event(g->tree);
 	is_int(push_layers(g->other, &g->cred, "im/age", "1.0", config, two_layers, 2, &d, NULL), 0, "again");
 	is_events(g->tree, before, "push im/age 1.0 0");
-	is_reason(tree_blob_rm(g->tree, &g->cred, "im/age", &layer, &err), &err, ERR_BUSY,
+	is_reason(tree_blob_rm(g->tree, &g->cred, "im/age", &layer, &err), &err, ERR_IN_USE,
 		  "a blob in use can't be removed");
-	is_reason(tree_blob_rm(g->tree, &g->cred, "im/age", &d, &err), &err, ERR_BUSY, "nor a manifest");
+	is_reason(tree_blob_rm(g->tree, &g->cred, "im/age", &d, &err), &err, ERR_IN_USE, "nor a manifest");
 }
 
 static void test_tags(struct registry *g)
