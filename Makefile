@@ -46,6 +46,7 @@ help:
 	@echo "make run      install what it needs, build, start on $(LISTEN), mount on $(MNT)"
 	@echo "make check    install what the tests need, build, run every test"
 	@echo "make          build $(B)/regfs         make install   DESTDIR= PREFIX=$(PREFIX)"
+	@echo "make soak     collect garbage under load, for two minutes"
 	@echo "make bench    measure beside peers    make fuzz      FUZZ_SECONDS=60 each"
 	@echo "make lint     clang, cppcheck, mandoc make format    clang-format, in place"
 	@echo "SAN=address,undefined or SAN=thread builds beside the ordinary one"
@@ -97,6 +98,11 @@ $(B)/%.h.ok: %.h
 	$(if $(V),,@)echo '#include "fs/base/base.h"' | $(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -Wno-unused-function \
 		-include $< -fsyntax-only -x c - && touch $@
 
+# The stress of garbage collection, for two minutes.
+soak: all
+	@tests/install-packages build check
+	@REGFS=$(CURDIR)/$(B)/regfs STRESS_SECONDS=120 tests/stress.t
+
 bench: all
 	@tests/install-packages build check bench
 	@REGFS=$(CURDIR)/$(B)/regfs tests/bench/run
@@ -146,6 +152,6 @@ lint:
 clean:
 	rm -rf build build-*
 
-.PHONY: all help run install check test unit check-headers bench fuzz fuzz-all format lint clean
+.PHONY: all help run install check test unit check-headers soak bench fuzz fuzz-all format lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -84,14 +84,26 @@ static void reply_headers(struct request *r, const char *digest)
 {
 	reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
 	reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_IMMUTABLE);
 	reply_digest(r, digest);
+}
+
+/* RFC 9110, 13.1.5: a Range with If-Range counts for that content only, compared strongly. */
+static const char *wanted_range(const struct request *r, const char *digest)
+{
+	const char *tag = r->headers.if_range;
+	size_t len = strlen(digest);
+
+	if (tag && (*tag != '"' || strncmp(tag + 1, digest, len) != 0 || !streq(tag + 1 + len, "\"")))
+		return NULL;
+	return r->headers.range;
 }
 
 static int reply_content(struct request *r, struct content **content, const char *digest,
 			 struct err *err)
 {
 	int64_t size = content_size(*content), start = 0, len = size;
-	enum range_answer range = range_parse(r->headers.range, size, &start, &len);
+	enum range_answer range = range_parse(wanted_range(r, digest), size, &start, &len);
 	struct MHD_Response *response;
 	int e;
 
@@ -103,7 +115,8 @@ static int reply_content(struct request *r, struct content **content, const char
 		return e;
 	}
 	if (len == 0)
-		response = reply_prepare(0, "", MHD_RESPMEM_PERSISTENT, NULL);
+		response = MHD_create_response_from_buffer(0, (void *)(uintptr_t)"",
+							   MHD_RESPMEM_PERSISTENT);
 	else if (content_fd(*content) >= 0)
 		response = response_from_fd(content_fd(*content), start, len, size, err);
 	else
@@ -129,19 +142,17 @@ static int reply_blob(struct request *r, struct err *err)
 	char text[DIGEST_TEXT_MAX + 1];
 	struct digest digest;
 	int64_t size;
-	bool known;
 	int e;
 
 	e = digest_parse(r->route.reference, &digest, err);
 	if (e)
 		return e;
 	digest_format(&digest, text);
-	known = reply_is_known(r, text);
-	if (r->route.head || known) {
+	if (reply_is_known(r, text)) {
 		e = tree_blob_stat(r->httpd->tree, &cred, r->route.name, &digest, &size, err);
 		if (e)
 			return e;
-		reply_head(r, known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, size);
+		reply_head(r, MHD_HTTP_NOT_MODIFIED, size);
 		reply_headers(r, text);
 		return 0;
 	}
@@ -155,6 +166,33 @@ void blob_get(struct request *r)
 
 	if (reply_blob(r, &err))
 		reply_error(r, &err);
+}
+
+/* The headers can't be seen from a job. */
+void blob_head_begin(struct request *r)
+{
+	r->known = reply_is_known(r, r->route.reference);
+}
+
+/* Who asks may go on to push an image that needs the blob: it is kept for them, which may be
+ * written down. */
+void blob_head(struct request *r)
+{
+	struct cred cred = request_cred(r);
+	char text[DIGEST_TEXT_MAX + 1];
+	struct err err = ERR_INIT;
+	struct digest digest;
+	int64_t size;
+	int e = digest_parse(r->route.reference, &digest, &err);
+
+	if (!e)
+		e = tree_blob_promise(r->httpd->tree, &cred, r->route.name, &digest, &size, &err);
+	if (e) {
+		reply_error(r, &err);
+		return;
+	}
+	reply_head(r, r->known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, size);
+	reply_headers(r, digest_format(&digest, text));
 }
 
 void blob_delete(struct request *r)

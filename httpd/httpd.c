@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 
 #include "httpd/body.h"
+#include "httpd/cors.h"
 #include "httpd/listen.h"
 #include "httpd/reply.h"
 
@@ -33,6 +34,11 @@
 #define WRITERS	     8 /* hash and write uploads: more than cores, since a disk may block some */
 #define DRAIN_MAX    (4 * 1024 * 1024) /* an early error waits for a body up to this */
 #define STOP_SECONDS 5
+
+static struct MHD_Response *prepare_base(void)
+{
+	return reply_prepare(2, "{}", MHD_RESPMEM_PERSISTENT, "application/json");
+}
 
 static void front_get(struct request *r)
 {
@@ -43,9 +49,9 @@ static void front_get(struct request *r)
 
 static void base_get(struct request *r)
 {
-	r->response = r->httpd->base;
 	r->status = MHD_HTTP_OK;
-	r->borrowed = true;
+	r->borrowed = !r->origin;
+	r->response = r->borrowed ? r->httpd->base : prepare_base();
 }
 
 static const struct operation operations[ROUTE_COUNT] = {
@@ -54,6 +60,7 @@ static const struct operation operations[ROUTE_COUNT] = {
 	[ROUTE_CATALOG] = { NULL, list_catalog, true },
 	[ROUTE_TAGS] = { NULL, list_tags, true },
 	[ROUTE_BLOB_GET] = { NULL, blob_get, false },
+	[ROUTE_BLOB_HEAD] = { blob_head_begin, blob_head, true },
 	[ROUTE_BLOB_DELETE] = { NULL, blob_delete, true },
 	[ROUTE_UPLOAD_BEGIN] = { upload_post_begin, upload_post, true },
 	[ROUTE_UPLOAD_STATUS] = { NULL, upload_status, false },
@@ -63,6 +70,8 @@ static const struct operation operations[ROUTE_COUNT] = {
 	[ROUTE_MANIFEST_GET] = { NULL, manifest_get, false },
 	[ROUTE_MANIFEST_PUT] = { manifest_put_begin, manifest_put, true },
 	[ROUTE_MANIFEST_DELETE] = { NULL, manifest_delete, true },
+	[ROUTE_REFERRERS] = { NULL, referrers_list, true },
+	[ROUTE_OPTIONS] = { NULL, reply_options, false },
 };
 
 /* ---- Requests: counted, suspended, waiting ---- */
@@ -209,6 +218,8 @@ static const struct {
 	WANTED("Content-Range", content_range),
 	WANTED("Transfer-Encoding", transfer_encoding),
 	WANTED("Range", range),
+	WANTED("If-Range", if_range),
+	WANTED("Origin", origin),
 	WANTED("If-None-Match", if_none_match),
 	WANTED("Expect", expect),
 #undef WANTED
@@ -300,6 +311,8 @@ static mhd_result answer(struct request *r)
 	/* No memory for an answer. */
 	if (!response)
 		return MHD_NO;
+	if (r->httpd->cors && !r->borrowed)
+		reply_cors(r);
 	result = MHD_queue_response(r->connection, r->status, response);
 	r->response = NULL;
 	if (!r->borrowed)
@@ -322,16 +335,15 @@ static int check_length(const struct request *r, struct err *err)
 		       r->headers.length, LIMIT_BLOB);
 }
 
-/* RFC 9110, 15.5.15; not err_row()'s, since no other door has a target. */
+/* RFC 9110, 15.5.15. */
 static void reply_too_long(struct request *r)
 {
 	struct err err = ERR_INIT;
 
-	(void)err_set(&err, ERR_REQUEST_INVALID,
+	(void)err_set(&err, ERR_TARGET_TOO_LONG,
 		      "the request's target has %zu bytes, %d are possible", r->target_len,
 		      LIMIT_URI);
 	reply_error(r, &err);
-	r->status = MHD_HTTP_URI_TOO_LONG;
 }
 
 static void choose_operation(struct request *r, const char *method)
@@ -364,6 +376,7 @@ static mhd_result begin(struct request *r, const char *method, const char *versi
 		reply_error(r, &err);
 		return answer_and_close(r);
 	}
+	r->origin = cors_match(r->httpd->cors, r->headers.origin);
 	choose_operation(r, method);
 	if (!r->response)
 		return MHD_YES;
@@ -490,7 +503,9 @@ static int prepare_answers(struct httpd *h)
 		return -ENOMEM;
 	h->front = reply_prepare(text.len, text.data, MHD_RESPMEM_MUST_COPY,
 				 "text/plain; charset=utf-8");
-	h->base = reply_prepare(2, "{}", MHD_RESPMEM_PERSISTENT, "application/json");
+	h->base = prepare_base();
+	if (h->base && cors_varies(h->cors))
+		MHD_add_response_header(h->base, MHD_HTTP_HEADER_VARY, "Origin");
 	return h->front && h->base ? 0 : -ENOMEM;
 }
 
@@ -524,6 +539,7 @@ static void httpd_free(struct httpd *h)
 	pthread_cond_destroy(&h->quiet);
 	pthread_mutex_destroy(&h->lock);
 	free(h->address);
+	cors_free(h->cors);
 	free(h);
 }
 DEFINE_CLEANUP(cleanup_httpd, struct httpd *, httpd_free)
@@ -542,6 +558,9 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 	pthread_cond_init(&h->quiet, NULL);
 	buffers_init(h);
 	waiters_init(&h->manifest_waiters);
+	e = cors_new(options->cors_origins, &h->cors, err);
+	if (e)
+		return e;
 	e = listen_open(options->listen, &fd, &h->address, err);
 	if (e)
 		return e;

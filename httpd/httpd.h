@@ -15,6 +15,7 @@ struct httpd;
 struct httpd_options {
 	struct tree *tree;	/* borrowed; outlives the server */
 	const char *listen;	/* "127.0.0.1:5000", "[::1]:5000"; port 0: any free one */
+	const char *cors_origins;	/* "*", or a list: whose scripts may read; NULL: nobody's */
 	bool open;		/* who asks is CRED_ANYONE instead of CRED_ANONYMOUS */
 };
 

@@ -51,29 +51,16 @@ static int add_name(void *arg, const char *name)
 	return buf_error(&page->json);
 }
 
-/* RFC 3986, 2.3: what isn't unreserved is escaped; a slash may stand in a query. */
-static void add_escaped(struct buf *b, const char *s)
-{
-	for (; *s; s++) {
-		char c = *s;
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		    strchr("-._~/", c))
-			buf_addc(b, c);
-		else
-			buf_addf(b, "%%%02X", (unsigned char)c);
-	}
-}
-
 static void reply_page(struct request *r, struct page *page, const char *path)
 {
 	auto_buf struct buf next = BUF_INIT;
 
 	buf_adds(&page->json, "]}\n");
 	reply_text(r, MHD_HTTP_OK, "application/json", &page->json);
+	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_ASK);
 	if (!page->more || !page->last.len)
 		return;
-	add_escaped(&next, page->last.data);
+	reply_add_escaped(&next, page->last.data);
 	if (!buf_error(&next))
 		reply_header(r, MHD_HTTP_HEADER_LINK,
 			     "</v2/%s?n=%" PRId64 "&last=%s>; rel=\"next\"", path, page->n,

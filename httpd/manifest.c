@@ -1,8 +1,8 @@
 /*
  * manifest.c: manifests by tag or digest.
  *
- * GET is the request that registries get most, so its answer is prepared once for
- * an image and hung on it; the tag is looked up each time.
+ * GET is the request that registries get most, so its answers (by tag, by digest) are prepared once
+ * for an image and hung on it; the tag is looked up each time.
  *
  * PUT gathers the body in memory. All that are arriving together have at most
  * LIMIT_MANIFEST_MEMORY: each takes its share, all of it at once, when its first byte is there, and
@@ -11,6 +11,7 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
+#include "httpd/cors.h"
 #include "httpd/reply.h"
 
 #define CONTENT_TYPE_MAX (2 * LIMIT_MEDIA_TYPE) /* with parameters */
@@ -26,34 +27,73 @@ struct gather {
 
 /* ---- GET ---- */
 
-static void release_response(void *response)
+/* What hangs on an image. */
+struct prepared {
+	struct MHD_Response *by_tag, *by_digest;
+};
+
+static void prepared_free(void *arg)
 {
-	MHD_destroy_response(response);
+	struct prepared *p = arg;
+
+	if (p->by_tag)
+		MHD_destroy_response(p->by_tag);
+	if (p->by_digest)
+		MHD_destroy_response(p->by_digest);
+	free(p);
 }
 
-/* The answer that hangs on the image; it borrows the image's bytes, which the request holds. */
-static struct MHD_Response *prepared(struct tree_image *image)
+/* It borrows the image's bytes, which the request holds. */
+static struct MHD_Response *make_response(const struct httpd *h, const struct tree_image *image,
+					  const char *cache)
 {
-	struct MHD_Response *mine = tree_image_door(image), *have;
+	struct MHD_Response *response = reply_prepare(image->size, image->data,
+						      MHD_RESPMEM_PERSISTENT, image->media_type);
 	char etag[DIGEST_TEXT_MAX + 3];
+
+	if (!response)
+		return NULL;
+	snprintf(etag, sizeof(etag), "\"%s\"", image->digest_text);
+	MHD_add_response_header(response, "Docker-Content-Digest", image->digest_text);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, etag);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache);
+	if (cors_varies(h->cors))
+		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Origin");
+	return response;
+}
+
+static const struct prepared *prepared(const struct httpd *h, struct tree_image *image)
+{
+	struct prepared *mine = tree_image_door(image), *have;
 
 	if (mine)
 		return mine;
-	mine = reply_prepare(image->size, image->data, MHD_RESPMEM_PERSISTENT, image->media_type);
+	mine = calloc(1, sizeof(*mine));
 	if (!mine)
 		return NULL;
-	snprintf(etag, sizeof(etag), "\"%s\"", image->digest_text);
-	MHD_add_response_header(mine, "Docker-Content-Digest", image->digest_text);
-	MHD_add_response_header(mine, MHD_HTTP_HEADER_ETAG, etag);
-	have = tree_image_set_door(image, mine, release_response);
+	mine->by_tag = make_response(h, image, CACHE_ASK);
+	mine->by_digest = make_response(h, image, CACHE_IMMUTABLE);
+	if (!mine->by_tag || !mine->by_digest) {
+		prepared_free(mine);
+		return NULL;
+	}
+	have = tree_image_set_door(image, mine, prepared_free);
 	if (have != mine)
-		MHD_destroy_response(mine);
+		prepared_free(mine);
 	return have;
+}
+
+/* A tag has no colon. */
+static bool is_digest(const char *reference)
+{
+	return strchr(reference, ':');
 }
 
 void manifest_get(struct request *r)
 {
+	const char *cache = is_digest(r->route.reference) ? CACHE_IMMUTABLE : CACHE_ASK;
 	struct cred cred = request_cred(r);
+	const struct prepared *p;
 	struct err err;
 
 	if (tree_image_get(r->httpd->tree, &cred, r->route.name, r->route.reference, &r->image,
@@ -64,14 +104,48 @@ void manifest_get(struct request *r)
 	if (reply_is_known(r, r->image->digest_text)) {
 		reply_head(r, MHD_HTTP_NOT_MODIFIED, (int64_t)r->image->size);
 		reply_digest(r, r->image->digest_text);
+		reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "%s", cache);
 		return;
 	}
-	r->response = prepared(r->image);
 	r->status = MHD_HTTP_OK;
+	if (r->origin) {
+		r->response = make_response(r->httpd, r->image, cache);
+		return;
+	}
+	p = prepared(r->httpd, r->image);
+	if (p)
+		r->response = is_digest(r->route.reference) ? p->by_digest : p->by_tag;
 	r->borrowed = true;
 }
 
 /* ---- PUT ---- */
+
+static size_t count_tags(const struct route *route)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < route->param_count; i++)
+		count += streq(route->params[i].key, "tag");
+	return count;
+}
+
+/* ?tag=a&tag=b, each once; there are at most LIMIT_PUSH_TAGS. */
+static size_t list_tags_of(const struct route *route, const char *tags[static LIMIT_PUSH_TAGS])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < route->param_count; i++) {
+		size_t same = 0;
+
+		if (!streq(route->params[i].key, "tag"))
+			continue;
+		while (same < count && !streq(tags[same], route->params[i].value))
+			same++;
+		if (same == count)
+			tags[count++] = route->params[i].value;
+	}
+	return count;
+}
 
 static int gather_new(struct request *r, struct err *err)
 {
@@ -79,6 +153,10 @@ static int gather_new(struct request *r, struct err *err)
 	int64_t length = r->headers.length;
 	struct gather *g;
 
+	if (count_tags(&r->route) > LIMIT_PUSH_TAGS)
+		return err_set(err, ERR_TARGET_TOO_LONG,
+			       "the request's query has %zu tags, %d are possible",
+			       count_tags(&r->route), LIMIT_PUSH_TAGS);
 	if (length > LIMIT_MANIFEST)
 		return err_set(err, ERR_MANIFEST_TOO_LARGE,
 			       "the manifest has %" PRId64 " bytes, %d are possible", length,
@@ -173,20 +251,39 @@ static int put(struct request *r, struct tree_pushed *pushed, struct err *err)
 {
 	struct gather *g = r->gather;
 	struct cred cred = request_cred(r);
+	const char *tags[LIMIT_PUSH_TAGS];
+	size_t count = list_tags_of(&r->route, tags);
 
 	if (g->too_large)
 		return err_set(err, ERR_MANIFEST_TOO_LARGE, "the manifest has more than %d bytes",
 			       LIMIT_MANIFEST);
 	if (buf_error(&g->data))
 		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
-	return tree_image_push(r->httpd->tree, &cred, r->route.name, r->route.reference,
-			       g->content_type[0] ? g->content_type : NULL, g->data.data,
-			       g->data.len, pushed, err);
+	return tree_image_push_tags(r->httpd->tree, &cred, r->route.name, r->route.reference, tags,
+				    count, g->content_type[0] ? g->content_type : NULL,
+				    g->data.data, g->data.len, pushed, err);
+}
+
+static void warn(struct request *r, const struct tree_pushed *pushed)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+
+	if (pushed->subject_missing)
+		reply_warning(r, "%s has no image %s, which this one names as its subject",
+			      r->route.name, digest_format(&pushed->subject, text));
+	if (pushed->missing_children)
+		reply_warning(r, "%s lacks %zu of the images that this index names", r->route.name,
+			      pushed->missing_children);
+	if (pushed->missing_layers)
+		reply_warning(r, "%s lacks %zu layers of this image, which can't be pulled without",
+			      r->route.name, pushed->missing_layers);
 }
 
 void manifest_put(struct request *r)
 {
 	char text[DIGEST_TEXT_MAX + 1];
+	const char *tags[LIMIT_PUSH_TAGS];
+	size_t count = list_tags_of(&r->route, tags);
 	struct tree_pushed pushed = { 0 };
 	struct err err = ERR_INIT;
 
@@ -200,6 +297,9 @@ void manifest_put(struct request *r)
 	reply_header(r, "Docker-Content-Digest", "%s", text);
 	if (pushed.subject.algorithm != DIGEST_NONE)
 		reply_header(r, "OCI-Subject", "%s", digest_format(&pushed.subject, text));
+	for (size_t i = 0; i < count; i++)
+		reply_header(r, "OCI-Tag", "%s", tags[i]);
+	warn(r, &pushed);
 }
 
 /* ---- DELETE ---- */
@@ -212,8 +312,7 @@ void manifest_delete(struct request *r)
 	struct digest digest;
 	int e;
 
-	/* A tag has no colon. */
-	if (!strchr(reference, ':')) {
+	if (!is_digest(reference)) {
 		e = tree_tag_rm(r->httpd->tree, &cred, r->route.name, reference, &err);
 	} else {
 		e = digest_parse(reference, &digest, &err);

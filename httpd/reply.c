@@ -6,6 +6,7 @@
 
 #include "fs/base/json.h"
 #include "fs/base/log.h"
+#include "httpd/cors.h"
 
 #define HEAD_BLOCK 64 /* of a reader that is never asked */
 
@@ -84,6 +85,7 @@ void reply_error(struct request *r, const struct err *err)
 	}
 	buf_adds(&json, "}]}\n");
 	reply_text(r, (unsigned)row->http_status, "application/json", &json);
+	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_ASK);
 	if (err->reason == ERR_METHOD && r->route.allow)
 		reply_header(r, MHD_HTTP_HEADER_ALLOW, "%s", r->route.allow);
 	if (err->reason == ERR_RANGE)
@@ -100,6 +102,56 @@ void reply_header(struct request *r, const char *name, const char *fmt, ...)
 	va_end(ap);
 	if (!buf_error(&value))
 		add_header(r->response, name, value.data);
+}
+
+void reply_warning(struct request *r, const char *fmt, ...)
+{
+	char text[LIMIT_WARNING];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	reply_header(r, MHD_HTTP_HEADER_WARNING, "299 - \"%s\"", text);
+}
+
+void reply_options(struct request *r)
+{
+	reply_empty(r, MHD_HTTP_NO_CONTENT);
+	reply_header(r, MHD_HTTP_HEADER_ALLOW, "%s", r->route.allow);
+}
+
+void reply_cors(struct request *r)
+{
+	if (cors_varies(r->httpd->cors))
+		add_header(r->response, MHD_HTTP_HEADER_VARY, "Origin");
+	if (!r->origin)
+		return;
+	add_header(r->response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, r->origin);
+	add_header(r->response, "Access-Control-Expose-Headers",
+		   "Content-Length, Content-Range, Docker-Content-Digest, "
+		   "Docker-Distribution-API-Version, Docker-Upload-UUID, ETag, Link, Location, "
+		   "OCI-Filters-Applied, OCI-Subject, OCI-Tag, Range, Warning, WWW-Authenticate");
+	if (!r->operation || r->route.id != ROUTE_OPTIONS)
+		return;
+	add_header(r->response, "Access-Control-Allow-Methods", r->route.allow);
+	add_header(r->response, "Access-Control-Allow-Headers",
+		   "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-None-Match, "
+		   "If-Range, Range");
+	add_header(r->response, "Access-Control-Max-Age", "600");
+}
+
+void reply_add_escaped(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		char c = *s;
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    strchr("-._~/", c))
+			buf_addc(b, c);
+		else
+			buf_addf(b, "%%%02X", (unsigned char)c);
+	}
 }
 
 void reply_digest(struct request *r, const char *digest)

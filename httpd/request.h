@@ -63,6 +63,7 @@ struct piece {
 struct httpd {
 	struct tree *tree;
 	bool open;
+	struct cors *cors;	/* NULL: no other site's scripts */
 	struct MHD_Daemon *daemon;
 	struct work *jobs;	/* operations that block */
 	struct work *writers;	/* uploads' bytes on their way to the tree */
@@ -92,7 +93,7 @@ struct httpd {
 
 struct headers {
 	const char *content_length, *content_type, *content_range, *transfer_encoding;
-	const char *range, *if_none_match, *expect;
+	const char *range, *if_range, *if_none_match, *expect, *origin;
 	bool malformed;		/* one that may come once came twice, or a name isn't one */
 	int64_t length;		/* of the body; -1: chunked, not known */
 };
@@ -105,6 +106,8 @@ struct request {
 	unsigned status;
 	bool borrowed;		/* the response is owned elsewhere */
 	bool begun;
+	bool known;		/* the client has that content already: If-None-Match */
+	const char *origin;	/* for Access-Control-Allow-Origin, the server's; or NULL */
 	bool submitted;		/* the job that runs finish() */
 	atomic_uint references;
 	struct work_job job;
@@ -144,10 +147,14 @@ struct request *waiters_take(struct waiters *w);	/* or NULL */
 /* ---- Operations, by file ---- */
 
 void blob_get(struct request *r);
+void blob_head_begin(struct request *r);
+void blob_head(struct request *r);
 void blob_delete(struct request *r);
 
 void list_catalog(struct request *r);
 void list_tags(struct request *r);
+
+void referrers_list(struct request *r);
 
 void manifest_get(struct request *r);
 void manifest_put_begin(struct request *r);

@@ -33,16 +33,16 @@ struct path {
 static const struct path paths[] = {
 	{ "manifests/*",
 	  false,
-	  "GET, HEAD, PUT, DELETE",
+	  "GET, HEAD, PUT, DELETE, OPTIONS",
 	  { { "GET", ROUTE_MANIFEST_GET },
 	    { "HEAD", ROUTE_MANIFEST_GET },
 	    { "PUT", ROUTE_MANIFEST_PUT },
 	    { "DELETE", ROUTE_MANIFEST_DELETE } } },
-	{ "blobs/uploads/", false, "POST", { { "POST", ROUTE_UPLOAD_BEGIN } } },
-	{ "blobs/uploads", false, "POST", { { "POST", ROUTE_UPLOAD_BEGIN } } },
+	{ "blobs/uploads/", false, "POST, OPTIONS", { { "POST", ROUTE_UPLOAD_BEGIN } } },
+	{ "blobs/uploads", false, "POST, OPTIONS", { { "POST", ROUTE_UPLOAD_BEGIN } } },
 	{ "blobs/uploads/*",
 	  false,
-	  "GET, HEAD, PATCH, PUT, DELETE",
+	  "GET, HEAD, PATCH, PUT, DELETE, OPTIONS",
 	  { { "GET", ROUTE_UPLOAD_STATUS },
 	    { "HEAD", ROUTE_UPLOAD_STATUS },
 	    { "PATCH", ROUTE_UPLOAD_PATCH },
@@ -50,18 +50,28 @@ static const struct path paths[] = {
 	    { "DELETE", ROUTE_UPLOAD_CANCEL } } },
 	{ "blobs/*",
 	  false,
-	  "GET, HEAD, DELETE",
+	  "GET, HEAD, DELETE, OPTIONS",
 	  { { "GET", ROUTE_BLOB_GET },
-	    { "HEAD", ROUTE_BLOB_GET },
+	    { "HEAD", ROUTE_BLOB_HEAD },
 	    { "DELETE", ROUTE_BLOB_DELETE } } },
-	{ "tags/list", false, "GET, HEAD", { { "GET", ROUTE_TAGS }, { "HEAD", ROUTE_TAGS } } },
-	{ "v2/", true, "GET, HEAD", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
-	{ "v2", true, "GET, HEAD", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
+	{ "tags/list",
+	  false,
+	  "GET, HEAD, OPTIONS",
+	  { { "GET", ROUTE_TAGS }, { "HEAD", ROUTE_TAGS } } },
+	{ "referrers/*",
+	  false,
+	  "GET, HEAD, OPTIONS",
+	  { { "GET", ROUTE_REFERRERS }, { "HEAD", ROUTE_REFERRERS } } },
+	{ "v2/",
+	  true,
+	  "GET, HEAD, OPTIONS",
+	  { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
+	{ "v2", true, "GET, HEAD, OPTIONS", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
 	{ "v2/_catalog",
 	  true,
-	  "GET, HEAD",
+	  "GET, HEAD, OPTIONS",
 	  { { "GET", ROUTE_CATALOG }, { "HEAD", ROUTE_CATALOG } } },
-	{ "", true, "GET, HEAD", { { "GET", ROUTE_FRONT }, { "HEAD", ROUTE_FRONT } } },
+	{ "", true, "GET, HEAD, OPTIONS", { { "GET", ROUTE_FRONT }, { "HEAD", ROUTE_FRONT } } },
 };
 
 static int hex_value(char c)
@@ -158,7 +168,7 @@ static int parse_query(char *query, struct route *out, struct err *err)
 		if (!*pair)
 			continue;
 		if (out->param_count == LIMIT_QUERY)
-			return err_set(err, ERR_REQUEST_INVALID,
+			return err_set(err, ERR_TARGET_TOO_LONG,
 				       "the request's query has more than %d parameters",
 				       LIMIT_QUERY);
 		value = strchr(pair, '=');
@@ -219,6 +229,10 @@ static int choose_method(const struct path *path, const char *method, struct rou
 		return 0;
 	}
 	out->allow = path->allow;
+	if (streq(method, "OPTIONS")) {
+		out->id = ROUTE_OPTIONS;
+		return 0;
+	}
 	return err_set(err, ERR_METHOD, "%.32s is not possible here, only %s", method, path->allow);
 }
 
@@ -254,10 +268,17 @@ int route_parse(const char *method, char *target, struct route *out, struct err 
 	out->name = "";
 	out->reference = "";
 	out->allow = NULL;
+	out->head = false;
 	out->param_count = 0;
 	r = check_characters(target, err);
 	if (r)
 		return r;
+	/* RFC 9112, 3.2.4: the server as a whole. */
+	if (streq(target, "*") && streq(method, "OPTIONS")) {
+		out->id = ROUTE_OPTIONS;
+		out->allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+		return 0;
+	}
 	path = skip_authority(target);
 	query = strchr(path, '?');
 	if (query)

@@ -16,6 +16,7 @@ enum route_id {
 	ROUTE_CATALOG,		/* /v2/_catalog */
 	ROUTE_TAGS,		/* /v2/<name>/tags/list */
 	ROUTE_BLOB_GET,		/* /v2/<name>/blobs/<reference> */
+	ROUTE_BLOB_HEAD,
 	ROUTE_BLOB_DELETE,
 	ROUTE_UPLOAD_BEGIN,	/* /v2/<name>/blobs/uploads/ */
 	ROUTE_UPLOAD_STATUS,	/* /v2/<name>/blobs/uploads/<reference> */
@@ -25,6 +26,8 @@ enum route_id {
 	ROUTE_MANIFEST_GET,	/* /v2/<name>/manifests/<reference> */
 	ROUTE_MANIFEST_PUT,
 	ROUTE_MANIFEST_DELETE,
+	ROUTE_REFERRERS,	/* /v2/<name>/referrers/<reference> */
+	ROUTE_OPTIONS,		/* any of these, and * */
 	ROUTE_COUNT
 };
 
@@ -38,14 +41,15 @@ struct route {
 	bool head;			/* HEAD where the route has GET */
 	const char *name;		/* the repository's, or ""; not checked */
 	const char *reference;		/* digest, tag or upload, or ""; not checked */
-	const char *allow;		/* after ERR_METHOD: the methods that the path has */
+	const char *allow;		/* ROUTE_OPTIONS, and after ERR_METHOD: the methods that the path has */
 	size_t param_count;
 	struct route_param params[LIMIT_QUERY];	/* in the query's order; keys may repeat */
 };
 
 /*
  * Decodes `target` in its place and finds the route. ERR_REQUEST_INVALID: not a target that we take
- * (an invalid escape, %00, %2F, a "." or ".." segment ...); ERR_NOT_FOUND; ERR_METHOD.
+ * (an invalid escape, %00, %2F, a "." or ".." segment ...); ERR_TARGET_TOO_LONG; ERR_NOT_FOUND;
+ * ERR_METHOD.
  */
 int route_parse(const char *method, char *target, struct route *out, struct err *err) MUST_CHECK;
 

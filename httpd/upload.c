@@ -17,6 +17,7 @@ static void reply_upload(struct request *r, unsigned status, const char *id, int
 	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/uploads/%s", r->route.name, id);
 	reply_header(r, MHD_HTTP_HEADER_RANGE, "0-%" PRId64, size ? size - 1 : 0);
 	reply_header(r, "Docker-Upload-UUID", "%s", id);
+	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_ASK);
 }
 
 static void reply_blob(struct request *r, const struct digest *digest)
@@ -46,7 +47,8 @@ static int parse_algorithm(const struct request *r, enum digest_algorithm *out, 
 {
 	const char *name = route_param(&r->route, "digest-algorithm");
 
-	*out = name ? digest_algorithm_parse(name) : DIGEST_SHA256;
+	if (name)
+		*out = digest_algorithm_parse(name);
 	if (*out == DIGEST_NONE)
 		return err_set(err, ERR_DIGEST_INVALID,
 			       "digest-algorithm is \"%s\"; there are sha256 and sha512", name);
@@ -77,8 +79,10 @@ void upload_post_begin(struct request *r)
 		reply_error(r, &err);
 }
 
-/* Whether there is an answer already; a source that doesn't have the blob means a common upload. */
-static bool try_mount(struct request *r, const struct cred *cred, struct err *err)
+/* Whether there is an answer already; a source that doesn't have the blob means a common upload,
+ * of the digest's algorithm. Without a source any repository will do. */
+static bool try_mount(struct request *r, const struct cred *cred, enum digest_algorithm *algorithm,
+		      struct err *err)
 {
 	const char *text = route_param(&r->route, "mount"), *from = route_param(&r->route, "from");
 	struct digest digest;
@@ -89,8 +93,7 @@ static bool try_mount(struct request *r, const struct cred *cred, struct err *er
 		reply_error(r, err);
 		return true;
 	}
-	if (!from)
-		return false;
+	*algorithm = (enum digest_algorithm)digest.algorithm;
 	if (!tree_blob_mount(r->httpd->tree, cred, r->route.name, from, &digest, err)) {
 		reply_blob(r, &digest);
 		return true;
@@ -123,7 +126,7 @@ void upload_post(struct request *r)
 {
 	struct cred cred = request_cred(r);
 	struct err err = ERR_INIT;
-	enum digest_algorithm algorithm;
+	enum digest_algorithm algorithm = DIGEST_SHA256;
 	char id[TREE_UPLOAD_ID_MAX + 1];
 	int e;
 
@@ -136,7 +139,7 @@ void upload_post(struct request *r)
 			reply_blob(r, &r->body->digest);
 		return;
 	}
-	if (try_mount(r, &cred, &err))
+	if (try_mount(r, &cred, &algorithm, &err))
 		return;
 	e = parse_algorithm(r, &algorithm, &err);
 	if (!e)

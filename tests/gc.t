@@ -95,9 +95,9 @@ gc
 is "$(jq -r '.removed.blobs, .kept.blobs, .kept["blob-bytes"]' <<<"$OUT" | xargs)" '0 1 1000' \
 	'what was pushed lately stays, and is counted once'
 run "$REGFS" gc --store "$STORE"
-like "$OUT" '^removed 0 blobs .*kept 1 unneeded blobs \(1000 B\)' 'as text'
+like "$OUT" '^removed 0 blobs .*kept 1 unneeded blobs \(1\.0 kB\)' 'as text'
 run "$REGFS" gc --store "$STORE" --grace 0 --dry-run
-like "$OUT" '^would remove 1 blobs that no image needs \(1000 B\)' 'a dry run as text'
+like "$OUT" '^would remove 1 blobs that no image needs \(1\.0 kB\)' 'a dry run as text'
 removes 1 2 0 0 'a blob without an image, in two repositories' --grace 0
 is "$(files)" 7 'its file is gone, the others stay'
 is "$(sql "SELECT COUNT(*) FROM repository WHERE name = 'c'")" 0 'so is the repository that held nothing else'
@@ -148,7 +148,7 @@ curl -s -o "$T/slow.out" -w '%{http_code}' -X PATCH -H "$BYTES" -H "$CHUNKED" -T
 slow=$!
 processes+=("$slow")
 exec 8>"$T/slow"
-head -c 100000 /dev/zero >&8
+head -c 3000000 /dev/zero >&8
 upload_grew() {
 	[ "$(stat -c %s "$STORE/uploads/${UPLOAD##*/}")" -gt 0 ]
 }
@@ -210,7 +210,7 @@ LAYOUT=$T/layout
 make_index "$LAYOUT" index 'children' >/dev/null
 check 'an index with its children' push_layout "$LAYOUT" index u
 INDEX=$(layout_digest "$LAYOUT" index)
-make_artifact "$LAYOUT" signature "$INDEX" >/dev/null
+make_artifact "$LAYOUT" signature "$INDEX" >/dev/null 2>&1
 check 'and what refers to it' push_layout "$LAYOUT" signature u "$(layout_digest "$LAYOUT" signature)"
 events=$(sql 'SELECT value FROM counter')
 removes 2 2 0 1 'one that lost its tag, and its config' --grace 0 --untagged 0
@@ -268,14 +268,15 @@ ok $? 'what was deleted goes'
 stop_regfs
 start_regfs --open --gc-interval 0
 check 'an image to keep' push keep t image-k '{"k":1}' one two
-# Made by the store's own code, then unneeded: 400 artifacts of two blobs each, without tags.
+# curl_list N PREFIX: what makes curl push N small blobs.
 curl_list() {
 	local i
 
 	for ((i = 0; i < $1; i++)); do
+		[ $i = 0 ] || echo next
 		printf 'url = "http://%s/v2/many/blobs/uploads/?digest=%s"\nrequest = POST\ndata-binary = "%s"\n' "$ADDR" \
 			"sha256:$(printf '%s %s' "$2" "$i" | sha256sum | cut -d' ' -f1)" "$2 $i"
-		printf 'header = "Content-Type: application/octet-stream"\noutput = "/dev/null"\nnext\n'
+		printf 'header = "Content-Type: application/octet-stream"\noutput = "/dev/null"\n'
 	done
 }
 curl_list 400 first >"$T/curl.conf"
@@ -293,22 +294,18 @@ is "$(jq -s 'map(.removed.blobs) | add' "$T"/at-once-*)" 400 'each blob was remo
 is "$(files)" 4 'and nothing else'
 curl_list 400 second >"$T/curl.conf"
 check '400 more' curl -sf --parallel -K "$T/curl.conf"
-kills=0
-for ((i = 0; i < 40; i++)); do
-	"$REGFS" gc --store "$STORE" --grace 0 >"$T/killed" 2>&1 &
-	victim=$!
-	fewer() {
-		! kill -0 $victim 2>/dev/null || [ "$(files)" -lt "$left" ]
-	}
-	left=$(files)
-	wait_until fewer
-	kill -KILL $victim 2>/dev/null && kills=$((kills + 1))
-	wait $victim 2>/dev/null
+# In the middle of a batch's files, between two batches, at writes of the database.
+for point in pwrite64:2 pwrite64:9 pwrite64:40 unlinkat:1 unlinkat:30 unlinkat:64 unlinkat:65 unlinkat:1 fdatasync:2; do
+	{
+		strace -f -qq -o "$T/strace.out" -e trace="${point%:*}" \
+			-e inject="${point%:*}:signal=KILL:when=${point#*:}" \
+			"$REGFS" gc --store "$STORE" --grace 0 >"$T/killed"
+		STATUS=$?
+	} 2>/dev/null
+	is $STATUS 137 "killed at $point"
 	run "$REGFS" check --store "$STORE"
 	[ "$STATUS" = 0 ] || break
-	[ "$(files)" -gt 4 ] || break
 done
-diag "$kills kills"
 is "$STATUS: $OUT" "0: $OUT" 'killed while it collects: the store is whole each time'
 gc --grace 0
 is "$(files)" 4 'the next one ends the work'

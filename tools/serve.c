@@ -28,6 +28,8 @@ struct serve_options {
 	const char *ready_fd;
 	const char *gc_interval, *gc_grace, *untagged;
 	const char *check_interval, *check_rate;
+	const char *cors_origin;
+	bool sparse;
 	bool open;
 };
 
@@ -42,6 +44,8 @@ static const struct option_row serve_rows[] = {
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
 	{ "check-interval", 0, "DURATION", offsetof(struct serve_options, check_interval), "read every blob and compare its digest so often (default: 0, never)" },
 	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
+	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
+	{ "cors-origin", 0, "ORIGINS", offsetof(struct serve_options, cors_origin), "whose web pages may read answers: *, or a list (default: none)" },
 	{ "ready-fd", 0, "N", offsetof(struct serve_options, ready_fd), "write READY and the address there once it serves" },
 	{ 0 },
 };
@@ -251,8 +255,12 @@ static int run_serve(const void *options, char **operands, int count, struct err
 	if (!r)
 		r = tree_open(store, TREE_CREATE, &d.tree, err);
 	if (!r) {
-		const struct httpd_options h = { .tree = d.tree, .listen = o.listen, .open = o.open };
+		const struct httpd_options h = { .tree = d.tree,
+						 .listen = o.listen,
+						 .cors_origins = o.cors_origin,
+						 .open = o.open };
 
+		tree_set_sparse(d.tree, o.sparse);
 		r = httpd_start(&h, &d.httpd, err);
 	}
 	if (r)

@@ -51,6 +51,8 @@ static int fetch(struct tree *tree, const char *repo, const char *reference,
 		return 0;
 	}
 	r = store_blob_read(tree->store, &image.digest, LIMIT_MANIFEST, &bytes, err);
+	if (r == -ENOENT)
+		return err_set(err, ERR_GONE_MEANWHILE, "the manifest of %s:%s is lost", repo, reference);
 	return r ? r : shared_image_new(&image, &bytes, out, err);
 }
 
@@ -68,6 +70,12 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 	if (*out)
 		return 0;
 	r = fetch(tree, repo, reference, cache_last(tree->cache, repo, reference), out, err);
+	/* Its tag was moved, and it was collected, between the look at the row and the look for the file. */
+	if (r == -ESTALE)
+		r = fetch(tree, repo, reference, NULL, out, err);
+	if (r == -ESTALE)
+		r = err_set(err, ERR_MANIFEST_UNKNOWN,
+			    "the manifest of %s:%s is lost: push the image again", repo, reference);
 	if (!r && marked)
 		cache_put(tree->cache, repo, reference, &mark, *out);
 	return r;
