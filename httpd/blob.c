@@ -94,7 +94,8 @@ static const char *wanted_range(const struct request *r, const char *digest)
 	const char *tag = r->headers.if_range;
 	size_t len = strlen(digest);
 
-	if (tag && (*tag != '"' || strncmp(tag + 1, digest, len) != 0 || !streq(tag + 1 + len, "\"")))
+	if (tag &&
+	    (*tag != '"' || strncmp(tag + 1, digest, len) != 0 || !streq(tag + 1 + len, "\"")))
 		return NULL;
 	return r->headers.range;
 }
@@ -115,7 +116,7 @@ static int reply_content(struct request *r, struct content **content, const char
 		return e;
 	}
 	if (len == 0)
-		response = MHD_create_response_from_buffer(0, (void *)(uintptr_t)"",
+		response = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "",
 							   MHD_RESPMEM_PERSISTENT);
 	else if (content_fd(*content) >= 0)
 		response = response_from_fd(content_fd(*content), start, len, size, err);
@@ -168,18 +169,37 @@ void blob_get(struct request *r)
 		reply_error(r, &err);
 }
 
-/* The headers can't be seen from a job. */
-void blob_head_begin(struct request *r)
+static void reply_blob_head(struct request *r, const struct digest *digest, int64_t size)
 {
-	r->known = reply_is_known(r, r->route.reference);
+	char text[DIGEST_TEXT_MAX + 1];
+
+	reply_head(r, r->known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, size);
+	reply_headers(r, digest_format(digest, text));
 }
 
-/* Who asks may go on to push an image that needs the blob: it is kept for them, which may be
- * written down. */
+/* Answers at once unless something must be written. The headers can't be seen from a job. */
+void blob_head_begin(struct request *r)
+{
+	struct cred cred = request_cred(r);
+	struct err err = ERR_INIT;
+	struct digest digest;
+	int64_t size;
+	int e = digest_parse(r->route.reference, &digest, &err);
+
+	r->known = reply_is_known(r, r->route.reference);
+	if (!e)
+		e = tree_blob_promise_due(r->httpd->tree, &cred, r->route.name, &digest, &size,
+					  &err);
+	if (e < 0)
+		reply_error(r, &err);
+	else if (!e)
+		reply_blob_head(r, &digest, size);
+}
+
+/* Who asks may go on to push an image that needs the blob: it is kept for them. */
 void blob_head(struct request *r)
 {
 	struct cred cred = request_cred(r);
-	char text[DIGEST_TEXT_MAX + 1];
 	struct err err = ERR_INIT;
 	struct digest digest;
 	int64_t size;
@@ -187,12 +207,10 @@ void blob_head(struct request *r)
 
 	if (!e)
 		e = tree_blob_promise(r->httpd->tree, &cred, r->route.name, &digest, &size, &err);
-	if (e) {
+	if (e)
 		reply_error(r, &err);
-		return;
-	}
-	reply_head(r, r->known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, size);
-	reply_headers(r, digest_format(&digest, text));
+	else
+		reply_blob_head(r, &digest, size);
 }
 
 void blob_delete(struct request *r)

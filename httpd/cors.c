@@ -32,7 +32,8 @@ static int add_origin(struct cors *c, const char *origin, struct err *err)
 	}
 	if (!is_origin(origin))
 		return err_set(err, ERR_ARGUMENT,
-			       "%.100s is no origin: it is * or like https://example.org:8443", origin);
+			       "%.100s is no origin: it is * or like https://example.org:8443",
+			       origin);
 	if (c->count == LIMIT_CORS_ORIGINS)
 		return err_set(err, ERR_ARGUMENT, "there are more than %d origins",
 			       LIMIT_CORS_ORIGINS);

@@ -3,7 +3,7 @@
  *
  * Memory: LIMIT_HTTP_BUFFER for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
  * LIMIT_MANIFEST_MEMORY for all manifests that are arriving, a page of a list for each that is
- * being made, and about a kilobyte a request.
+ * being made, and about two kilobytes a request.
  *
  * What libmicrohttpd leaves to us, or does in its own way:
  *   1. It takes a request with both Content-Length and Transfer-Encoding, or two of either, and a
@@ -21,14 +21,16 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
-#include <arpa/inet.h>
 #include <strings.h>
 #include <sys/socket.h>
 
 #include "httpd/body.h"
+#include "fs/base/log.h"
 #include "httpd/cors.h"
 #include "httpd/listen.h"
+#include "httpd/proxy.h"
 #include "httpd/reply.h"
+#include "httpd/tls.h"
 
 #define THREADS	     2 /* of libmicrohttpd: they parse, copy and send, and wait for nothing */
 #define WRITERS	     8 /* hash and write uploads: more than cores, since a disk may block some */
@@ -251,6 +253,10 @@ static mhd_result see_header(void *arg, enum MHD_ValueKind kind UNUSED, const ch
 		if (wanted_headers[i].len != len || strcasecmp(wanted_headers[i].name, name) != 0)
 			continue;
 		at = (const char **)(void *)((char *)headers + wanted_headers[i].at);
+		/* A list may come in several lines. The first is enough: not to know that a client
+		 * has the content costs sending it. */
+		if (*at && at == &headers->if_none_match)
+			continue;
 		if (*at)
 			headers->malformed = true;
 		*at = value ? value : "";
@@ -289,18 +295,35 @@ static int check_framing(struct request *r, const char *version, struct err *err
 	return 0;
 }
 
+static mhd_result see_forwarded(void *arg, enum MHD_ValueKind kind UNUSED, const char *name,
+				size_t len, const char *value, size_t value_len)
+{
+	struct forwarded *f = arg;
+
+	if (len == 9 && strcasecmp(name, "Forwarded") == 0)
+		fields_add(&f->forwarded, value ? value : "", value_len);
+	else if (len == 15 && strcasecmp(name, "X-Forwarded-For") == 0)
+		fields_add(&f->x_forwarded_for, value ? value : "", value_len);
+	return MHD_YES;
+}
+
 static void note_address(struct request *r)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *addr = info ? info->client_addr : NULL;
+	const struct proxies *proxies = r->httpd->proxies;
+	struct forwarded forwarded;
+	struct in6_addr addr;
 
-	if (addr && addr->sa_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)addr)->sin_addr,
-			  r->from, sizeof(r->from));
-	else if (addr && addr->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr,
-			  r->from, sizeof(r->from));
+	if (!info || !address_of(info->client_addr, &addr))
+		return;
+	if (proxies && proxies_include(proxies, &addr)) {
+		forwarded.forwarded.count = forwarded.x_forwarded_for.count = 0;
+		MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, see_forwarded,
+					    &forwarded);
+		proxies_client(proxies, &forwarded, &addr);
+	}
+	address_text(&addr, r->from);
 }
 
 static mhd_result answer(struct request *r)
@@ -493,12 +516,13 @@ static size_t keep_escapes(void *arg UNUSED, struct MHD_Connection *connection U
 
 static int prepare_answers(struct httpd *h)
 {
+	const char *url = strstr(h->public_url, "://");
 	auto_buf struct buf text = BUF_INIT;
 
 	buf_addf(&text,
 		 "regfs %s, a container registry. Its API is at /v2/.\n"
 		 "Push to it:  docker push %s/NAME:TAG\n",
-		 tree_version(), h->address);
+		 tree_version(), url ? url + 3 : h->address);
 	if (buf_error(&text))
 		return -ENOMEM;
 	h->front = reply_prepare(text.len, text.data, MHD_RESPMEM_MUST_COPY,
@@ -511,15 +535,21 @@ static int prepare_answers(struct httpd *h)
 
 static int start_daemon(struct httpd *h, int fd, struct err *err)
 {
+	static const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+
+	if (h->tls)
+		flags |= MHD_USE_TLS;
 	h->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, h,
+		flags, 0, NULL, NULL, handle, h,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_BUFFER,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_HTTP_IDLE_SECONDS,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
 		MHD_OPTION_URI_LOG_CALLBACK, request_new, h, MHD_OPTION_UNESCAPE_CALLBACK,
-		keep_escapes, h, MHD_OPTION_END);
+		keep_escapes, h, MHD_OPTION_ARRAY, h->tls ? tls_options(h->tls) : none,
+		MHD_OPTION_END);
 	if (!h->daemon)
 		return err_set(err, ERR_INTERNAL, "can't start the HTTP server on %s", h->address);
 	return 0;
@@ -539,10 +569,26 @@ static void httpd_free(struct httpd *h)
 	pthread_cond_destroy(&h->quiet);
 	pthread_mutex_destroy(&h->lock);
 	free(h->address);
+	free(h->public_url);
 	cors_free(h->cors);
+	proxies_free(h->proxies);
+	tls_free(h->tls);
 	free(h);
 }
 DEFINE_CLEANUP(cleanup_httpd, struct httpd *, httpd_free)
+
+static int read_options(struct httpd *h, const struct httpd_options *options, struct err *err)
+{
+	const struct tls_files files = { options->tls_cert, options->tls_key,
+					 options->tls_client_ca };
+	int e = cors_new(options->cors_origins, &h->cors, err);
+
+	if (!e)
+		e = public_url_new(options->public_url, &h->public_url, err);
+	if (!e)
+		e = proxies_new(options->trust_proxy, &h->proxies, err);
+	return e ? e : tls_new(&files, &h->tls, err);
+}
 
 int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err)
 {
@@ -558,10 +604,10 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 	pthread_cond_init(&h->quiet, NULL);
 	buffers_init(h);
 	waiters_init(&h->manifest_waiters);
-	e = cors_new(options->cors_origins, &h->cors, err);
+	e = read_options(h, options, err);
 	if (e)
 		return e;
-	e = listen_open(options->listen, &fd, &h->address, err);
+	e = listen_open(options->listen, options->open, &fd, &h->address, err);
 	if (e)
 		return e;
 	if (prepare_answers(h))
@@ -581,6 +627,23 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 const char *httpd_address(const struct httpd *h)
 {
 	return h->address;
+}
+
+const char *httpd_scheme(const struct httpd *h)
+{
+	return h->tls ? "https" : "http";
+}
+
+void httpd_reload(struct httpd *h)
+{
+	struct err err = ERR_INIT;
+
+	if (!h->tls)
+		return;
+	if (tls_reload(h->tls, &err))
+		log_error("the certificate stays as it was: %s", err.text);
+	else
+		log_info("the certificate was read again");
 }
 
 static void wait_for_quiet(struct httpd *h)

@@ -16,14 +16,24 @@ struct httpd_options {
 	struct tree *tree;	/* borrowed; outlives the server */
 	const char *listen;	/* "127.0.0.1:5000", "[::1]:5000"; port 0: any free one */
 	const char *cors_origins;	/* "*", or a list: whose scripts may read; NULL: nobody's */
+	const char *tls_cert, *tls_key;	/* PEM files; NULL: plain HTTP */
+	const char *tls_client_ca;	/* PEM file: a client's certificate must verify; NULL: none is asked for */
+	const char *public_url;	/* "https://registry.example.org": what Location begins with; NULL: a slash */
+	const char *trust_proxy;	/* "10.0.0.0/8,::1": who may say whom it speaks for; NULL: nobody */
 	bool open;		/* who asks is CRED_ANYONE instead of CRED_ANONYMOUS */
 };
 
 /* Listens and serves in threads of its own. ERR_ARGUMENT: the address can't be understood;
- * the text says so of one that is in use, too. */
+ * the text says so of one that is in use, too. ERR_USAGE: options that don't go together, such as
+ * `open` and an address that isn't loopback. */
 int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err) MUST_CHECK;
 /* "127.0.0.1:5000" as it listens, with the port that was chosen; lives as long as the server. */
 const char *httpd_address(const struct httpd *h);
+/* "http" or "https". */
+const char *httpd_scheme(const struct httpd *h);
+/* Reads the certificates again, for connections that come from now on. If they can't be used the
+ * ones before stay; both is logged. */
+void httpd_reload(struct httpd *h);
 /* Stops listening, lets requests in progress end for a few seconds, closes the rest, frees. */
 void httpd_stop(struct httpd *h);
 

@@ -8,10 +8,21 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#define HOST_MAX 255
-#define BACKLOG	 1024
+#include "httpd/proxy.h"
+
+#define HOST_MAX    255
+#define BACKLOG	    1024
+#define PORT_DIGITS 5
 
 DEFINE_CLEANUP(cleanup_addrinfo, struct addrinfo *, freeaddrinfo)
+
+static bool is_port(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len <= PORT_DIGITS && !s[strspn(s, "0123456789")] &&
+	       strtoul(s, NULL, 10) <= UINT16_MAX;
+}
 
 /* Cuts "HOST:PORT" or "[HOST]:PORT"; the port is text's own end. */
 static bool cut(const char *text, char host[static HOST_MAX + 1], const char **port)
@@ -32,7 +43,26 @@ static bool cut(const char *text, char host[static HOST_MAX + 1], const char **p
 		return false;
 	snprintf(host, HOST_MAX + 1, "%.*s", (int)(end - text), text);
 	*port = colon + 1;
-	return true;
+	return is_port(*port);
+}
+
+static bool is_loopback(const struct sockaddr *sockaddr)
+{
+	struct in6_addr a;
+
+	return address_of(sockaddr, &a) &&
+	       (IN6_IS_ADDR_LOOPBACK(&a) || (IN6_IS_ADDR_V4MAPPED(&a) && a.s6_addr[12] == 127));
+}
+
+static int check_loopback(const char *text, const struct addrinfo *found, struct err *err)
+{
+	for (; found; found = found->ai_next)
+		if (!is_loopback(found->ai_addr))
+			return err_set(err, ERR_USAGE,
+				       "--open lets anyone push and delete, so it listens on a "
+				       "loopback address only, not on %s",
+				       text);
+	return 0;
 }
 
 static int name_of(int fd, char **out)
@@ -65,7 +95,7 @@ static int try_listen(const struct addrinfo *info, int *out)
 	return 0;
 }
 
-int listen_open(const char *text, int *fd, char **address, struct err *err)
+int listen_open(const char *text, bool open, int *fd, char **address, struct err *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -76,12 +106,15 @@ int listen_open(const char *text, int *fd, char **address, struct err *err)
 
 	if (!cut(text, host, &port))
 		return err_set(err, ERR_ARGUMENT,
-			       "\"%s\" is no address to listen on; it must be ADDRESS:PORT, "
-			       "such as 127.0.0.1:5000 or [::1]:5000",
+			       "\"%s\" is no address to listen on; it must be ADDRESS:PORT "
+			       "with a port from 0 to 65535, such as 127.0.0.1:5000 or [::1]:5000",
 			       text);
 	e = getaddrinfo(host, port, &hints, &found);
 	if (e)
 		return err_set(err, ERR_ARGUMENT, "can't listen on %s: %s", text, gai_strerror(e));
+	e = open ? check_loopback(text, found, err) : 0;
+	if (e)
+		return e;
 	e = try_listen(found, fd);
 	if (e == -EADDRINUSE)
 		return err_set(

@@ -6,7 +6,8 @@
 
 #include "fs/base/err.h"
 
-/* "127.0.0.1:5000", "[::1]:5000", "localhost:0". *address is what came of it, to be freed. */
-int listen_open(const char *text, int *fd, char **address, struct err *err) MUST_CHECK;
+/* "127.0.0.1:5000", "[::1]:5000", "localhost:0". *address is what came of it, to be freed. With
+ * `open` ERR_USAGE for a name of which any address isn't loopback. */
+int listen_open(const char *text, bool open, int *fd, char **address, struct err *err) MUST_CHECK;
 
 #endif

@@ -47,8 +47,8 @@ static void prepared_free(void *arg)
 static struct MHD_Response *make_response(const struct httpd *h, const struct tree_image *image,
 					  const char *cache)
 {
-	struct MHD_Response *response = reply_prepare(image->size, image->data,
-						      MHD_RESPMEM_PERSISTENT, image->media_type);
+	struct MHD_Response *response =
+		reply_prepare(image->size, image->data, MHD_RESPMEM_PERSISTENT, image->media_type);
 	char etag[DIGEST_TEXT_MAX + 3];
 
 	if (!response)
@@ -275,7 +275,7 @@ static void warn(struct request *r, const struct tree_pushed *pushed)
 		reply_warning(r, "%s lacks %zu of the images that this index names", r->route.name,
 			      pushed->missing_children);
 	if (pushed->missing_layers)
-		reply_warning(r, "%s lacks %zu layers of this image, which can't be pulled without",
+		reply_warning(r, "%s lacks %zu of this image's layers: it can't be pulled without",
 			      r->route.name, pushed->missing_layers);
 }
 
@@ -293,7 +293,8 @@ void manifest_put(struct request *r)
 	}
 	digest_format(&pushed.digest, text);
 	reply_empty(r, MHD_HTTP_CREATED);
-	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/manifests/%s", r->route.name, text);
+	reply_header(r, MHD_HTTP_HEADER_LOCATION, "%s/v2/%s/manifests/%s", r->httpd->public_url,
+		     r->route.name, text);
 	reply_header(r, "Docker-Content-Digest", "%s", text);
 	if (pushed.subject.algorithm != DIGEST_NONE)
 		reply_header(r, "OCI-Subject", "%s", digest_format(&pushed.subject, text));

@@ -109,8 +109,8 @@ void referrers_list(struct request *r)
 		type = NULL;
 	if (!e)
 		e = parse_after(r, &after, &err);
-	buf_adds(&page.json, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX
-			     "\",\"manifests\":[");
+	buf_adds(&page.json,
+		 "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[");
 	if (!e)
 		e = tree_referrers(r->httpd->tree, &cred, r->route.name, &subject, type, after,
 				   add_referrer, &page, &err);

@@ -135,9 +135,10 @@ void reply_cors(struct request *r)
 	if (!r->operation || r->route.id != ROUTE_OPTIONS)
 		return;
 	add_header(r->response, "Access-Control-Allow-Methods", r->route.allow);
-	add_header(r->response, "Access-Control-Allow-Headers",
-		   "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-None-Match, "
-		   "If-Range, Range");
+	add_header(
+		r->response, "Access-Control-Allow-Headers",
+		"Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-None-Match, "
+		"If-Range, Range");
 	add_header(r->response, "Access-Control-Max-Age", "600");
 }
 

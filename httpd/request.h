@@ -64,6 +64,9 @@ struct httpd {
 	struct tree *tree;
 	bool open;
 	struct cors *cors;	/* NULL: no other site's scripts */
+	struct tls *tls;	/* NULL: plain HTTP */
+	struct proxies *proxies;	/* NULL: nobody speaks for others */
+	char *public_url;	/* "", or what stands before the path in Location */
 	struct MHD_Daemon *daemon;
 	struct work *jobs;	/* operations that block */
 	struct work *writers;	/* uploads' bytes on their way to the tree */

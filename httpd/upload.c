@@ -14,7 +14,8 @@
 static void reply_upload(struct request *r, unsigned status, const char *id, int64_t size)
 {
 	reply_empty(r, status);
-	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/uploads/%s", r->route.name, id);
+	reply_header(r, MHD_HTTP_HEADER_LOCATION, "%s/v2/%s/blobs/uploads/%s", r->httpd->public_url,
+		     r->route.name, id);
 	reply_header(r, MHD_HTTP_HEADER_RANGE, "0-%" PRId64, size ? size - 1 : 0);
 	reply_header(r, "Docker-Upload-UUID", "%s", id);
 	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_ASK);
@@ -26,7 +27,8 @@ static void reply_blob(struct request *r, const struct digest *digest)
 
 	digest_format(digest, text);
 	reply_empty(r, MHD_HTTP_CREATED);
-	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/%s", r->route.name, text);
+	reply_header(r, MHD_HTTP_HEADER_LOCATION, "%s/v2/%s/blobs/%s", r->httpd->public_url,
+		     r->route.name, text);
 	reply_header(r, "Docker-Content-Digest", "%s", text);
 }
 
@@ -36,8 +38,8 @@ static void reply_upload_error(struct request *r, const struct err *err)
 	reply_error(r, err);
 	if (err->reason != ERR_UPLOAD_RANGE)
 		return;
-	reply_header(r, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/uploads/%s", r->route.name,
-		     r->route.reference);
+	reply_header(r, MHD_HTTP_HEADER_LOCATION, "%s/v2/%s/blobs/uploads/%s", r->httpd->public_url,
+		     r->route.name, r->route.reference);
 	reply_header(r, MHD_HTTP_HEADER_RANGE, "0-%" PRId64, err->offset ? err->offset - 1 : 0);
 }
 

@@ -37,6 +37,7 @@ struct command {
 };
 
 #define COMMAND_OPTIONS_MAX 256	/* bytes of a subcommand's structure of options */
+#define COMMAND_ROWS_MAX 32	/* rows of one table, without the empty one */
 
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],

@@ -11,8 +11,6 @@
 #include <getopt.h>
 #include <signal.h>
 
-#define OPTIONS_MAX 16	/* rows of one table */
-
 static const struct command *const tables[] = {
 	serve_commands, mount_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
 	registry_commands,
@@ -111,8 +109,8 @@ static const struct option_row *row_of(const struct option_row *rows, int found)
 /* -1: go on; else the exit status. */
 static int read_options(const struct command *c, int argc, char **argv, void *options)
 {
-	struct option longs[OPTIONS_MAX + 2];
-	char letters[2 * OPTIONS_MAX + 4];
+	struct option longs[COMMAND_ROWS_MAX + 2];
+	char letters[2 * COMMAND_ROWS_MAX + 4];
 	int found;
 
 	to_getopt(c->options, longs, letters);

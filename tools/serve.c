@@ -29,6 +29,8 @@ struct serve_options {
 	const char *gc_interval, *gc_grace, *untagged;
 	const char *check_interval, *check_rate;
 	const char *cors_origin;
+	const char *tls_cert, *tls_key, *tls_client_ca;
+	const char *public_url, *trust_proxy;
 	bool sparse;
 	bool open;
 };
@@ -46,9 +48,17 @@ static const struct option_row serve_rows[] = {
 	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
 	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
 	{ "cors-origin", 0, "ORIGINS", offsetof(struct serve_options, cors_origin), "whose web pages may read answers: *, or a list (default: none)" },
+	{ "tls-cert", 0, "FILE", offsetof(struct serve_options, tls_cert), "serve HTTPS with this certificate (PEM); read again at SIGHUP" },
+	{ "tls-key", 0, "FILE", offsetof(struct serve_options, tls_key), "and this private key" },
+	{ "tls-client-ca", 0, "FILE", offsetof(struct serve_options, tls_client_ca), "a client that shows a certificate needs one of these signers'" },
+	{ "public-url", 0, "URL", offsetof(struct serve_options, public_url), "how clients call the registry behind a proxy" },
+	{ "trust-proxy", 0, "CIDR,...", offsetof(struct serve_options, trust_proxy), "whose Forwarded and X-Forwarded-For to believe (default: nobody's)" },
 	{ "ready-fd", 0, "N", offsetof(struct serve_options, ready_fd), "write READY and the address there once it serves" },
 	{ 0 },
 };
+
+_Static_assert(ARRAY_SIZE(serve_rows) <= COMMAND_ROWS_MAX + 1, "too many options");
+_Static_assert(sizeof(struct serve_options) <= COMMAND_OPTIONS_MAX, "too many options");
 
 struct mount_command_options {
 	const char *store;
@@ -85,13 +95,19 @@ static void prepare_process(void)
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
-/* Until SIGINT or SIGTERM. */
-static void wait_for_end(const sigset_t *set)
+/* Until SIGINT or SIGTERM. `httpd` may be NULL. */
+static void wait_for_end(const sigset_t *set, struct httpd *httpd)
 {
-	int signal_number = 0;
+	for (;;) {
+		int signal_number = 0;
 
-	while (sigwait(set, &signal_number) != 0 || signal_number == SIGHUP)
-		;
+		if (sigwait(set, &signal_number) != 0)
+			continue;
+		if (signal_number != SIGHUP)
+			return;
+		if (httpd)
+			httpd_reload(httpd);
+	}
 }
 
 /* sd_notify(3): READY=1 to the socket that systemd names. */
@@ -180,6 +196,19 @@ static void try_mount(struct doors *d, const char *dir)
 		log_warn("not mounted: %s", err.text);
 }
 
+/* What the tree must know before the first request. */
+static int prepare_tree(struct tree *tree, const struct serve_options *o, struct err *err)
+{
+	int64_t grace;
+	int r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &grace, err);
+
+	if (r)
+		return r;
+	tree_set_grace(tree, grace);
+	tree_set_sparse(tree, o->sparse);
+	return 0;
+}
+
 static int start_schedule(struct doors *d, const struct serve_options *o, struct err *err)
 {
 	struct schedule_options s = { .tree = d->tree, .untagged = -1 };
@@ -195,7 +224,6 @@ static int start_schedule(struct doors *d, const struct serve_options *o, struct
 		r = option_size("check-rate", o->check_rate, DEFAULT_CHECK_RATE, &s.check_rate, err);
 	if (r)
 		return r;
-	tree_set_grace(d->tree, s.gc_grace);
 	return schedule_start(&s, &d->schedule, err);
 }
 
@@ -203,7 +231,7 @@ static void greet(const struct doors *d, const struct serve_options *o)
 {
 	const char *address = httpd_address(d->httpd);
 
-	printf("regfs %s\n  registry  http://%s%s\n  store     %s\n", tree_version(), address,
+	printf("regfs %s\n  registry  %s://%s%s\n  store     %s\n", tree_version(), httpd_scheme(d->httpd), address,
 	       o->open ? "  (open: anyone on this machine may push)" : "  (read only: no --open)",
 	       tree_store_dir(d->tree));
 	if (d->mount)
@@ -215,23 +243,12 @@ static void greet(const struct doors *d, const struct serve_options *o)
 	fflush(stdout);
 }
 
-/* "127." or "[::1]" or "localhost": where --open may listen. */
-static bool is_loopback(const char *listen)
-{
-	return starts_with(listen, "127.") || starts_with(listen, "[::1]:") ||
-	       starts_with(listen, "localhost:");
-}
-
 static int read_config_file(struct serve_options *o, char **text, struct err *err)
 {
 	int r = o->config ? options_read_file(o->config, serve_rows, o, text, err) : 0;
 
 	if (!o->listen)
 		o->listen = "127.0.0.1:5000";
-	if (!r && o->open && !is_loopback(o->listen))
-		r = err_set(err, ERR_USAGE,
-			    "--open lets anyone push and delete, so it listens on a loopback address only, not on %s",
-			    o->listen);
 	return r;
 }
 
@@ -254,13 +271,19 @@ static int run_serve(const void *options, char **operands, int count, struct err
 	block_signals(&signals);
 	if (!r)
 		r = tree_open(store, TREE_CREATE, &d.tree, err);
+	if (!r)
+		r = prepare_tree(d.tree, &o, err);
 	if (!r) {
 		const struct httpd_options h = { .tree = d.tree,
 						 .listen = o.listen,
 						 .cors_origins = o.cors_origin,
+						 .tls_cert = o.tls_cert,
+						 .tls_key = o.tls_key,
+						 .tls_client_ca = o.tls_client_ca,
+						 .public_url = o.public_url,
+						 .trust_proxy = o.trust_proxy,
 						 .open = o.open };
 
-		tree_set_sparse(d.tree, o.sparse);
 		r = httpd_start(&h, &d.httpd, err);
 	}
 	if (r)
@@ -272,7 +295,7 @@ static int run_serve(const void *options, char **operands, int count, struct err
 		return r;
 	greet(&d, &o);
 	say_ready(ready_fd, httpd_address(d.httpd));
-	wait_for_end(&signals);
+	wait_for_end(&signals, d.httpd);
 	notify_systemd("STOPPING=1");
 	return 0;
 }
@@ -321,7 +344,7 @@ static int run_mount(const void *options, char **operands, int count, struct err
 	if (r)
 		return r;
 	say_ready(ready_fd, "");
-	wait_for_end(&signals);
+	wait_for_end(&signals, NULL);
 	notify_systemd("STOPPING=1");
 	return 0;
 }

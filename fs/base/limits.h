@@ -22,6 +22,11 @@
 #define LIMIT_REFERRERS_PAGE (4 * 1024 * 1024) /* bytes of one page of referrers, which has one at least */
 #define LIMIT_WARNING 512		     /* a Warning header; an answer has at most three */
 #define LIMIT_CORS_ORIGINS 64		     /* origins that the option names */
+#define LIMIT_TRUSTED_PROXIES 64	     /* ranges of addresses that the option names */
+#define LIMIT_PUBLIC_URL 300		     /* scheme, host and port */
+#define LIMIT_FORWARDED_FIELDS 16	     /* Forwarded, X-Forwarded-For: each, the last ones */
+#define LIMIT_FORWARDED_HOPS 32		     /* proxies between a client and us */
+#define LIMIT_PEM (1024 * 1024)		     /* a file of certificates, or a key */
 #define LIMIT_URI 8192			     /* a request's target */
 #define LIMIT_QUERY (LIMIT_PUSH_TAGS + 8)     /* parameters of a request's query */
 #define LIMIT_HTTP_BUFFER (64 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */

@@ -3,6 +3,7 @@
 #include "fs/meta/blob.h"
 
 #include "fs/image/manifest.h"
+#include "fs/meta/rows.h"
 
 #define BLOB_ONLY "SELECT id, digest, size, created, bad, 0, 0, 0 FROM blob "
 #define BLOB_LINKED \
@@ -21,14 +22,7 @@ static void read_row(struct query *q, struct blob_row *out)
 	out->linked = query_int(q, 7);
 }
 
-static int one_row(struct query *q, struct blob_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_row(q, out);
-	return r;
-}
+DEFINE_ROWS(row, struct blob_row, read_row)
 
 int blob_by_id(struct db *db, int64_t id, struct blob_row *out, struct err *err)
 {
@@ -62,20 +56,6 @@ int blob_by_link(struct db *db, int64_t link_id, struct blob_row *out, struct er
 	int r = db_query(db, &q, err, BLOB_LINKED "WHERE rb.id = ?", "i", link_id);
 
 	return r ? r : one_row(q, out, err);
-}
-
-static int each_row(struct query *q, blob_row_fn *fn, void *arg, struct err *err)
-{
-	struct blob_row row;
-	int r;
-
-	while ((r = query_step(q, err)) > 0) {
-		read_row(q, &row);
-		r = fn(arg, &row);
-		if (r)
-			return r;
-	}
-	return r;
 }
 
 int blob_list(struct db *db, int64_t after_id, blob_row_fn *fn, void *arg, struct err *err)

@@ -16,6 +16,7 @@
 
 #define CACHED_STATEMENTS 256	/* slots; more than there are SQL literals */
 #define BUSY_MILLISECONDS 20000
+#define RETRY_MILLISECONDS 10
 #define SHM_REGION 32768	/* WALINDEX_PGSZ */
 #define MARK_WORDS (sizeof(((struct db_mark *)NULL)->bytes) / sizeof(uint64_t))
 
@@ -102,6 +103,30 @@ static int set_vacuum(struct db *db, struct err *err)
 	return r < 0 || pages ? MIN(r, 0) : db_exec(db, "PRAGMA auto_vacuum=INCREMENTAL", err);
 }
 
+static int prepare_connection(struct db *db, struct err *err)
+{
+	int r = set_vacuum(db, err);
+
+	if (!r)
+		r = db_exec(db,
+			    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+			    "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
+			    "SELECT 1 FROM sqlite_master LIMIT 1;",
+			    err);
+	return r ? r : prepare_undo(db, err);
+}
+
+/* Turning a new database to WAL takes a lock for which SQLite doesn't wait: when several
+ * processes make one at once, the others try again. */
+static int prepare_patiently(struct db *db, struct err *err)
+{
+	int waited = 0, r;
+
+	while ((r = prepare_connection(db, err)) == -EBUSY && waited < BUSY_MILLISECONDS)
+		waited += sqlite3_sleep(RETRY_MILLISECONDS);
+	return r;
+}
+
 int db_open(const char *path, bool create, struct db **out, struct err *err)
 {
 	struct db *db = calloc(1, sizeof(*db));
@@ -122,16 +147,8 @@ int db_open(const char *path, bool create, struct db **out, struct err *err)
 		sqlite3_extended_result_codes(db->handle, 1);
 		sqlite3_busy_timeout(db->handle, BUSY_MILLISECONDS);
 		db->durable = true;
-		r = set_vacuum(db, err);
+		r = prepare_patiently(db, err);
 	}
-	if (!r)
-		r = db_exec(db,
-			    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-			    "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
-			    "SELECT 1 FROM sqlite_master LIMIT 1;",
-			    err);
-	if (!r)
-		r = prepare_undo(db, err);
 	if (r) {
 		db_close(db);
 		return r;

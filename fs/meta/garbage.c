@@ -12,7 +12,8 @@
 #include "fs/meta/image.h"
 #include "fs/meta/repo.h"
 
-/* A link that nothing needs but manifests of which `but` is true; 1 to 3 are ROLE_CONFIG, _LAYER and _CHILD. */
+/* No manifest needs a link, but those left out;
+ * 1 to 3 are ROLE_CONFIG, _LAYER, _CHILD. */
 #define NOT_NEEDED(but_ref, but_image)                                                        \
 	"NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"                   \
 	" AND f.repository_id = rb.repository_id AND f.role IN (1, 2, 3)" but_ref ")"         \
@@ -20,7 +21,7 @@
 	" AND m.blob_id = rb.blob_id" but_image ")"
 #define UNNEEDED "rb.uses = 0 AND " NOT_NEEDED("", "")
 
-/* An image that nothing holds but images of which `but` is true; 3 and 4 are ROLE_CHILD and ROLE_SUBJECT. */
+/* No tag, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
 #define ORPHAN_IMAGE(but_parent, but_subject)                                                 \
 	"m.untagged > 0 AND m.untagged < ?1"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
@@ -60,42 +61,52 @@ int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out
 
 /* ---- What would go: worked out in tables of this connection's own, that go with the transaction ---- */
 
+/* What those that are gone held: their children, and what refers to them. */
+#define HELD_BY_GONE                                                                          \
+	"SELECT c.id AS id FROM gone g JOIN manifest_ref h ON h.manifest_id = g.id"           \
+	" AND h.role = 3 JOIN blob cb ON cb.digest = h.digest"                                \
+	" JOIN manifest c ON c.blob_id = cb.id AND c.repository_id = h.repository_id"         \
+	" UNION SELECT h.manifest_id FROM gone g JOIN manifest i ON i.id = g.id"              \
+	" JOIN blob ib ON ib.id = i.blob_id JOIN manifest_ref h ON h.digest = ib.digest"      \
+	" AND h.repository_id = i.repository_id AND h.role = 4"
+
 static int predict_images(struct db *db, int64_t untagged, int64_t *out, struct err *err)
 {
-	int64_t n;
+	int64_t n = db_run(db, err,
+			   "INSERT INTO gone(id) SELECT m.id FROM manifest m"
+			   " JOIN blob b ON b.id = m.blob_id WHERE " ORPHAN_IMAGE("", ""),
+			   "i", untagged);
 
-	*out = 0;
-	do {
+	for (*out = MAX(n, 0); n > 0; *out += MAX(n, 0))
 		n = db_run(db, err,
-			   "INSERT INTO gone(id) SELECT m.id FROM manifest m JOIN blob b ON b.id = m.blob_id"
-			   " WHERE m.id NOT IN (SELECT id FROM gone) AND "
+			   "INSERT INTO gone(id) SELECT m.id FROM (" HELD_BY_GONE ") held"
+			   " CROSS JOIN manifest m CROSS JOIN blob b"
+			   " WHERE m.id = held.id AND b.id = m.blob_id AND m.id NOT IN (SELECT id FROM gone) AND "
 			   ORPHAN_IMAGE(" AND f.manifest_id NOT IN (SELECT id FROM gone)",
 					" AND sm.id NOT IN (SELECT id FROM gone)"),
 			   "i", untagged);
-		*out += MAX(n, 0);
-	} while (n > 0);
-	return (int)n;
+	return (int)MIN(n, 0);
 }
 
 #define BUT_GONE                                                                              \
 	NOT_NEEDED(" AND f.manifest_id NOT IN (SELECT id FROM gone)",                         \
 		   " AND m.id NOT IN (SELECT id FROM gone)")
 
-/* Links that nothing needs; the gone images' own bytes; what they name. */
+/* Links that nothing needs; the gone images' own bytes; what they name. CROSS JOIN: from the small
+ * table on. */
 static int predict_links(struct db *db, int64_t before, int64_t *out, struct err *err)
 {
 	static const char *const steps[] = {
 		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM repository_blob rb"
 		" JOIN blob b ON b.id = rb.blob_id WHERE rb.linked < ? AND " UNNEEDED,
-		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g"
-		" JOIN manifest i ON i.id = g.id JOIN blob b ON b.id = i.blob_id"
-		" JOIN repository_blob rb ON rb.repository_id = i.repository_id AND rb.blob_id = b.id"
-		" WHERE rb.linked < ? AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
-		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g"
-		" JOIN manifest_ref r ON r.manifest_id = g.id AND r.role IN (1, 2, 3)"
-		" JOIN blob b ON b.digest = r.digest"
-		" JOIN repository_blob rb ON rb.repository_id = r.repository_id AND rb.blob_id = b.id"
-		" WHERE rb.linked < ? AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
+		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g CROSS JOIN manifest i"
+		" CROSS JOIN blob b CROSS JOIN repository_blob rb WHERE i.id = g.id AND b.id = i.blob_id"
+		" AND rb.repository_id = i.repository_id AND rb.blob_id = b.id AND rb.linked < ?"
+		" AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
+		"INSERT INTO going(id, blob_id) SELECT rb.id, rb.blob_id FROM gone g CROSS JOIN manifest_ref r"
+		" CROSS JOIN blob b CROSS JOIN repository_blob rb WHERE r.manifest_id = g.id"
+		" AND r.role IN (1, 2, 3) AND b.digest = r.digest AND rb.repository_id = r.repository_id"
+		" AND rb.blob_id = b.id AND rb.linked < ? AND " BUT_GONE " ON CONFLICT(id) DO NOTHING",
 	};
 	int64_t n = 0;
 

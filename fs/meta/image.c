@@ -2,6 +2,8 @@
 #include "fs/base/base.h"
 #include "fs/meta/image.h"
 
+#include "fs/meta/rows.h"
+
 #define SELECT_IMAGE \
 	"SELECT m.id, m.repository_id, m.blob_id, b.digest, b.size, m.is_index, m.config, m.size," \
 	" m.created, m.pushed, m.media_type, m.artifact_type, m.platform" \
@@ -27,14 +29,7 @@ static void read_image(struct query *q, struct image_row *out)
 	snprintf(out->platform, sizeof(out->platform), "%s", query_text(q, 12));
 }
 
-static int one_image(struct query *q, struct image_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_image(q, out);
-	return r;
-}
+DEFINE_ROWS(image, struct image_row, read_image)
 
 int image_by_id(struct db *db, int64_t id, struct image_row *out, struct err *err)
 {
@@ -64,20 +59,6 @@ int image_by_tag(struct db *db, int64_t repository_id, const char *tag, struct i
 			 "is", repository_id, tag);
 
 	return r ? r : one_image(q, out, err);
-}
-
-static int each_image(struct query *q, image_row_fn *fn, void *arg, struct err *err)
-{
-	struct image_row row;
-	int r;
-
-	while ((r = query_step(q, err)) > 0) {
-		read_image(q, &row);
-		r = fn(arg, &row);
-		if (r)
-			return r;
-	}
-	return r;
 }
 
 int image_list(struct db *db, int64_t repository_id, int64_t after_id, image_row_fn *fn, void *arg,
@@ -115,28 +96,7 @@ static void read_ref(struct query *q, struct ref_row *out)
 	snprintf(out->platform, sizeof(out->platform), "%s", query_text(q, 8));
 }
 
-static int each_ref(struct query *q, ref_row_fn *fn, void *arg, struct err *err)
-{
-	struct ref_row row;
-	int r;
-
-	while ((r = query_step(q, err)) > 0) {
-		read_ref(q, &row);
-		r = fn(arg, &row);
-		if (r)
-			return r;
-	}
-	return r;
-}
-
-static int one_ref(struct query *q, struct ref_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_ref(q, out);
-	return r;
-}
+DEFINE_ROWS(ref, struct ref_row, read_ref)
 
 int ref_list(struct db *db, int64_t manifest_id, enum manifest_role role, int64_t first,
 	     ref_row_fn *fn, void *arg, struct err *err)

@@ -2,6 +2,8 @@
 #include "fs/base/base.h"
 #include "fs/meta/repo.h"
 
+#include "fs/meta/rows.h"
+
 #define COLUMNS "id, parent_id, is_repository, on_purpose, listed, created, name"
 
 static void read_row(struct query *q, struct repo_row *out)
@@ -15,14 +17,7 @@ static void read_row(struct query *q, struct repo_row *out)
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 6));
 }
 
-static int one_row(struct query *q, struct repo_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_row(q, out);
-	return r;
-}
+DEFINE_ROWS(row, struct repo_row, read_row)
 
 int repo_by_name(struct db *db, const char *name, struct repo_row *out, struct err *err)
 {
@@ -68,20 +63,6 @@ const char *repo_component(const struct repo_row *row)
 	const char *slash = strrchr(row->name, '/');
 
 	return slash ? slash + 1 : row->name;
-}
-
-static int each_row(struct query *q, repo_row_fn *fn, void *arg, struct err *err)
-{
-	struct repo_row row;
-	int r;
-
-	while ((r = query_step(q, err)) > 0) {
-		read_row(q, &row);
-		r = fn(arg, &row);
-		if (r)
-			return r;
-	}
-	return r;
 }
 
 int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_fn *fn, void *arg,

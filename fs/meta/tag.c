@@ -2,6 +2,8 @@
 #include "fs/base/base.h"
 #include "fs/meta/tag.h"
 
+#include "fs/meta/rows.h"
+
 #define SELECT_TAG \
 	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name FROM tag t" \
 	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
@@ -16,14 +18,7 @@ static void read_row(struct query *q, struct tag_row *out)
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 5));
 }
 
-static int one_row(struct query *q, struct tag_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_row(q, out);
-	return r;
-}
+DEFINE_ROWS(row, struct tag_row, read_row)
 
 int tag_by_name(struct db *db, int64_t repository_id, const char *name, struct tag_row *out,
 		struct err *err)
@@ -41,20 +36,6 @@ int tag_by_id(struct db *db, int64_t id, struct tag_row *out, struct err *err)
 	int r = db_query(db, &q, err, SELECT_TAG "WHERE t.id = ?", "i", id);
 
 	return r ? r : one_row(q, out, err);
-}
-
-static int each_row(struct query *q, tag_row_fn *fn, void *arg, struct err *err)
-{
-	struct tag_row row;
-	int r;
-
-	while ((r = query_step(q, err)) > 0) {
-		read_row(q, &row);
-		r = fn(arg, &row);
-		if (r)
-			return r;
-	}
-	return r;
 }
 
 int tag_list(struct db *db, int64_t repository_id, const char *last, int64_t n, tag_row_fn *fn,

@@ -2,6 +2,8 @@
 #include "fs/base/base.h"
 #include "fs/meta/upload.h"
 
+#include "fs/meta/rows.h"
+
 #define SELECT_UPLOAD "SELECT id, repository_id, algorithm, started, name FROM upload "
 
 static void read_row(struct query *q, struct upload_row *out)
@@ -13,14 +15,7 @@ static void read_row(struct query *q, struct upload_row *out)
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 4));
 }
 
-static int one_row(struct query *q, struct upload_row *out, struct err *err)
-{
-	int r = query_step(q, err);
-
-	if (r > 0)
-		read_row(q, out);
-	return r;
-}
+DEFINE_ROWS(row, struct upload_row, read_row)
 
 int upload_by_name(struct db *db, int64_t repository_id, const char *name, struct upload_row *out,
 		   struct err *err)
@@ -52,15 +47,10 @@ int upload_list(struct db *db, int64_t repository_id, int64_t after_id, upload_r
 		struct err *err)
 {
 	auto_query struct query *q = NULL;
-	struct upload_row row;
 	int r = db_query(db, &q, err, SELECT_UPLOAD "WHERE repository_id = ? AND id > ? ORDER BY id",
 			 "ii", repository_id, after_id);
 
-	while (!r && (r = query_step(q, err)) > 0) {
-		read_row(q, &row);
-		r = fn(arg, &row);
-	}
-	return r;
+	return r ? r : each_row(q, fn, arg, err);
 }
 
 int upload_insert(struct db *db, const struct upload_row *row, const char *who, struct err *err)

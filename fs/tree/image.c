@@ -417,10 +417,10 @@ static int renew(struct db *db, void *arg, struct err *err)
 	return blob_renew(db, n->link_id, n->now, err);
 }
 
-int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
-		      const struct digest *digest, int64_t *size, struct err *err)
+/* 1 if the promise must be written down, by `out`. */
+static int promise_due(struct tree *tree, const struct cred *cred, const char *repo,
+		       const struct digest *digest, struct renewal *out, int64_t *size, struct err *err)
 {
-	struct renewal n = { .now = timestamp_now() };
 	struct blob_row blob;
 	int r = permit(cred, ACTION_PULL, repo, err);
 
@@ -434,10 +434,26 @@ int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *re
 	if (r)
 		return r;
 	*size = blob.size;
-	n.link_id = blob.link_id;
-	if (n.now - blob.linked < tree->grace / 2 || permit(cred, ACTION_PUSH, repo, NULL))
-		return 0;
-	return meta_write(tree->meta, false, renew, &n, err);
+	out->now = timestamp_now();
+	out->link_id = blob.link_id;
+	return out->now - blob.linked >= tree->grace / 2 && !permit(cred, ACTION_PUSH, repo, NULL);
+}
+
+int tree_blob_promise_due(struct tree *tree, const struct cred *cred, const char *repo,
+			  const struct digest *digest, int64_t *size, struct err *err)
+{
+	struct renewal n;
+
+	return promise_due(tree, cred, repo, digest, &n, size, err);
+}
+
+int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
+		      const struct digest *digest, int64_t *size, struct err *err)
+{
+	struct renewal n;
+	int r = promise_due(tree, cred, repo, digest, &n, size, err);
+
+	return r > 0 ? meta_write(tree->meta, false, renew, &n, err) : r;
 }
 
 int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,

@@ -197,6 +197,9 @@ int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
  * begins anew, if half of it is over and `cred` may push. May write, and so wait for a commit. */
 int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
 		      const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
+/* Whether that would write: 1, else 0; *size is set either way. */
+int tree_blob_promise_due(struct tree *tree, const struct cred *cred, const char *repo,
+			  const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
 /* Links a blob of `from` (NULL: of any repository that `cred` may pull from) into `repo`. Durable. ERR_BLOB_UNKNOWN where `from` doesn't exist,
  * doesn't hold it or may not be seen. */
 int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,

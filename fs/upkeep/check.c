@@ -116,7 +116,8 @@ static int check_database(struct run *c, struct err *err)
 
 /* ---- Rows against files ---- */
 
-/* Keeps to the rate: what was read so far takes at least this long. In short pauses: it may be told to stop. */
+/* Keeps to the rate: what was read so far takes at least this long. In short pauses: it may be told
+ * to stop. */
 static void slow_down(struct run *c)
 {
 	int64_t due, left;
@@ -125,8 +126,9 @@ static void slow_down(struct run *c)
 		return;
 	due = c->started + (int64_t)((double)c->report->bytes / (double)c->options->rate * 1e9);
 	while (!c->stopped && (left = due - timestamp_now()) > 0) {
-		const struct timespec pause = { .tv_nsec = MIN(left, PAUSE) };
+		struct timespec pause = { 0 };
 
+		pause.tv_nsec = MIN(left, PAUSE);
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 		progress(c);
 	}
@@ -157,7 +159,8 @@ static int read_and_compare(struct run *c, const struct content *content, const 
 	return r ? r : digest_equal(&found, d);
 }
 
-/* CHECK_LOST, CHECK_DAMAGED, or -1: as it should be. *looked_at is the file, while it is held no other has its number. */
+/* CHECK_LOST, CHECK_DAMAGED, or -1: as it should be. *looked_at is the file: while it is held, no
+ * other has its number. */
 static int look_at_file(struct run *c, const struct blob_row *row, struct content **looked_at,
 			int *found, struct err *err)
 {
@@ -355,8 +358,8 @@ static int is_stray(struct run *c, const struct digest *d, struct err *err)
 	return r ? MIN(r, 0) : store_blob_exists(c->store, d, err);
 }
 
-/* `changed` is when it got its name, not when its bytes were written: an upload may rest for days before its last
- * request. */
+/* `changed` is when it got its name, not when its bytes were written: an upload may rest for days
+ * before its last request. */
 static int check_file(void *arg, const struct digest *d, int64_t changed, struct err *err)
 {
 	struct run *c = arg;

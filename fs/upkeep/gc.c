@@ -37,7 +37,7 @@ static void progress(struct run *g)
 		g->stopped = true;
 }
 
-/* Runs a step in write transactions until it finds nothing more. Rows are on the disk when they went: their files
+/* Runs a step in write transactions until it finds nothing more. Durable: the files of rows that went
  * go next. */
 static int until_done(struct run *g, meta_write_fn *step, struct err *err)
 {
@@ -82,7 +82,7 @@ static int sealed_digests(struct store_upload *held, struct dead_upload *u, stru
 	return r ? r : store_upload_digest(held, DIGEST_SHA512, &u->digests[1], err);
 }
 
-/* What a blob's file would free that no row names; 0: it is another's, too, or isn't there. */
+/* Whether the file of that digest is there, no row names it, and it isn't doomed yet. */
 static int orphan(struct run *g, const struct digest *digest, bool *is, struct err *err)
 {
 	auto_reader struct meta_reader rd = { .meta = g->meta };

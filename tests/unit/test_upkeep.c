@@ -49,8 +49,10 @@ static const char *collect(struct registry *g, int64_t grace, int64_t untagged, 
 	struct gc_report r;
 	struct err err = ERR_INIT;
 
-	if (tree_gc(g->tree, &g->cred, &o, &r, &err))
-		return err.text;
+	if (tree_gc(g->tree, &g->cred, &o, &r, &err)) {
+		printf("# %s\n", err.text);
+		return "failed";
+	}
 	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, r.blobs, r.links,
 		 r.uploads, r.images);
 	return text;
@@ -333,6 +335,47 @@ static void test_alone(struct registry *g)
 	is_int(w.seen, 0, "a change that is alone sees nothing that isn't committed");
 }
 
+/* ---- A collector between a push's file and its row ---- */
+
+static void *commit_placed(void *arg)
+{
+	struct tree_upload *u = arg;
+	struct digest d;
+
+	(void)!digest_of(DIGEST_SHA256, "placed", 6, &d, NULL);
+	is_int(tree_upload_commit(u, &d, NULL), 0, "the push succeeds");
+	return NULL;
+}
+
+static void test_placed(struct registry *g)
+{
+	pthread_barrier_t barrier;
+	struct waiting w = { .meta = g->tree->meta, .barrier = &barrier };
+	auto_tree_upload struct tree_upload *u = NULL;
+	char id[TREE_UPLOAD_ID_MAX + 1];
+	pthread_t holder, pusher;
+	struct digest d;
+	int64_t size;
+
+	is_int(digest_of(DIGEST_SHA256, "placed", 6, &d, NULL), 0, "a digest");
+	is_int(tree_upload_begin(g->tree, &g->cred, "a", DIGEST_SHA256, id, NULL), 0, "begun");
+	is_int(tree_upload_open(g->tree, &g->cred, "a", id, &u, NULL), 0, "opened");
+	is_int(tree_upload_write(u, "placed", 6, NULL), 0, "written");
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&holder, NULL, lead, &w);
+	pthread_barrier_wait(&barrier);	/* no change is made from here on */
+	pthread_create(&pusher, NULL, commit_placed, u);
+	while (store_blob_exists(g->tree->store, &d, NULL) == 0)
+		sched_yield();
+	is_int(store_blob_unlink(g->tree->store, &d, NULL), 0, "the file is collected before its row is made");
+	pthread_barrier_wait(&barrier);
+	pthread_join(holder, NULL);
+	pthread_join(pusher, NULL);
+	pthread_barrier_destroy(&barrier);
+	is_int(tree_blob_stat(g->tree, &g->cred, "a", &d, &size, NULL), 0, "the blob is known");
+	is_int(files(g), 1, "and its file stands");
+}
+
 int main(void)
 {
 	static const struct {
@@ -342,6 +385,7 @@ int main(void)
 		{ "promise", test_promise },   { "mounted", test_mounted },
 		{ "untagged", test_untagged }, { "given-up", test_given_up },
 		{ "healed", test_healed_meanwhile }, { "alone", test_alone },
+		{ "placed", test_placed },
 	};
 	auto_scratch struct scratch tmp = { "" };
 
