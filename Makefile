@@ -32,12 +32,14 @@ HTTP_SRC := $(wildcard httpd/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 OBJ  := $(call obj,$(LIB_SRC) $(HTTP_SRC) $(TOOL_SRC))
 # What unit tests and fuzz targets link with: everything but main().
 TESTED := $(call obj,$(LIB_SRC) $(HTTP_SRC))
 UNIT   := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 REPLAY := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/replay_%,$(FUZZ_SRC))
+BENCH  := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
 FUZZ   := $(patsubst tests/fuzz/%.c,build-fuzz/%,$(FUZZ_SRC))
 
 all: $(B)/regfs
@@ -59,6 +61,9 @@ $(B)/%.o: %.c Makefile
 	$(call Q,CC)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTED)
+	$(call Q,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTED)
 	$(call Q,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTED)
@@ -105,7 +110,10 @@ soak: all
 
 bench: all
 	@tests/install-packages build check bench
+	@$(MAKE) --no-print-directory -s bench-programs
 	@REGFS=$(CURDIR)/$(B)/regfs tests/bench/run
+
+bench-programs: $(BENCH)
 
 # ---- Fuzzing: libFuzzer, with address and undefined-behaviour checks ----
 
@@ -152,6 +160,6 @@ lint:
 clean:
 	rm -rf build build-*
 
-.PHONY: all help run install check test unit check-headers soak bench fuzz fuzz-all format lint clean
+.PHONY: all help run install check test unit check-headers soak bench bench-programs fuzz fuzz-all format lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -237,6 +237,9 @@ one_document 'tag rm' regfs tag rm console-web:a --json
 one_document 'tag rm' regfs tag rm console-web:b --json
 
 exits 2 'image rm: not by tag' regfs image rm console-web:1.0
+child=$("$REGFS" image show --store "$STORE" multi:multi --json | jq -r '.images[0].digest')
+exits 4 'image rm of an image that an index needs' regfs image rm "multi@$child"
+like "$ERR" "$index" 'the index is named'
 exits 0 'image rm' regfs image rm "team/shop/console-web@$one"
 http GET "/v2/team/shop/console-web/manifests/$one"
 is "$CODE" 404 'HTTP sees it'
@@ -411,5 +414,12 @@ if command -v perl >/dev/null; then
 	unset NOTIFY_SOCKET
 	stop_regfs
 fi
+
+# A number that is no descriptor yet must not become that of a file of ours.
+for fd in 9 11 13; do
+	run timeout 20 "$REGFS" serve --store "$T/unmade" --listen 127.0.0.1:0 --ready-fd $fd
+	is "$STATUS" 2 "--ready-fd $fd, which is not open, is refused"
+done
+check_fails 'before a store is made' test -e "$T/unmade"
 
 done_testing

@@ -181,6 +181,7 @@ background() {
 	local log=$1
 
 	shift
+	: >>"$log"	# there before wait_line looks for it
 	env --default-signal=INT,QUIT "$@" >>"$log" 2>&1 </dev/null &
 	PID=$!
 	processes+=("$PID")

@@ -314,6 +314,22 @@ done
 check 'a tag of 128 characters' ln -s 1.0 -T "$R/_tags/$(printf 'x%.0s' {1..128})"
 rm "$R/_tags/$(printf 'x%.0s' {1..128})"
 check_fails 'mv to another repository' mv -T --no-copy "$R/_tags/stable" "$MNT/multi/_tags/stable"
+# At EXDEV an ordinary mv would remove the tag there before it fails to link the image.
+there=$(tag_of multi multi)
+refused 'mv over a tag of another repository' mv -T "$R/_tags/stable" "$MNT/multi/_tags/multi"
+is "$(tag_of multi multi)" "$there" 'leaves that tag as it was'
+before=$(stat -c %.Y "$R/_tags")
+check 'a tag more' ln -s 1.0 "$R/_tags/newest"
+isnt "$(stat -c %.Y "$R/_tags")" "$before" 'and _tags has another time'
+rm "$R/_tags/newest"
+
+# A push between its last blob and its manifest.
+printf 'a blob that waits for its image' >"$T/waiting"
+waiting=$(push_blob waiting/room "$T/waiting")
+check 'a repository that holds blobs only is there' test -f "$MNT/waiting/room/_blobs/sha256/${waiting#sha256:}"
+unlike "$(curl -sS "http://$ADDR/v2/_catalog")" waiting 'though not in the catalog'
+"$REGFS" gc --store "$STORE" --grace 0 >/dev/null
+check_fails 'and goes with its blobs' test -e "$MNT/waiting"
 is "$(http_tags console-web)" '1.0 1.1 stable' 'after all that: the tags'
 is "$(http_tags multi)" multi "and the other repository's"
 

@@ -415,7 +415,6 @@ is "$? $(tr -d '\r' <"$T/answer" | sed -n 's|^\(.*}\)\{0,1\}HTTP/1.1 \([0-9]*\) 
 {
 	request POST "/v2/$REPO/blobs/uploads/?digest=$DIGEST" \
 		'Content-Length: 3000\r\nExpect: 100-continue\r\nConnection: close\r\n'
-	sleep 0.3
 	cat "$T/four"
 } | "$RAW" -t 5 "$ADDR" >"$T/answer"
 is "$(tr -d '\r' <"$T/answer" | grep '^HTTP' | tr '\n' ' ')" 'HTTP/1.1 100 Continue HTTP/1.1 201 Created ' '100-continue'

@@ -9,6 +9,7 @@
 #include "tools/command.h"
 #include "tools/schedule.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -141,6 +142,9 @@ static int parse_fd(const char *text, int *out, struct err *err)
 	if (errno || end == text || *end || n < 0 || n > INT_MAX)
 		return err_set(err, ERR_USAGE, "--ready-fd takes the number of an open descriptor, not %s",
 			       text);
+	/* Before anything is opened: it must not be one of ours later on. */
+	if (fcntl((int)n, F_GETFD) < 0)
+		return err_set(err, ERR_USAGE, "--ready-fd %s: that descriptor is not open", text);
 	*out = (int)n;
 	return 0;
 }
@@ -197,34 +201,36 @@ static void try_mount(struct doors *d, const char *dir)
 }
 
 /* What the tree must know before the first request. */
-static int prepare_tree(struct tree *tree, const struct serve_options *o, struct err *err)
+/* Reads what the schedule goes by: before anything is opened, so that a slip starts nothing. */
+static int read_schedule(const struct serve_options *o, struct schedule_options *out, struct err *err)
 {
-	int64_t grace;
-	int r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &grace, err);
+	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &out->gc_interval,
+				err);
 
-	if (r)
-		return r;
-	tree_set_grace(tree, grace);
-	tree_set_sparse(tree, o->sparse);
-	return 0;
+	out->untagged = -1;
+	if (!r)
+		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &out->gc_grace, err);
+	if (!r && o->untagged && !streq(o->untagged, "keep"))
+		r = option_duration("untagged", o->untagged, -1, &out->untagged, err);
+	if (!r)
+		r = option_duration("check-interval", o->check_interval, 0, &out->check_interval, err);
+	return r ? r :
+		   option_size("check-rate", o->check_rate, DEFAULT_CHECK_RATE, &out->check_rate, err);
 }
 
-static int start_schedule(struct doors *d, const struct serve_options *o, struct err *err)
+static int start_httpd(struct doors *d, const struct serve_options *o, struct err *err)
 {
-	struct schedule_options s = { .tree = d->tree, .untagged = -1 };
-	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &s.gc_interval, err);
+	const struct httpd_options h = { .tree = d->tree,
+					 .listen = o->listen,
+					 .cors_origins = o->cors_origin,
+					 .tls_cert = o->tls_cert,
+					 .tls_key = o->tls_key,
+					 .tls_client_ca = o->tls_client_ca,
+					 .public_url = o->public_url,
+					 .trust_proxy = o->trust_proxy,
+					 .open = o->open };
 
-	if (!r)
-		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &s.gc_grace, err);
-	if (!r && o->untagged && !streq(o->untagged, "keep"))
-		r = option_duration("untagged", o->untagged, -1, &s.untagged, err);
-	if (!r)
-		r = option_duration("check-interval", o->check_interval, 0, &s.check_interval, err);
-	if (!r)
-		r = option_size("check-rate", o->check_rate, DEFAULT_CHECK_RATE, &s.check_rate, err);
-	if (r)
-		return r;
-	return schedule_start(&s, &d->schedule, err);
+	return httpd_start(&h, &d->httpd, err);
 }
 
 static void greet(const struct doors *d, const struct serve_options *o)
@@ -236,10 +242,15 @@ static void greet(const struct doors *d, const struct serve_options *o)
 	       tree_store_dir(d->tree));
 	if (d->mount)
 		printf("  mount     %s\n", o->mount);
-	printf("try:  docker pull debian && docker tag debian %s/debian && docker push %s/debian\n",
-	       address, address);
-	if (d->mount)
+	if (o->open)
+		printf("try:  docker pull debian && docker tag debian %s/debian && docker push %s/debian\n",
+		       address, address);
+	else
+		printf("try:  curl %s://%s/v2/_catalog\n", httpd_scheme(d->httpd), address);
+	if (d->mount && o->open)
 		printf("      ls %s/debian/_tags; cat %s/debian/_tags/latest/history\n", o->mount, o->mount);
+	else if (d->mount)
+		printf("      ls %s\n", o->mount);
 	fflush(stdout);
 }
 
@@ -252,9 +263,28 @@ static int read_config_file(struct serve_options *o, char **text, struct err *er
 	return r;
 }
 
+/* Opens the store and the doors. A mount that can't be had is no failure. */
+static int open_doors(struct doors *d, const struct serve_options *o, const char *store,
+		      const struct schedule_options *schedule, struct err *err)
+{
+	struct schedule_options s = *schedule;
+	int r = tree_open(store, TREE_CREATE, &d->tree, err);
+
+	if (r)
+		return r;
+	tree_set_grace(d->tree, s.gc_grace);
+	tree_set_sparse(d->tree, o->sparse);
+	r = start_httpd(d, o, err);
+	if (!r && o->mount)
+		try_mount(d, o->mount);
+	s.tree = d->tree;
+	return r ? r : schedule_start(&s, &d->schedule, err);
+}
+
 static int run_serve(const void *options, char **operands, int count, struct err *err)
 {
 	struct serve_options o = *(const struct serve_options *)options;
+	struct schedule_options schedule = { 0 };
 	auto_free char *config = NULL, *store = NULL;
 	auto_doors struct doors d = { 0 };
 	int ready_fd = -1;
@@ -266,31 +296,14 @@ static int run_serve(const void *options, char **operands, int count, struct err
 	if (!r)
 		r = parse_fd(o.ready_fd, &ready_fd, err);
 	if (!r)
+		r = read_schedule(&o, &schedule, err);
+	if (!r)
 		r = store_path(o.store, &store, err);
-	prepare_process();
-	block_signals(&signals);
-	if (!r)
-		r = tree_open(store, TREE_CREATE, &d.tree, err);
-	if (!r)
-		r = prepare_tree(d.tree, &o, err);
-	if (!r) {
-		const struct httpd_options h = { .tree = d.tree,
-						 .listen = o.listen,
-						 .cors_origins = o.cors_origin,
-						 .tls_cert = o.tls_cert,
-						 .tls_key = o.tls_key,
-						 .tls_client_ca = o.tls_client_ca,
-						 .public_url = o.public_url,
-						 .trust_proxy = o.trust_proxy,
-						 .open = o.open };
-
-		r = httpd_start(&h, &d.httpd, err);
-	}
 	if (r)
 		return r;
-	if (o.mount)
-		try_mount(&d, o.mount);
-	r = start_schedule(&d, &o, err);
+	prepare_process();
+	block_signals(&signals);
+	r = open_doors(&d, &o, store, &schedule, err);
 	if (r)
 		return r;
 	greet(&d, &o);

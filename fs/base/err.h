@@ -52,7 +52,7 @@ enum reason {
 	ERR_READ_ONLY,		   /* this part of the tree can't be written */
 	ERR_NOT_DIRECTORY,
 	ERR_IS_DIRECTORY,
-	ERR_CROSS_DEVICE,	   /* a rename between two repositories */
+	ERR_NOT_PERMITTED,	   /* nobody may do that, whoever they are */
 	ERR_NO_ATTRIBUTE,	   /* no such extended attribute */
 	ERR_ARGUMENT,		   /* a value that isn't allowed */
 	ERR_USAGE,		   /* a command line that can't be understood */

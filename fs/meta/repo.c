@@ -4,7 +4,7 @@
 
 #include "fs/meta/rows.h"
 
-#define COLUMNS "id, parent_id, is_repository, on_purpose, listed, created, name"
+#define COLUMNS "id, parent_id, is_repository, on_purpose, listed, emptied, created, changed, name"
 
 static void read_row(struct query *q, struct repo_row *out)
 {
@@ -13,8 +13,10 @@ static void read_row(struct query *q, struct repo_row *out)
 	out->is_repository = query_int(q, 2);
 	out->on_purpose = query_int(q, 3);
 	out->listed = query_int(q, 4);
-	out->created = query_int(q, 5);
-	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 6));
+	out->emptied = query_int(q, 5);
+	out->created = query_int(q, 6);
+	out->changed = query_int(q, 7);
+	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 8));
 }
 
 DEFINE_ROWS(row, struct repo_row, read_row)
@@ -36,15 +38,18 @@ int repo_by_id(struct db *db, int64_t id, struct repo_row *out, struct err *err)
 }
 
 /*
- * What a person sees: listed, or an upload into it goes on, or the same of one below it. Names below a are
- * those between "a/" and "a0" ('0' comes after '/').
+ * What a person sees: listed, or being pushed to (an upload goes on, or blobs wait for their image), or
+ * with one such below it. Names below a are those between "a/" and "a0" ('0' comes after '/').
  */
+#define SHOWN(r)                                                                              \
+	"(" r ".listed = 1 OR EXISTS(SELECT 1 FROM upload u WHERE u.repository_id = " r ".id)"  \
+	" OR (" r ".emptied = 0 AND EXISTS(SELECT 1 FROM repository_blob b"                     \
+	" WHERE b.repository_id = " r ".id)))"
 #define VISIBLE                                                                               \
-	"(r.listed = 1 OR EXISTS(SELECT 1 FROM upload u WHERE u.repository_id = r.id)"        \
-	" OR EXISTS(SELECT 1 FROM repository d WHERE d.listed = 1"                            \
+	"(" SHOWN("r") " OR EXISTS(SELECT 1 FROM repository d WHERE d.listed = 1"               \
 	"  AND d.name > r.name || '/' AND d.name < r.name || '0')"                            \
-	" OR EXISTS(SELECT 1 FROM repository d JOIN upload u ON u.repository_id = d.id"       \
-	"  WHERE d.name > r.name || '/' AND d.name < r.name || '0'))"
+	" OR EXISTS(SELECT 1 FROM repository d WHERE d.name > r.name || '/'"                  \
+	"  AND d.name < r.name || '0' AND " SHOWN("d") "))"
 
 int repo_child(struct db *db, int64_t parent_id, const char *component, struct repo_row *out,
 	       struct err *err)
@@ -95,7 +100,7 @@ static int insert(struct db *db, int64_t parent_id, const char *name, bool is_re
 	const char *slash = strrchr(name, '/');
 	int r = db_get_int(db, id, err,
 			   "INSERT INTO repository(parent_id, component, name, is_repository, on_purpose,"
-			   " listed, created) VALUES (?, ?, ?, ?, 0, 0, ?) RETURNING id",
+			   " listed, created, changed) VALUES (?, ?, ?, ?, 0, 0, ?5, ?5) RETURNING id",
 			   "issii", parent_id, slash ? slash + 1 : name, name, (int64_t)is_repository, now);
 
 	return r < 0 ? r : 0;
@@ -124,28 +129,44 @@ static int ensure_parent(struct db *db, const char *name, int64_t now, int64_t *
 	return 0;
 }
 
+/* A namespace becomes a repository; one that was emptied is being pushed to again. */
+static int revive(struct db *db, struct repo_row *row, int64_t now, struct err *err)
+{
+	int64_t n;
+
+	if (!row->is_repository)
+		row->created = row->changed = now;
+	row->is_repository = true;
+	row->emptied = false;
+	n = db_run(db, err,
+		   "UPDATE repository SET is_repository = 1, emptied = 0, created = ?, changed = ?"
+		   " WHERE id = ?",
+		   "iii", row->created, row->changed, row->id);
+	return n < 0 ? (int)n : 0;
+}
+
 int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *out, struct err *err)
 {
 	int64_t parent, id;
 	int r = repo_by_name(db, name, out, err);
 
-	if (r < 0 || (r > 0 && out->is_repository))
+	if (r < 0 || (r > 0 && out->is_repository && !out->emptied))
 		return MIN(r, 0);
-	if (r > 0) {
-		int64_t n = db_run(db, err,
-				   "UPDATE repository SET is_repository = 1, created = ? WHERE id = ?", "ii",
-				   now, out->id);
-
-		out->is_repository = true;
-		out->created = now;
-		return n < 0 ? (int)n : 0;
-	}
+	if (r > 0)
+		return revive(db, out, now, err);
 	r = ensure_parent(db, name, now, &parent, err);
 	if (!r)
 		r = insert(db, parent, name, true, now, &id, err);
 	if (!r)
 		r = repo_by_id(db, id, out, err);
 	return MIN(r, 0);
+}
+
+int repo_touch(struct db *db, const char *name, int64_t now, struct err *err)
+{
+	int64_t n = db_run(db, err, "UPDATE repository SET changed = ? WHERE name = ?", "is", now, name);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *err)
@@ -180,7 +201,7 @@ static int has_children(struct db *db, int64_t id, struct err *err)
 static int update_listed(struct db *db, int64_t id, struct err *err)
 {
 	int64_t n = db_run(db, err,
-			   "UPDATE repository SET listed = 1 - listed WHERE id = ?1 AND listed <>"
+			   "UPDATE repository SET listed = 1 - listed, emptied = listed WHERE id = ?1 AND listed <>"
 			   " (on_purpose = 1 OR EXISTS(SELECT 1 FROM manifest WHERE repository_id = ?1))",
 			   "i", id);
 

@@ -17,7 +17,9 @@ struct repo_row {
 	bool is_repository;
 	bool on_purpose;
 	bool listed;
+	bool emptied;		/* its last image was removed, and nothing came since */
 	int64_t created;
+	int64_t changed;	/* when a tag or an image last came, moved or went */
 	char name[LIMIT_NAME + 1];
 };
 
@@ -40,6 +42,7 @@ int repo_listed(struct db *db, const char *last, int64_t n, repo_row_fn *fn, voi
 /* Inside a write transaction. The row of a repository, made with its namespaces where missing. */
 int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *out,
 		struct err *err) MUST_CHECK;
+int repo_touch(struct db *db, const char *name, int64_t now, struct err *err) MUST_CHECK;
 int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *err) MUST_CHECK;
 /* Brings `listed` up to date, and removes what became empty, upwards. Call it after anything was taken out. */
 int repo_settle(struct db *db, int64_t id, struct err *err) MUST_CHECK;

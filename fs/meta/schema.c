@@ -33,7 +33,9 @@ static const char *const steps[] = {
 	" is_repository INTEGER NOT NULL,"	/* 0: a namespace only */
 	" on_purpose INTEGER NOT NULL,"		/* stays when it becomes empty */
 	" listed INTEGER NOT NULL,"		/* on purpose, or holds an image: in the catalog */
-	" created INTEGER NOT NULL);"
+	" emptied INTEGER NOT NULL DEFAULT 0,"	/* its last image was removed, and nothing came since */
+	" created INTEGER NOT NULL,"
+	" changed INTEGER NOT NULL);"		/* when a tag or an image last came, moved or went */
 	"CREATE UNIQUE INDEX repository_parent ON repository(parent_id, component);"
 	"CREATE INDEX repository_children ON repository(parent_id, id);"
 	"CREATE INDEX repository_listed ON repository(name) WHERE listed = 1;"

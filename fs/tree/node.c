@@ -145,7 +145,7 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	*out = 0;
 	switch (kind_of(n->kind)->row) {
 	case ROW_REPO:
-		*out = n->repo.created;
+		*out = n->repo.changed;
 		return 0;
 	case ROW_IMAGE:
 		*out = n->image.pushed;
@@ -572,7 +572,8 @@ int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, con
 	int r = load_tags(tree, cred, parent, &tags, err);
 
 	if (!r && parent != new_parent)
-		r = err_set(err, ERR_CROSS_DEVICE, "a tag can't be moved out of its repository");
+		r = err_set(err, ERR_NOT_PERMITTED,
+			    "a tag can't be moved out of its repository: link the image there, then remove it here");
 	if (r)
 		return r;
 	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0)

@@ -66,7 +66,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
  */
 int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		 const char *target, struct node_attr *out, struct err *err) MUST_CHECK;
-/* Within one _tags/ (ERR_CROSS_DEVICE otherwise): one change, one transaction. noreplace: ERR_EXISTS
+/* Within one _tags/ (ERR_NOT_PERMITTED otherwise: at EXDEV mv would remove the other tag first): one change, one transaction. noreplace: ERR_EXISTS
  * if the new name is taken. */
 int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		uint64_t new_parent, const char *new_name, bool noreplace, struct err *err) MUST_CHECK;

@@ -132,7 +132,9 @@ int add_event(struct db *db, const struct cred *cred, const char *kind, const ch
 		.at = timestamp_now(),
 	};
 
-	return event_add(db, &e, err);
+	int r = event_add(db, &e, err);
+
+	return r ? r : repo_touch(db, repo, e.at, err);
 }
 
 /* ---- Repositories ---- */

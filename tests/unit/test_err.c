@@ -98,7 +98,7 @@ static void test_sys(void)
 	} rows[] = {
 		{ ENOENT, ERR_NOT_FOUND }, { ENOSPC, ERR_NO_SPACE },   { EDQUOT, ERR_NO_SPACE },
 		{ ENOMEM, ERR_NO_MEMORY }, { EIO, ERR_IO },	       { EACCES, ERR_DENIED },
-		{ EEXIST, ERR_EXISTS },	   { EXDEV, ERR_CROSS_DEVICE }, { ELIBBAD, ERR_INTERNAL },
+		{ EEXIST, ERR_EXISTS },	   { EXDEV, ERR_INTERNAL }, { ELIBBAD, ERR_INTERNAL },
 	};
 	struct err err = ERR_INIT;
 
