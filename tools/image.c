@@ -290,6 +290,17 @@ static int run_used_by(const void *options, char **operands, int count, struct e
 
 /* ---- rm ---- */
 
+/* What will miss the image: an index is legal without it, and of little use. */
+static int warn_of_use(void *arg, const struct tree_use *use)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+
+	if (use->role == ROLE_CHILD)
+		fprintf(stderr, "regfs: the index %s@%s names %s, and can't be pulled whole without it\n",
+			use->repo, digest_format(&use->digest, text), (const char *)arg);
+	return 0;
+}
+
 static int run_rm(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
@@ -304,6 +315,8 @@ static int run_rm(const void *options, char **operands, int count, struct err *e
 	if (!r && ref.digest.algorithm == DIGEST_NONE)
 		r = err_set(err, ERR_USAGE,
 			    "image rm takes name@digest, since it removes all tags of the image (tag rm removes one)");
+	if (!r)
+		r = tree_used_by(tree, &cred, ref.name, &ref.digest, warn_of_use, operands[0], err);
 	if (!r)
 		r = o->dry_run ? tree_image_show(tree, &cred, ref.name, reference_of(&ref, text),
 						 keep_digest, &digest, err) :

@@ -104,31 +104,6 @@ static int untag_event(void *arg, const struct tag_row *tag)
 			 true, u->err);
 }
 
-static int note_user(void *arg, const struct ref_row *ref)
-{
-	struct ref_row *user = arg;
-
-	*user = *ref;
-	return 1;
-}
-
-/* ERR_IN_USE, which names an index that needs the image. */
-static int check_no_parent(struct db *db, const struct removal *c, int64_t repository_id,
-			   struct err *err)
-{
-	char child[DIGEST_TEXT_MAX + 1], text[DIGEST_TEXT_MAX + 1];
-	struct image_row index;
-	struct ref_row user;
-	int r = ref_users(db, repository_id, c->digest, ROLE_CHILD, 0, note_user, &user, err);
-
-	if (r > 0)
-		r = image_by_id(db, user.manifest_id, &index, err);
-	if (r <= 0)
-		return r;
-	return err_set(err, ERR_IN_USE, "the index %s@%s needs %s: delete that index first", c->repo,
-		       digest_format(&index.digest, text), digest_format(c->digest, child));
-}
-
 static int rm_image(struct db *db, void *arg, struct err *err)
 {
 	const struct removal *c = arg;
@@ -139,8 +114,6 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
-	if (!r)
-		r = check_no_parent(db, c, repo.id, err);
 	if (!r)
 		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
 	if (!r)
@@ -490,6 +463,14 @@ int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
 	int r = tree_blob_stat(tree, cred, repo, digest, &size, err);
 
 	return r ? r : store_blob_open(tree->store, digest, out, err);
+}
+
+static int note_user(void *arg, const struct ref_row *ref)
+{
+	struct ref_row *user = arg;
+
+	*user = *ref;
+	return 1;
 }
 
 /* ERR_IN_USE, which names one image that needs the blob; or that it is an image itself. */

@@ -117,7 +117,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 			 const char *reference, const char *const *tags, size_t tag_count,
 			 const char *content_type, const void *data, size_t size,
 			 struct tree_pushed *out, struct err *err) MUST_CHECK;
-/* Removes the image and the tags that name it. Durable. ERR_IN_USE while an index of the repository names it. */
+/* Removes the image and the tags that name it. Durable. An index that names it becomes a sparse one. */
 int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 		  const struct digest *digest, struct err *err) MUST_CHECK;
 
