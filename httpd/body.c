@@ -30,6 +30,11 @@
 
 #include "fs/base/log.h"
 
+/*
+ * LIMIT_UPLOAD_BUFFERS_EACH was measured on 2 cores, 1 GiB on tmpfs, client included: 4 gave
+ * 780-890 MB/s, 8 gave 945-1020, 16 gave 810-960. The threads of one upload need some way
+ * between them, or each waits for the scheduler to run the next.
+ */
 #define SPARE_MEMORY	8 /* as much as two uploads need */
 #define PIECES_IN_A_ROW 8 /* then the writer lets others have its thread */
 

@@ -94,7 +94,7 @@ static void prepare_process(void)
 	/* An arena a thread would multiply what malloc keeps. */
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	/* Long answers go back to the system at once: in the heap they leave holes (54 MiB against 13). */
+	/* Long answers go back to the system at once: in the heap they leave holes. */
 	mallopt(M_MMAP_THRESHOLD, 32 * 1024);
 }
 

@@ -34,7 +34,7 @@
 #define LIMIT_HTTP_IDLE_SECONDS 120
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
 #define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
-#define LIMIT_UPLOAD_BUFFERS_EACH 4	     /* of those for one upload */
+#define LIMIT_UPLOAD_BUFFERS_EACH 8	     /* of those for one upload: see httpd/body.c */
 #define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
 #define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
