@@ -14,6 +14,7 @@
 #include "fs/tree/tree.h"
 
 #define SECOND INT64_C(1000000000)
+#define FIRST_GC (300 * SECOND)	/* after a start at the latest: short sessions collect, too */
 
 struct schedule {
 	struct schedule_options options;
@@ -111,7 +112,7 @@ static int64_t next_time(int64_t interval)
 static void *work(void *arg)
 {
 	struct schedule *s = arg;
-	int64_t gc = next_time(s->options.gc_interval), checks = next_time(s->options.check_interval);
+	int64_t gc = next_time(MIN(s->options.gc_interval, FIRST_GC)), checks = next_time(s->options.check_interval);
 
 	/* This thread's only: Linux keeps niceness for each thread. */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
