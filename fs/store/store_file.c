@@ -383,19 +383,6 @@ int store_upload_create(const struct store *s, const char *id, struct err *err)
 	return 0;
 }
 
-int store_upload_size(const struct store *s, const char *id, int64_t *out, struct err *err)
-{
-	struct stat st;
-
-	if (!store_id_ok(id))
-		return upload_unknown(id, err);
-	if (fstatat(s->uploads, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? upload_unknown(id, err)
-				       : err_sys(err, errno, "can't stat upload %s", id);
-	*out = st.st_size;
-	return 0;
-}
-
 int store_upload_touched(const struct store *s, const char *id, int64_t *when, int64_t *size,
 			 struct err *err)
 {
@@ -409,6 +396,13 @@ int store_upload_touched(const struct store *s, const char *id, int64_t *when, i
 	*when = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 	*size = st.st_size;
 	return 0;
+}
+
+int store_upload_size(const struct store *s, const char *id, int64_t *out, struct err *err)
+{
+	int64_t when;
+
+	return store_upload_touched(s, id, &when, out, err);
 }
 
 int store_upload_each(const struct store *s, store_upload_fn *fn, void *arg, struct err *err)

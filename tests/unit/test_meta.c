@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "fs/meta/blob.h"
@@ -338,6 +339,7 @@ struct batch {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int waiting;		/* guarded by lock */
+	pid_t queued[4];	/* guarded by lock: threads on their way into the queue */
 	bool led;		/* guarded by lock: the first has the lead */
 	bool end_transaction;
 	int results[4];
@@ -348,6 +350,24 @@ struct member {
 	int number;
 };
 
+/* Whether a thread sleeps: after its last unlock that is in meta_write(), with its change queued. */
+static bool is_asleep(pid_t thread)
+{
+	char path[64], line[256] = "";
+	const char *behind;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	f = fopen(path, "r");
+	if (!f)
+		return true;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	behind = strrchr(line, ')');
+	return behind && behind[1] == ' ' && behind[2] == 'S';
+}
+
 static int member_change(struct db *db, void *arg, struct err *err)
 {
 	struct member *m = arg;
@@ -356,15 +376,16 @@ static int member_change(struct db *db, void *arg, struct err *err)
 	struct step s = { tag, false };
 
 	snprintf(tag, sizeof(tag), "member-%d", m->number);
-	/* The first holds the lead until the others are on their way into the queue. */
+	/* The first holds the lead until the others are in the queue. */
 	pthread_mutex_lock(&b->lock);
 	b->led = true;
 	pthread_cond_broadcast(&b->changed);
 	while (!m->number && b->waiting < 3)
 		pthread_cond_wait(&b->changed, &b->lock);
 	pthread_mutex_unlock(&b->lock);
-	if (!m->number)
-		usleep(100000);
+	for (int i = 1; !m->number && i < 4; i++)
+		while (!is_asleep(b->queued[i]))
+			sched_yield();
 	if (m->number == 2) {
 		if (b->end_transaction)
 			db_rollback(db);
@@ -381,6 +402,7 @@ static void *member_main(void *arg)
 	pthread_mutex_lock(&b->lock);
 	while (m->number && !b->led)
 		pthread_cond_wait(&b->changed, &b->lock);
+	b->queued[m->number] = gettid();
 	b->waiting += m->number > 0;
 	pthread_cond_broadcast(&b->changed);
 	pthread_mutex_unlock(&b->lock);
