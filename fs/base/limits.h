@@ -40,5 +40,19 @@
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
 #define LIMIT_CONFIG_FILE (64 * 1024)	     /* regfs.conf */
 #define LIMIT_PENDING_LINKS 1024	     /* `ln -sfn` in progress, for a mount */
+#define LIMIT_SPAN (16 * 1024 * 1024)	     /* uncompressed bytes between two places to begin decoding */
+#define LIMIT_LAYER_UNPACKED ((int64_t)1 << 42) /* a layer's uncompressed bytes: 4 TiB */
+#define LIMIT_LAYER_RATIO 1100		     /* uncompressed to compressed: deflate's own limit is 1032, zstd's isn't */
+#define LIMIT_LAYER_RATIO_FROM ((int64_t)1 << 30) /* uncompressed bytes from which on the ratio counts */
+#define LIMIT_ZSTD_WINDOW_LOG 27	     /* 128 MiB: what zstd --ultra --long needs */
+#define LIMIT_TAR_HEADERS (1024 * 1024)	     /* a tar entry's extended headers, all together */
+#define LIMIT_TAR_EXTENTS (64 * 1024)	     /* runs of one sparse file in a tar */
+#define LIMIT_TAR_XATTRS 512		     /* extended attributes of one entry */
+#define LIMIT_XATTR_NAME 255		     /* as Linux has it */
+#define LIMIT_XATTR_VALUE (64 * 1024)	     /* as Linux has it */
+#define LIMIT_TREE_PATH 4096		     /* a path inside a layer, and a link's target */
+#define LIMIT_TREE_NAME 255		     /* one component of it */
+#define LIMIT_TREE_DEPTH 1024		     /* components of it */
+#define LIMIT_TREE_ENTRIES (4 * 1024 * 1024) /* files of a layer, and of an image */
 
 #endif
