@@ -83,7 +83,7 @@ typedef int span_bytes_fn(void *arg, const void *data, size_t len, struct err *e
  * ERR_CORRUPT, with a text that says where: damaged or truncated data, a wrong checksum of gzip's or zstd's own, bytes
  * behind the last member or frame that are neither one nor zero padding, more than LIMIT_LAYER_UNPACKED
  * bytes, or a ratio beyond LIMIT_LAYER_RATIO (once past LIMIT_LAYER_RATIO_FROM bytes). `stop`, if not NULL, is asked now and then:
- * true ends it with ERR_GONE_MEANWHILE. Memory: a few buffers of 256 KiB, zstd's window (at most LIMIT_ZSTD_WINDOW), and
+ * true ends it with ERR_GONE_MEANWHILE. Memory: a few buffers of 256 KiB, zstd's window (at most 2^LIMIT_ZSTD_WINDOW_LOG bytes), and
  * the draft.
  */
 int span_scan(const struct content *blob, span_bytes_fn *fn, void *arg, bool (*stop)(void *arg), void *stop_arg,
