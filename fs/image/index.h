@@ -1,0 +1,147 @@
+/*
+ * index.h: a tree of files as one flat file: a layer's own, or an image's, merged.
+ *
+ * Derived data: what can't be read is made again. Little-endian, position-independent, mapped read-only; opening
+ * costs a mapping, a checksum and one pass that verifies its structure, and from then on nothing has to be checked.
+ *
+ *	struct index_header	the whole file's size and CRC, where each section begins
+ *	inodes			struct index_inode; number 1 (the first) is the root; 0 is none
+ *	entries			struct index_entry; those of one directory stand together, in byte order of their names
+ *	xattrs			sets: u32 count, then for each u16 name's length, u32 value's length, name, NUL, value
+ *	extents			struct index_extent: of sparse files
+ *	rows windows pieces	LAYER, COPY: struct span_table (span.h)
+ *	layers			IMAGE: struct digest of each layer, base first
+ *	texts			names, link targets, each with its NUL
+ *
+ * Invariants of an index that opened:
+ * 1. Every number and offset in it lies inside its section; every text ends.
+ * 2. A directory's number is greater than its parent's, and it has one name; so there is no loop.
+ * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/', each once in its directory.
+ * 4. An image's leaf names a layer it has.
+ */
+#ifndef REGFS_INDEX_H
+#define REGFS_INDEX_H
+
+#include <sys/stat.h>
+
+#include "fs/base/digest.h"
+#include "fs/image/span.h"
+
+#define INDEX_VERSION 1
+#define INDEX_ROOT 1
+
+enum index_kind {
+	INDEX_LAYER = 1,
+	INDEX_IMAGE = 2,
+	INDEX_COPY = 3,		/* of a layer whose coding is NONE: an empty root, and the spans of its decoded copy */
+};
+
+enum index_flag {
+	INDEX_OPAQUE = 1,	/* LAYER: a directory that hides what lower layers have in it */
+	INDEX_IMPLIED = 2,	/* a directory that no entry described */
+	INDEX_WHITEOUT = 4,	/* LAYER: the name removes a lower layer's */
+	INDEX_BARE = 8,		/* LAYER: an implied directory with nothing but whiteouts below */
+	INDEX_SPARSE = 16,	/* a file whose bytes are in extents */
+	INDEX_LINK = 32,	/* LAYER: a hard link to a file that this layer doesn't have; data: its path, a text */
+	INDEX_OWN = 64,		/* IMAGE: the merge changed its link count: not the layer's inode any more */
+};
+
+struct index_inode {
+	uint32_t mode;		/* S_IF* and the low 12 bits */
+	uint32_t uid, gid;
+	uint32_t nlink;		/* names of it in this tree; a directory: 2 and one for each directory in it */
+	uint64_t size;		/* bytes; a symbolic link: of its target; else 0 */
+	int64_t mtime;		/* nanoseconds since 1970 */
+	/* A directory: its first entry. A file of a LAYER: offset of its bytes in the uncompressed layer, or (SPARSE) its
+	 * first extent. A symbolic link: its target, a text. A device: its number, as makedev(3) has it. */
+	uint64_t data;
+	uint32_t count;		/* entries of a directory, extents of a sparse file */
+	uint32_t xattrs;	/* 1 + offset of its set, 0: none */
+	uint32_t parent;	/* a directory's or a symbolic link's (one of them); the root's is itself */
+	uint32_t flags;		/* enum index_flag */
+	uint32_t layer;		/* IMAGE, not a directory: number of its layer from 0, and its inode there */
+	uint32_t layer_inode;
+};
+
+struct index_entry {
+	uint32_t name;		/* a text */
+	uint32_t inode;
+};
+
+struct index_extent {
+	uint64_t offset, size, data;	/* as struct tar_extent */
+};
+
+struct index;
+
+/* Maps the file behind `fd` (not taken). ERR_CORRUPT: damaged, of another version or kind. */
+int index_open(int fd, enum index_kind kind, struct index **out, struct err *err) MUST_CHECK;
+void index_close(struct index *ix);
+DEFINE_CLEANUP(cleanup_index, struct index *, index_close)
+#define auto_index CLEANUP(cleanup_index)
+
+size_t index_file_size(const struct index *ix);
+uint32_t index_inodes(const struct index *ix);	/* numbers are 1 to this */
+int64_t index_unpacked(const struct index *ix);	/* bytes of all files, holes included; each once */
+int64_t index_files(const struct index *ix);	/* inodes that aren't directories, without whiteouts */
+
+/* NULL for a number that there isn't. */
+const struct index_inode *index_inode(const struct index *ix, uint32_t number);
+/* 0 if there is none. */
+uint32_t index_lookup(const struct index *ix, const struct index_inode *dir, const char *name);
+/* Entry i of a directory, below its count. */
+uint32_t index_entry(const struct index *ix, const struct index_inode *dir, uint32_t i, const char **name);
+const char *index_text(const struct index *ix, uint64_t offset);
+const struct index_extent *index_extents(const struct index *ix, const struct index_inode *file);
+
+struct index_xattr {
+	const char *name;
+	const void *value;
+	size_t size;
+	const char *next;	/* the index's */
+	uint32_t left;		/* the index's: how many come behind this one */
+};
+/* Begins at the first (false: none), and goes on. */
+bool index_xattr_first(const struct index *ix, const struct index_inode *inode, struct index_xattr *x);
+bool index_xattr_next(struct index_xattr *x);
+/* The bytes of an inode's whole set, or NULL. */
+const void *index_xattr_set(const struct index *ix, const struct index_inode *inode, size_t *size);
+
+/* LAYER: how to read its bytes; checked against a blob of that size when the blob is there: span_table_check(). */
+struct span_table index_spans(const struct index *ix);
+/* IMAGE. */
+size_t index_layer_count(const struct index *ix);
+const struct digest *index_layer(const struct index *ix, size_t i);
+
+/* ---- Writing (fs/image/build.c) ---- */
+
+struct index_section {
+	const void *data;
+	size_t size;
+};
+
+enum index_sections {
+	INDEX_INODES,
+	INDEX_ENTRIES,
+	INDEX_XATTRS,
+	INDEX_EXTENTS,
+	INDEX_ROWS,
+	INDEX_WINDOWS,
+	INDEX_PIECES,
+	INDEX_LAYERS,
+	INDEX_TEXTS,
+	INDEX_SECTION_COUNT
+};
+
+struct index_facts {
+	enum index_kind kind;
+	enum span_coding coding;	/* LAYER */
+	int64_t stream;			/* LAYER: uncompressed bytes */
+	int64_t unpacked, files;
+};
+
+/* Writes an index at the start of an empty file. */
+int index_write(int fd, const struct index_facts *facts, const struct index_section sections[INDEX_SECTION_COUNT],
+		struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,372 @@
+/*
+ * layer.c: a tar's entries become a tree.
+ *
+ * Whiteouts are noted as paths and acted on at the end, when everything that the layer itself has is there: so
+ * their place among the entries doesn't matter.
+ */
+#include "fs/base/base.h"
+#include "fs/image/layer.h"
+
+#include <sys/sysmacros.h>
+
+#include "fs/base/limits.h"
+#include "fs/image/build.h"
+#include "fs/image/tar.h"
+
+#define WHITEOUT ".wh."
+#define AUFS ".wh..wh."
+#define OPAQUE ".wh..wh..opq"
+
+struct layer {
+	struct build *build;
+	struct tar_reader *tar;
+	struct buf path, target;	/* of one entry, split; kept for their memory */
+	struct buf whiteouts;		/* paths, each with its NUL */
+	size_t whiteout_count;
+	int64_t newest;
+	bool any;
+};
+
+static void layer_release(struct layer *l)
+{
+	build_free(l->build);
+	tar_reader_free(l->tar);
+	buf_release(&l->path);
+	buf_release(&l->target);
+	buf_release(&l->whiteouts);
+}
+
+/* The last of `count` names that stand one behind another. */
+static const char *last_name(const struct buf *names)
+{
+	const char *p = names->data + names->len - 1;
+
+	while (p > names->data && p[-1])
+		p--;
+	return p;
+}
+
+/* ---- Attributes ---- */
+
+static int add_xattrs(struct layer *l, const struct tar_entry *e, uint32_t *out, struct err *err)
+{
+	auto_buf struct buf set = BUF_INIT;
+	uint32_t count = (uint32_t)e->xattr_count;
+
+	*out = 0;
+	if (!count)
+		return 0;
+	buf_add(&set, &count, sizeof(count));
+	for (size_t i = 0; i < e->xattr_count; i++) {
+		const struct tar_xattr *x = &e->xattrs[i];
+		uint16_t name = (uint16_t)strlen(x->name);
+		uint32_t value = (uint32_t)x->size;
+
+		buf_add(&set, &name, sizeof(name));
+		buf_add(&set, &value, sizeof(value));
+		buf_add(&set, x->name, name + 1u);
+		buf_add(&set, x->value, x->size);
+	}
+	if (buf_error(&set))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	return build_add_xattrs(l->build, set.data, set.len, out, err);
+}
+
+static mode_t type_mode(enum tar_type type)
+{
+	switch (type) {
+	case TAR_SYMLINK:
+		return S_IFLNK;
+	case TAR_CHAR:
+		return S_IFCHR;
+	case TAR_BLOCK:
+		return S_IFBLK;
+	case TAR_DIRECTORY:
+		return S_IFDIR;
+	case TAR_FIFO:
+		return S_IFIFO;
+	case TAR_FILE:
+	case TAR_LINK:
+		break;
+	}
+	return S_IFREG;
+}
+
+static int fill_data(struct layer *l, const struct tar_entry *e, struct index_inode *i, struct err *err)
+{
+	_Static_assert(sizeof(struct index_extent) == sizeof(struct tar_extent), "the same members");
+
+	if (e->type == TAR_SYMLINK) {
+		i->size = strlen(e->link);
+		return build_add_text(l->build, e->link, &i->data, err);
+	}
+	if (e->type == TAR_CHAR || e->type == TAR_BLOCK)
+		i->data = makedev(e->major, e->minor);
+	if (e->type != TAR_FILE)
+		return 0;
+	i->size = (uint64_t)e->size;
+	i->data = e->data;
+	if (!e->sparse)
+		return 0;
+	i->flags = INDEX_SPARSE;
+	i->count = (uint32_t)e->extent_count;
+	return build_add_extents(l->build, (const struct index_extent *)(const void *)e->extents, e->extent_count,
+				 &i->data, err);
+}
+
+/* Everything an entry says of an inode; a directory's parent is kept. */
+static int describe(struct layer *l, const struct tar_entry *e, uint32_t parent, uint32_t number, struct err *err)
+{
+	struct index_inode i = { .mode = type_mode(e->type) | (e->mode & 07777), .uid = e->uid, .gid = e->gid,
+				 .mtime = e->mtime, .parent = parent };
+	int r = add_xattrs(l, e, &i.xattrs, err);
+
+	if (!r)
+		r = fill_data(l, e, &i, err);
+	if (!r)
+		*build_at(l->build, number) = i;
+	return r;
+}
+
+/* ---- Entries ---- */
+
+static int put_directory(struct layer *l, const struct tar_entry *e, uint32_t dir, const char *name, struct err *err)
+{
+	uint32_t number = build_child(l->build, dir, name);
+	int r = 0;
+
+	if (number && S_ISDIR(build_at(l->build, number)->mode))
+		return describe(l, e, dir, number, err);
+	r = build_directory(l->build, dir, &number, err);
+	if (!r)
+		r = describe(l, e, dir, number, err);
+	return r ? r : build_put(l->build, dir, name, number, err);
+}
+
+/* Names as a path again. */
+static int join(const struct buf *names, struct buf *out, struct err *err)
+{
+	buf_reset(out);
+	for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
+		if (at)
+			buf_addc(out, '/');
+		buf_adds(out, names->data + at);
+	}
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+/* A link to what the layer doesn't have. */
+static int put_lower_link(struct layer *l, uint32_t dir, const char *name, struct err *err)
+{
+	struct index_inode i = { .mode = S_IFREG, .flags = INDEX_LINK };
+	auto_buf struct buf path = BUF_INIT;
+	uint32_t number;
+	int r = join(&l->target, &path, err);
+
+	if (!r)
+		r = build_add_text(l->build, path.data, &i.data, err);
+	if (!r)
+		r = build_inode(l->build, &number, err);
+	if (r)
+		return r;
+	*build_at(l->build, number) = i;
+	return build_put(l->build, dir, name, number, err);
+}
+
+static int put_link(struct layer *l, const struct tar_entry *e, uint32_t dir, const char *name, struct err *err)
+{
+	uint32_t from, target = 0;
+	size_t count;
+	int r = build_split(e->link, &l->target, &count, err);
+
+	if (!r && !count)
+		return err_set(err, ERR_CORRUPT, "%.200s is a hard link to the root", e->path);
+	if (!r)
+		r = build_walk(l->build, l->target.data, count - 1, false, &from, err);
+	if (!r && from)
+		target = build_child(l->build, from, last_name(&l->target));
+	if (r)
+		return r;
+	if (!target)
+		return put_lower_link(l, dir, name, err);
+	if (S_ISDIR(build_at(l->build, target)->mode))
+		return err_set(err, ERR_CORRUPT, "%.200s is a hard link to a directory, %.200s", e->path, e->link);
+	return build_put(l->build, dir, name, target, err);
+}
+
+static int put_leaf(struct layer *l, const struct tar_entry *e, uint32_t dir, const char *name, struct err *err)
+{
+	uint32_t number;
+	int r = build_inode(l->build, &number, err);
+
+	if (!r)
+		r = describe(l, e, dir, number, err);
+	return r ? r : build_put(l->build, dir, name, number, err);
+}
+
+static int put_root(struct layer *l, const struct tar_entry *e, struct err *err)
+{
+	if (e->type != TAR_DIRECTORY)
+		return err_set(err, ERR_CORRUPT, "%.200s, the root, is no directory", e->path);
+	return describe(l, e, INDEX_ROOT, INDEX_ROOT, err);
+}
+
+/* ---- Whiteouts ---- */
+
+/* 1: the entry is one, or aufs's own, and was seen to; 0: it is an ordinary one. */
+static int see_whiteout(struct layer *l, const struct tar_entry *e, struct err *err)
+{
+	const char *name = last_name(&l->path), *hidden = name + strlen(WHITEOUT);
+
+	if (starts_with(l->path.data, AUFS) && !streq(l->path.data, OPAQUE))
+		return 1;
+	if (!starts_with(name, WHITEOUT))
+		return 0;
+	if (!*hidden || streq(hidden, ".") || streq(hidden, ".."))
+		return err_set(err, ERR_CORRUPT, "%.200s is a whiteout of nothing", e->path);
+	if (starts_with(name, AUFS) && !streq(name, OPAQUE))
+		return 1;
+	buf_add(&l->whiteouts, l->path.data, l->path.len);
+	buf_addc(&l->whiteouts, '\0');	/* an empty name: the path's end */
+	l->whiteout_count++;
+	if (l->whiteout_count > LIMIT_TREE_ENTRIES)
+		return err_set(err, ERR_CORRUPT, "it has more than %d whiteouts", LIMIT_TREE_ENTRIES);
+	return buf_error(&l->whiteouts) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 1;
+}
+
+/* The directory a whiteout stands in: made, where nothing is in its way; else *dir 0. */
+static int whiteout_parent(struct layer *l, const char *names, size_t count, uint32_t *dir, struct err *err)
+{
+	const char *at = names;
+	uint32_t child;
+	int r = 0;
+
+	*dir = INDEX_ROOT;
+	for (size_t i = 0; !r && *dir && i < count; i++, at += strlen(at) + 1) {
+		child = build_child(l->build, *dir, at);
+		if (!child)
+			return build_walk(l->build, names, count, true, dir, err);
+		if (S_ISLNK(build_at(l->build, child)->mode))
+			r = build_follow(l->build, *dir, build_text(l->build, build_at(l->build, child)->data), false,
+					 dir, err);
+		else
+			*dir = S_ISDIR(build_at(l->build, child)->mode) ? child : 0;
+	}
+	return r;
+}
+
+static int put_whiteout(struct layer *l, uint32_t dir, const char *name, struct err *err)
+{
+	uint32_t number = build_child(l->build, dir, name);
+	int r;
+
+	if (number) {
+		struct index_inode *i = build_at(l->build, number);
+
+		/* A new directory of that name, then, which takes nothing from a lower one. */
+		if (S_ISDIR(i->mode) && i->flags & INDEX_IMPLIED)
+			i->mtime = l->newest;
+		if (S_ISDIR(i->mode))
+			i->flags = (i->flags | INDEX_OPAQUE) & ~(uint32_t)INDEX_IMPLIED;
+		return 0;
+	}
+	r = build_inode(l->build, &number, err);
+	if (r)
+		return r;
+	*build_at(l->build, number) = (struct index_inode){ .mode = S_IFCHR, .flags = INDEX_WHITEOUT,
+							    .mtime = l->newest };
+	return build_put(l->build, dir, name, number, err);
+}
+
+static int apply_whiteouts(struct layer *l, struct err *err)
+{
+	int r = 0;
+
+	for (const char *at = l->whiteouts.data; !r && at < l->whiteouts.data + l->whiteouts.len; at++) {
+		const char *names = at, *last = at;
+		uint32_t dir;
+		size_t count = 0;
+
+		for (; *at; at += strlen(at) + 1, count++)
+			last = at;
+		r = whiteout_parent(l, names, count - 1, &dir, err);
+		if (r || !dir)
+			continue;
+		if (streq(last, OPAQUE))
+			build_at(l->build, dir)->flags |= INDEX_OPAQUE;
+		else
+			r = put_whiteout(l, dir, last + strlen(WHITEOUT), err);
+	}
+	return r;
+}
+
+/* ---- The pass ---- */
+
+static int take_entry(void *arg, const struct tar_entry *e, struct err *err)
+{
+	struct layer *l = arg;
+	size_t count;
+	uint32_t dir;
+	int r = build_split(e->path, &l->path, &count, err);
+
+	l->newest = l->any ? MAX(l->newest, e->mtime) : e->mtime;
+	l->any = true;
+	if (r)
+		return r;
+	if (!count)
+		return put_root(l, e, err);
+	r = see_whiteout(l, e, err);
+	if (r)
+		return MIN(r, 0);
+	r = build_walk(l->build, l->path.data, count - 1, true, &dir, err);
+	if (r)
+		return r;
+	if (e->type == TAR_DIRECTORY)
+		return put_directory(l, e, dir, last_name(&l->path), err);
+	if (e->type == TAR_LINK)
+		return put_link(l, e, dir, last_name(&l->path), err);
+	return put_leaf(l, e, dir, last_name(&l->path), err);
+}
+
+static int feed(void *arg, const void *data, size_t len, struct err *err)
+{
+	struct layer *l = arg;
+
+	return tar_feed(l->tar, data, len, err);
+}
+
+int layer_index(const struct content *blob, layer_stop_fn *stop, void *arg, int fd, struct err *err)
+{
+	CLEANUP(layer_release) struct layer l = { .path = BUF_INIT, .target = BUF_INIT, .whiteouts = BUF_INIT };
+	auto_span_draft struct span_draft spans;
+	struct build_extra extra = { .kind = INDEX_LAYER, .spans = &spans };
+	int r;
+
+	span_draft_init(&spans);
+	r = build_new(&l.build, err);
+	if (!r)
+		r = tar_reader_new(take_entry, &l, &l.tar, err);
+	if (!r)
+		r = span_scan(blob, feed, &l, stop, arg, &spans, err);
+	if (!r)
+		r = tar_end(l.tar, err);
+	if (!r)
+		r = apply_whiteouts(&l, err);
+	extra.implied_mtime = l.newest;
+	return r ? r : build_write(l.build, &extra, fd, err);
+}
+
+int layer_copy(const struct content *blob, layer_stop_fn *stop, void *arg, int copy_fd, int index_fd,
+	       struct err *err)
+{
+	auto_span_draft struct span_draft spans;
+	auto_build struct build *b = NULL;
+	const struct build_extra extra = { .kind = INDEX_COPY, .spans = &spans };
+	int r;
+
+	span_draft_init(&spans);
+	r = build_new(&b, err);
+	if (!r)
+		r = span_copy(blob, copy_fd, stop, arg, &spans, err);
+	return r ? r : build_write(b, &extra, index_fd, err);
+}
