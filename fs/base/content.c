@@ -1,12 +1,14 @@
 /*
- * content.c: opened bytes, a file's or a buffer's.
+ * content.c: opened bytes: a file's, a buffer's, or a reader's.
  */
 #include "fs/base/base.h"
 #include "fs/base/content.h"
 
 struct content {
-	int fd;		/* -1: the bytes are in data */
+	int fd;		/* -1: the bytes are in data, or the reader's */
 	char *data;
+	const struct content_reader *reader;	/* or NULL */
+	void *arg;
 	int64_t size;
 };
 
@@ -33,6 +35,23 @@ int content_from_buf(struct buf *b, struct content **out, struct err *err)
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
 	c->fd = -1;
 	c->data = steal(&data);
+	c->size = size;
+	*out = c;
+	return 0;
+}
+
+int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,
+			struct err *err)
+{
+	struct content *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		reader->release(arg);
+		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
+	}
+	c->fd = -1;
+	c->reader = reader;
+	c->arg = arg;
 	c->size = size;
 	*out = c;
 	return 0;
@@ -82,6 +101,8 @@ ssize_t content_read(const struct content *c, void *data, size_t len, int64_t of
 		return 0;
 	len = MIN(len, (uint64_t)(c->size - offset));
 	len = MIN(len, (size_t)SSIZE_MAX);
+	if (c->reader)
+		return c->reader->read(c->arg, data, len, offset, err);
 	if (c->fd < 0)
 		memcpy(data, c->data + offset, len);
 	else
@@ -93,6 +114,8 @@ void content_free(struct content *c)
 {
 	if (!c)
 		return;
+	if (c->reader)
+		c->reader->release(c->arg);
 	cleanup_close(&c->fd);
 	free(c->data);
 	free(c);

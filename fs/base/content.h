@@ -18,6 +18,16 @@ struct content;
 int content_from_fd(int fd, int64_t size, struct content **out, struct err *err) MUST_CHECK;
 int content_from_buf(struct buf *b, struct content **out, struct err *err) MUST_CHECK;
 
+/* Bytes that a reader gives: `read` as content_read() (offset and len lie inside size; fewer bytes than asked is a failure);
+ * `release`, when it is closed. May be called from several threads at once. */
+struct content_reader {
+	ssize_t (*read)(void *arg, void *data, size_t len, int64_t offset, struct err *err);
+	void (*release)(void *arg);
+};
+/* Takes arg over, also on failure. */
+int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,
+			struct err *err) MUST_CHECK;
+
 /* The file's descriptor, still owned by the content, or -1. Read it by position only. */
 int content_fd(const struct content *c);
 int64_t content_size(const struct content *c);
