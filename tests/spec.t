@@ -293,15 +293,34 @@ is "$(jq -r '.manifests[].digest' "$T/body")" "$(digest_of "$T/sub1")" "$S: by t
 answers 200 "$S: by a type that none has" GET "/v2/$REPO/referrers/$IMAGE?artifactType=no/such"
 is "$(jq -c .manifests "$T/body")" '[]' "$S: none"
 S='Enabling the Referrers API'
-jq -cn --arg t "$INDEX_TYPE" --arg m "$IMAGE_TYPE" --arg d "sha256:$(printf '3%.0s' $(seq 64))" \
-	--arg known "$(digest_of "$T/sub1")" '{schemaVersion: 2, mediaType: $t, manifests: [
-	{mediaType: $m, digest: $d, size: 7, artifactType: "old/one", annotations: {c: "3"}},
-	{mediaType: $m, digest: $known, size: 9}]}' >"$T/fallback"
+# fallback FILE DESCRIPTOR-JSON...: an index as clients keep it.
+fallback() {
+	local file=$1
+
+	shift
+	printf '%s\n' "$@" | jq -cs --arg t "$INDEX_TYPE" '{schemaVersion: 2, mediaType: $t, manifests: .}' >"$T/$file"
+}
+# entry DIGEST: a descriptor that says little of what is true.
+entry() {
+	jq -cn --arg m "$IMAGE_TYPE" --arg d "$1" '{mediaType: $m, digest: $d, size: 9, artifactType: "old/one"}'
+}
+fallback fallback "$(entry "sha256:$(printf '3%.0s' $(seq 64))")" "$(entry "$(digest_of "$T/sub1")")" \
+	"$(entry "$(digest_of "$T/unknown")")"
 put "${IMAGE/:/-}" fallback
 http GET "/v2/$REPO/referrers/$IMAGE"
-is "$(jq -c '.manifests | length, (.[] | select(.artifactType == "old/one"))' "$T/body" | tr '\n' ' ')" \
-	"4 $(jq -c '.manifests[0] | {mediaType, digest, size, artifactType, annotations}' "$T/fallback") " \
-	"$S: the fall-back tag's are in the list, each once"
+is "$(jq -r '.manifests[].digest' "$T/body" | sort)" \
+	"$(for file in sub1 sub2 sub3 unknown; do digest_of "$T/$file"; done | sort)" \
+	"$S: the images that the fall-back tag lists are in the list, each once, and none that isn't there"
+is "$(jq -c --arg d "$(digest_of "$T/unknown")" '.manifests[] | select(.digest == $d) |
+	[.mediaType, .size, .artifactType]' "$T/body")" "[\"$IMAGE_TYPE\",$(stat -c %s "$T/unknown"),\"$(
+	jq -r .config.mediaType "$T/unknown")\"]" "$S: by what they are, not by what the tag's index says"
+S='Referrers Tag Schema'
+fallback fallback512 "$(entry "$(digest_of "$T/unknown")")"
+tag=${D512/:/-}
+put "${tag:0:71}" fallback512
+is "$CODE" 201 "$S: of a sha512 digest the tag has 64 digits"
+http GET "/v2/$REPO/referrers/$D512"
+is "$(jq -r '.manifests[].digest' "$T/body")" "$(digest_of "$T/unknown")" "$S: what that tag lists is in the list"
 S='Listing Referrers (paging)'
 for i in 1 2 3; do
 	refers image "big$i" spaced ".annotations.a = \"$i\" + \"B\" * 1900000 | .artifactType = \"big/one\""
@@ -329,6 +348,8 @@ answers 202 "$S" DELETE "/v2/$REPO/manifests/$(digest_of "$T/sub1")"
 answers 404 "$S: gone at once" HEAD "/v2/$REPO/manifests/$(digest_of "$T/sub1")"
 http GET "/v2/$REPO/referrers/$IMAGE?artifactType=application/vnd.a%2Bx"
 is "$(jq -c '.manifests' "$T/body")" '[]' "$S: and no referrer any more"
+http GET "/v2/$REPO/referrers/$IMAGE"
+is "$(jq -r '.manifests[].digest' "$T/body" | grep -c "$(digest_of "$T/sub1")")" 0 "$S: nor by the fall-back tag"
 answers 404 "$S: of a repository that isn't there" DELETE "/v2/no/such/one/manifests/$IMAGE"
 S='Deleting Blobs'
 refuses 409 DENIED "$S: one that an image needs is refused" DELETE "/v2/$REPO/blobs/$LAYER"
