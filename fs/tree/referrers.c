@@ -13,7 +13,7 @@
 
 /* Positions: a row's number; those of the fall-back tag's index stand behind all rows. */
 #define FALLBACK_POSITION ((int64_t)1 << 62)
-#define FALLBACK_HEX	  64
+#define FALLBACK_HEX 64
 
 struct walk {
 	struct tree *tree;
