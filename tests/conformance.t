@@ -2,8 +2,9 @@
 #
 # The calls that the specification's own conformance program makes, in its order, with all its
 # options on: each way to push a blob, each kind of data pushed, listed, asked for, pulled and
-# deleted, and what must be refused. For version 1.1 it makes fewer of them (no sha512, no tags in
-# the query, no mounts from anywhere), and expects the same answers.
+# deleted, and what must be refused. With its defaults it makes fewer of them, and expects the same
+# answers: for version 1.1 no tags in the query and no upload that is cancelled; for any version no
+# image without its layers (OCI_DATA_SPARSE), which wants --sparse.
 
 . "${0%/*}/lib.sh"
 . "${0%/*}/http.sh"

@@ -1,7 +1,8 @@
 #!/bin/bash
 #
-# OCI distribution-spec, spec.md: one check or more for each sentence that says what a registry
-# MUST do, by its section; then what the specification, HTTP or browsers want beside that.
+# OCI distribution-spec, spec.md as it stands behind 1.1 (its main branch in 2026): one check or more
+# for each sentence that says what a registry MUST do, and for what it SHOULD or MAY do where we do,
+# by its section; then what HTTP or browsers want beside that.
 
 . "${0%/*}/lib.sh"
 . "${0%/*}/http.sh"
@@ -52,6 +53,17 @@ is "$(header docker-content-digest)" "$IMAGE" "$S: the digest is that of the byt
 is "$(header content-type)" "$IMAGE_TYPE" "$S: the type is the one it was pushed with"
 answers 200 "$S: by digest" GET "/v2/$REPO/manifests/$IMAGE"
 same "$T/image" "$S: by digest, as it was pushed"
+T128=$(printf '%0128d' 0)
+for type in "$IMAGE_TYPE; charset=utf-8" "$IMAGE_TYPE ;x=\"y;z\""; do
+	http PUT "/v2/$REPO/manifests/$T128" -H "Content-Type: $type" --data-binary "@$T/image"
+	is "$CODE" 201 "Pushing Manifests: parameters of the Content-Type are ignored"
+	http GET "/v2/$REPO/manifests/$T128"
+	is "$CODE $(header content-type)" "200 $IMAGE_TYPE" "$S: a tag of 128 characters; a type without parameters"
+done
+for name in _ 0 A.b-c_d; do
+	put "$name" image
+	answers 200 "$S: $name is a tag" GET "/v2/$REPO/manifests/$name"
+done
 refuses 404 MANIFEST_UNKNOWN "$S: no such tag" GET "/v2/$REPO/manifests/none"
 refuses 404 MANIFEST_UNKNOWN "$S: no such digest" GET "/v2/$REPO/manifests/$NO_SUCH"
 for reference in .a -a a+b 'a%20b' "$(printf '%0129d' 0)" sha256:12 sha256:; do
@@ -61,7 +73,7 @@ for name in A a_ a/ /a a//b a..b .a a/-b 'a%20b' "a:b"; do
 	answers '400|404' "$S: $name is no name" GET "/v2/$name/manifests/tag"
 	answers '400|404' "$S: $name is no name to push to" POST "/v2/$name/blobs/uploads/" -d ''
 done
-for name in a a.b a_b a__b a-b a--b 0/1/2; do
+for name in a a.b a_b a__b a-b a--b 0/1/2 "a/$(printf '%0200d' 0)" blobs/uploads manifests/tags; do
 	answers 202 "$S: $name is a name" POST "/v2/$name/blobs/uploads/" -d ''
 	http DELETE "$(location)"
 done
@@ -70,11 +82,35 @@ answers 200 "$S: GET" GET "/v2/$REPO/blobs/$LAYER"
 same "$T/layer" "$S: its bytes"
 is "$(header docker-content-digest)" "$LAYER" "$S: the digest is that of the bytes"
 refuses 404 BLOB_UNKNOWN "$S: no such blob" GET "/v2/$REPO/blobs/$NO_SUCH"
+is "$(header content-length)" "$(stat -c %s "$T/body")" "$S: the answer's length is right there, too"
+while read -r range start len; do
+	answers 206 "$S: $range" GET "/v2/$REPO/blobs/$LAYER" -H "Range: bytes=$range"
+	slice "$T/layer" "$start" "$len" >"$T/part"
+	same "$T/part" "$S: $range: those bytes"
+	is "$(header content-range) $(header content-length)" "bytes $start-$((start + len - 1))/3000 $len" \
+		"$S: $range: Content-Range, Content-Length"
+	is "$(header docker-content-digest)" "$LAYER" "$S: $range: the digest is the whole blob's"
+done <<'RANGES'
+500-1499 500 1000
+500- 500 2500
+-500 2500 500
+2000-5000 2000 1000
+0-0 0 1
+RANGES
+for range in 3000- 5000-10000 500-0 -0; do
+	answers 416 "$S: $range is none of its bytes" GET "/v2/$REPO/blobs/$LAYER" -H "Range: bytes=$range"
+	is "$(header content-range)" 'bytes */3000' "$S: $range: Content-Range says how many there are"
+done
+answers 200 "$S: another unit is ignored" GET "/v2/$REPO/blobs/$LAYER" -H 'Range: pages=1-2'
 S='Checking if content exists in the registry'
 answers 200 "$S: a manifest by tag" HEAD "/v2/$REPO/manifests/tag"
+is "$(header docker-content-digest) $(header content-length)" "$IMAGE $(stat -c %s "$T/image")" \
+	"$S: its digest, its size"
 answers 200 "$S: a manifest by digest" HEAD "/v2/$REPO/manifests/$IMAGE"
+is "$(header docker-content-digest) $(header content-length)" "$IMAGE $(stat -c %s "$T/image")" \
+	"$S: its digest, its size, again"
 answers 200 "$S: a blob" HEAD "/v2/$REPO/blobs/$LAYER"
-is "$(header content-length)" 3000 "$S: its size"
+is "$(header docker-content-digest) $(header content-length)" "$LAYER 3000" "$S: the blob's digest, its size"
 answers 404 "$S: no such manifest" HEAD "/v2/$REPO/manifests/none"
 answers 404 "$S: no such blob" HEAD "/v2/$REPO/blobs/$NO_SUCH"
 # What GET says, without the date.
@@ -90,6 +126,17 @@ done
 
 # ---- Push ----
 
+S='Pushing blobs'
+for digest in md5:d41d8cd98f00b204e9800998ecf8427e sha256:12 "${LAYER}0" "SHA256:${LAYER#*:}" "${LAYER%?}g" none; do
+	for query in digest mount; do
+		refuses 400 DIGEST_INVALID "$S: $query=${digest:0:20} is no digest" POST \
+			"/v2/$REPO/blobs/uploads/?$query=$digest" -H "$BYTES" --data-binary x
+	done
+	begin "$REPO"
+	refuses 400 DIGEST_INVALID "$S: nor at the end: ${digest:0:20}" PUT "$(with_digest "$UPLOAD" "$digest")" \
+		-H "$BYTES" --data-binary x
+	http DELETE "$UPLOAD"
+done
 S='POST then PUT'
 random_file one 5000
 answers 202 "$S: POST" POST "/v2/$REPO/blobs/uploads/" -H 'Content-Length: 0'
@@ -114,6 +161,18 @@ refuses 400 DIGEST_INVALID "$S: an algorithm that nobody has" POST \
 begin "$REPO"
 refuses 400 DIGEST_INVALID "$S: a digest of that algorithm" PUT "$(with_digest "$UPLOAD" md5:12)" -d ''
 refuses 400 DIGEST_INVALID "$S: another digest" PUT "$(with_digest "$UPLOAD" "$NO_SUCH")" --data-binary x
+# Two at once: each has what was sent to it.
+begin "$REPO"
+one=$UPLOAD
+begin "$REPO"
+for at in 0 2500; do
+	slice "$T/one" "$at" 2500 >"$T/chunk"
+	http PATCH "$one" -H "$BYTES" --data-binary "@$T/chunk"
+	slice "$T/two" "$at" 2500 >"$T/chunk"
+	http PATCH "$UPLOAD" -H "$BYTES" --data-binary "@$T/chunk"
+done
+answers 201 "$S: one of two uploads at once" PUT "$(with_digest "$one" "$(digest_of "$T/one")")" -d ''
+answers 201 "$S: the other one" PUT "$(with_digest "$UPLOAD" "$(digest_of "$T/two")")" -d ''
 S='Single POST'
 random_file three 5000
 answers 201 "$S" POST "/v2/$REPO/blobs/uploads/?digest=$DIGEST" -H "$BYTES" --data-binary "@$T/three"
@@ -125,6 +184,11 @@ S='Pushing a blob in chunks'
 random_file four 3000
 answers 202 "$S: POST" POST "/v2/$REPO/blobs/uploads/" -H 'Content-Length: 0'
 UPLOAD=$(location)
+is "$(header oci-chunk-min-length)" '' "$S: no chunk is too small"
+answers 416 "$S: the first one must begin at 0" PATCH "$UPLOAD" -H "$BYTES" -H 'Content-Range: 1-3' -d abc
+answers 416 "$S: also if it is the last one" PUT "$(with_digest "$UPLOAD" "$DIGEST")" -H "$BYTES" \
+	-H 'Content-Range: 1-3' -d abc
+answers 204 "$S: it goes on after that" GET "$UPLOAD"
 for at in 0 1000; do
 	slice "$T/four" "$at" 1000 >"$T/chunk"
 	answers 202 "$S: at $at" PATCH "$UPLOAD" -H "$BYTES" -H "Content-Range: $at-$((at + 999))" \
@@ -145,16 +209,41 @@ is "$(header range)" 0-1999 "$S: the status has the Range"
 isnt "$(location)" '' "$S: and a Location"
 refuses 400 DIGEST_INVALID "$S: the end without a digest" PUT "$UPLOAD" -d ''
 slice "$T/four" 2000 1000 >"$T/chunk"
+for range in 0-999 1999-2998 2001-3000; do
+	answers 416 "$S: $range is out of order in the PUT" PUT "$(with_digest "$UPLOAD" "$DIGEST")" -H "$BYTES" \
+		-H "Content-Range: $range" --data-binary "@$T/chunk"
+done
+answers 204 "$S: the status after that" GET "$UPLOAD"
+UPLOAD=$(location)
+is "$(header range)" 0-1999 "$S: is where it was"
 answers 201 "$S: the last one in the PUT" PUT "$(with_digest "$UPLOAD" "$DIGEST")" -H "$BYTES" \
 	-H 'Content-Range: 2000-2999' --data-binary "@$T/chunk"
 http GET "$(location)"
 same "$T/four" "$S: the Location can be pulled"
-S='Canceling a blob upload'
+for bytes in 1 1 2; do
+	begin "$REPO"
+	for ((at = 0; at < 4; at += bytes)); do
+		slice "$T/four" "$at" "$bytes" >"$T/chunk"
+		http PATCH "$UPLOAD" -H "$BYTES" -H "Content-Range: $at-$((at + bytes - 1))" --data-binary "@$T/chunk"
+		UPLOAD=$(location)
+	done
+	slice "$T/four" 0 4 >"$T/chunk"
+	answers 201 "$S: chunks of $bytes, the Location of each; a PUT without one" PUT \
+		"$(with_digest "$UPLOAD" "$(digest_of "$T/chunk")")" -H 'Content-Length: 0'
+	isnt "$(location)" '' "$S: a Location"
+done
+S='Cancel a blob upload'
 begin "$REPO"
-answers 204 "$S" DELETE "$UPLOAD"
-refuses 404 BLOB_UPLOAD_UNKNOWN "$S: it is gone" GET "$UPLOAD"
+answers 204 "$S" DELETE "$UPLOAD" -H 'Content-Length: 0'
+begin "$REPO"
+http PATCH "$UPLOAD" -H "$BYTES" -d abc
+answers 204 "$S: after a chunk" DELETE "$(location)"
+for method in GET DELETE PATCH PUT; do
+	refuses 404 BLOB_UPLOAD_UNKNOWN "$S: it is gone: $method" "$method" "$(with_digest "$UPLOAD" "$DIGEST")"
+done
 S='Mounting a blob from another repository'
 answers 201 "$S" POST "/v2/b/blobs/uploads/?mount=$LAYER&from=$REPO" -d ''
+is "$(header docker-content-digest)" "$LAYER" "$S: its digest"
 http GET "$(location)"
 same "$T/layer" "$S: the Location can be pulled"
 answers 201 "$S: from anywhere" POST "/v2/c/blobs/uploads/?mount=$LAYER" -d ''
@@ -162,6 +251,7 @@ http GET "$(location)"
 same "$T/layer" "$S: from anywhere, it can be pulled"
 answers 202 "$S: what isn't there begins an upload" POST "/v2/c/blobs/uploads/?mount=$NO_SUCH&from=b" -d ''
 answers 204 "$S: which is one" GET "$(location)"
+answers 202 "$S: nor is there a repository to take it from" POST "/v2/c/blobs/uploads/?mount=$LAYER&from=no/such/one" -d ''
 answers 202 "$S: nor anywhere" POST "/v2/c/blobs/uploads/?mount=$NO_SUCH" -d ''
 
 S='Pushing Manifests'
@@ -198,7 +288,12 @@ put empty empty
 is "$CODE" 201 "$S: without layers"
 with image lacking '.layers[0].digest = "sha256:" + "1" * 64'
 put lacking lacking
-is "$CODE $(jq -r '.errors[0].code' "$T/body")" '404 MANIFEST_BLOB_UNKNOWN' "$S: a layer that isn't there"
+is "$CODE $(jq -r '.errors[].code' "$T/body")" '404 MANIFEST_BLOB_UNKNOWN' "Push: a layer that isn't there"
+with image of4m '.annotations.a = ("A" * 3999000)'
+put of4m of4m
+is "$CODE" 201 "$S: of 4 megabytes"
+put "$IMAGE" image
+is "$CODE $(header docker-content-digest) $(location)" "201 $IMAGE /v2/$REPO/manifests/$IMAGE" "$S: again, by its digest"
 refuses 404 NAME_UNKNOWN "$S: a repository that isn't there" GET /v2/no/such/one/manifests/latest
 
 S='Pushing Manifests (tag parameters)'
@@ -237,6 +332,9 @@ put again image
 is "$(header oci-subject)" '' "$S: none without a subject"
 refers image sub2 image .
 put sub2 sub2
+jq -c --arg d "$D512" '.subject.digest = $d' "$T/sub2" >"$T/sub512"
+put sub512 sub512
+is "$CODE $(header oci-subject)" "201 $D512" "$S: by the subject's sha512 digest"
 jq -cn --arg t "$INDEX_TYPE" --arg d "$IMAGE" --argjson s "$(stat -c %s "$T/image")" --arg m "$IMAGE_TYPE" \
 	'{schemaVersion: 2, mediaType: $t, artifactType: "application/vnd.b", manifests: [],
 	subject: {mediaType: $m, digest: $d, size: $s}}' >"$T/sub3"
@@ -267,6 +365,22 @@ answers 200 "$S: last" GET "/v2/$REPO/tags/list?last=t1"
 is "$(jq -c '.tags | index("t1"), (.[0] > "t1")' "$T/body" | tr '\n' ' ')" 'null true ' "$S: only what is behind it"
 answers 200 "$S: n is more than there are" GET "/v2/$REPO/tags/list?n=1000"
 is "$(jq -c .tags "$T/body")$(header link)" "$ALL" "$S: all, and no Link"
+answers 200 "$S: n=2 and last" GET "/v2/$REPO/tags/list?n=2&last=t1"
+is "$(jq -c .tags "$T/body")" "$(jq -c '[.[] | select(. > "t1")][:2]' <<<"$ALL")" "$S: two behind it"
+path="/v2/$REPO/tags/list?n=7"
+: >"$T/tags"
+while [ -n "$path" ]; do
+	http GET "$path"
+	jq -r '.tags[]' "$T/body" >>"$T/tags"
+	path=$(header link | sed 's/^<//; s/>.*//')
+done
+is "$(jq -Rsc 'split("\n")[:-1]' "$T/tags")" "$ALL" "$S: by sevens, one Link after the other: each once, in order"
+push_blob untagged "$T/config" >/dev/null
+push_blob untagged "$T/layer" >/dev/null
+http PUT "/v2/untagged/manifests/$IMAGE" -H "$OCI_MANIFEST" --data-binary "@$T/image"
+answers 200 "$S: of a repository without any" GET /v2/untagged/tags/list
+is "$(jq -c . "$T/body")" '{"name":"untagged","tags":[]}' "$S: none"
+refuses 404 NAME_UNKNOWN "$S: of a repository that isn't there" GET /v2/no/such/one/tags/list
 
 S='Listing Referrers'
 answers 200 "$S" GET "/v2/$REPO/referrers/$IMAGE"
@@ -281,6 +395,8 @@ done
 for subject in "$LAYER" "$NO_SUCH" "$D512"; do
 	answers 200 "$S: of ${subject:0:12}" GET "/v2/$REPO/referrers/$subject"
 done
+is "$(jq -r '.manifests[].digest' "$T/body")" "$(digest_of "$T/sub512")" "$S: a subject by its sha512 digest"
+http GET "/v2/$REPO/referrers/$NO_SUCH"
 is "$(jq -c .manifests "$T/body")" '[]' "$S: none is an empty list"
 answers 200 "$S: of a repository that isn't there" GET "/v2/no/such/one/referrers/$IMAGE"
 is "$(jq -c .manifests "$T/body")" '[]' "$S: none, either"
@@ -292,16 +408,50 @@ is "$(header oci-filters-applied)" artifactType "$S: by type: OCI-Filters-Applie
 is "$(jq -r '.manifests[].digest' "$T/body")" "$(digest_of "$T/sub1")" "$S: by type: those only"
 answers 200 "$S: by a type that none has" GET "/v2/$REPO/referrers/$IMAGE?artifactType=no/such"
 is "$(jq -c .manifests "$T/body")" '[]' "$S: none"
+refers image sub4 spaced '.artifactType = "" | .config.mediaType = "application/vnd.c+json"'
+put sub4 sub4
+jq -c --arg d "$(digest_of "$T/spaced")" 'del(.artifactType) | .subject.digest = $d | .annotations = {a: "b"}' \
+	"$T/sub3" >"$T/sub5"
+put sub5 sub5
+jq -c '.artifactType = ""' "$T/sub5" >"$T/sub6"
+put sub6 sub6
+answers 200 "$S: of images and indexes without a type" GET "/v2/$REPO/referrers/$(digest_of "$T/spaced")"
+is "$(header oci-filters-applied)" '' "$S: no filter, no OCI-Filters-Applied"
+is "$(jq -c '.manifests | map([.mediaType, has("artifactType"), .artifactType, .annotations])[]' "$T/body" | sort | tr '\n' ' ')" \
+	"[\"$INDEX_TYPE\",false,null,{\"a\":\"b\"}] [\"$INDEX_TYPE\",false,null,{\"a\":\"b\"}] [\"$IMAGE_TYPE\",true,\"application/vnd.c+json\",null] " \
+	"$S: an image has its config's, an index none"
+answers 200 "$S: by a config's type" GET "/v2/$REPO/referrers/$(digest_of "$T/spaced")?artifactType=application/vnd.c+json"
+is "$(header oci-filters-applied) $(jq -r '.manifests[].digest' "$T/body")" "artifactType $(digest_of "$T/sub4")" \
+	"$S: that one only"
 S='Enabling the Referrers API'
-jq -cn --arg t "$INDEX_TYPE" --arg m "$IMAGE_TYPE" --arg d "sha256:$(printf '3%.0s' $(seq 64))" \
-	--arg known "$(digest_of "$T/sub1")" '{schemaVersion: 2, mediaType: $t, manifests: [
-	{mediaType: $m, digest: $d, size: 7, artifactType: "old/one", annotations: {c: "3"}},
-	{mediaType: $m, digest: $known, size: 9}]}' >"$T/fallback"
+# fallback FILE DESCRIPTOR-JSON...: an index as clients keep it.
+fallback() {
+	local file=$1
+
+	shift
+	printf '%s\n' "$@" | jq -cs --arg t "$INDEX_TYPE" '{schemaVersion: 2, mediaType: $t, manifests: .}' >"$T/$file"
+}
+# entry DIGEST: a descriptor that says little of what is true.
+entry() {
+	jq -cn --arg m "$IMAGE_TYPE" --arg d "$1" '{mediaType: $m, digest: $d, size: 9, artifactType: "old/one"}'
+}
+fallback fallback "$(entry "sha256:$(printf '3%.0s' $(seq 64))")" "$(entry "$(digest_of "$T/sub1")")" \
+	"$(entry "$(digest_of "$T/unknown")")"
 put "${IMAGE/:/-}" fallback
 http GET "/v2/$REPO/referrers/$IMAGE"
-is "$(jq -c '.manifests | length, (.[] | select(.artifactType == "old/one"))' "$T/body" | tr '\n' ' ')" \
-	"4 $(jq -c '.manifests[0] | {mediaType, digest, size, artifactType, annotations}' "$T/fallback") " \
-	"$S: the fall-back tag's are in the list, each once"
+is "$(jq -r '.manifests[].digest' "$T/body" | sort)" \
+	"$(for file in sub1 sub2 sub3 unknown; do digest_of "$T/$file"; done | sort)" \
+	"$S: the images that the fall-back tag lists are in the list, each once, and none that isn't there"
+is "$(jq -c --arg d "$(digest_of "$T/unknown")" '.manifests[] | select(.digest == $d) |
+	[.mediaType, .size, .artifactType]' "$T/body")" "[\"$IMAGE_TYPE\",$(stat -c %s "$T/unknown"),\"$(
+	jq -r .config.mediaType "$T/unknown")\"]" "$S: by what they are, not by what the tag's index says"
+S='Referrers Tag Schema'
+fallback fallback512 "$(entry "$(digest_of "$T/unknown")")"
+tag=${D512/:/-}
+put "${tag:0:71}" fallback512
+is "$CODE" 201 "$S: of a sha512 digest the tag has 64 digits"
+http GET "/v2/$REPO/referrers/$D512"
+is "$(jq -r '.manifests[1].digest' "$T/body")" "$(digest_of "$T/unknown")" "$S: what that tag lists is in the list"
 S='Listing Referrers (paging)'
 for i in 1 2 3; do
 	refers image "big$i" spaced ".annotations.a = \"$i\" + \"B\" * 1900000 | .artifactType = \"big/one\""
@@ -324,11 +474,23 @@ S='Deleting tags'
 answers 202 "$S" DELETE "/v2/$REPO/manifests/t1"
 answers 404 "$S: gone at once" GET "/v2/$REPO/manifests/t1"
 answers 200 "$S: the image stays" GET "/v2/$REPO/manifests/$IMAGE"
+refuses 404 MANIFEST_UNKNOWN "$S: again" DELETE "/v2/$REPO/manifests/t1"
+http GET "/v2/$REPO/tags/list"
+is "$(jq -c '.tags | index("t1")' "$T/body")" null "$S: and not in the list"
 S='Deleting Manifests'
+for tag in tagged1 tagged2; do
+	put "$tag" sub4
+done
+answers 202 "$S: one with tags" DELETE "/v2/$REPO/manifests/$(digest_of "$T/sub4")"
+for tag in tagged1 tagged2 sub4; do
+	answers 404 "$S: its tag $tag is gone as well" GET "/v2/$REPO/manifests/$tag"
+done
 answers 202 "$S" DELETE "/v2/$REPO/manifests/$(digest_of "$T/sub1")"
 answers 404 "$S: gone at once" HEAD "/v2/$REPO/manifests/$(digest_of "$T/sub1")"
 http GET "/v2/$REPO/referrers/$IMAGE?artifactType=application/vnd.a%2Bx"
 is "$(jq -c '.manifests' "$T/body")" '[]' "$S: and no referrer any more"
+http GET "/v2/$REPO/referrers/$IMAGE"
+is "$(jq -r '.manifests[].digest' "$T/body" | grep -c "$(digest_of "$T/sub1")")" 0 "$S: nor by the fall-back tag"
 answers 404 "$S: of a repository that isn't there" DELETE "/v2/no/such/one/manifests/$IMAGE"
 S='Deleting Blobs'
 refuses 409 DENIED "$S: one that an image needs is refused" DELETE "/v2/$REPO/blobs/$LAYER"
@@ -336,6 +498,15 @@ says "$REPO@sha256:" "$S: which names that image"
 answers 202 "$S" DELETE "/v2/b/blobs/$LAYER"
 answers 404 "$S: gone at once" HEAD "/v2/b/blobs/$LAYER"
 answers 404 "$S: again" DELETE "/v2/b/blobs/$LAYER"
+answers 404 "$S: of a repository that isn't there" DELETE "/v2/no/such/one/blobs/$LAYER"
+
+# ---- Proxying ----
+
+S='Registry Proxying'
+for path in "manifests/tag" "blobs/$LAYER" tags/list "referrers/$IMAGE"; do
+	answers 200 "$S: ns is ignored: ${path:0:20}" GET "/v2/$REPO/$path?ns=docker.io"
+	is "$(header oci-namespace)" '' "$S: and not said to be used"
+done
 
 # ---- The API ----
 

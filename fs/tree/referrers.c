@@ -3,7 +3,8 @@
  *
  * From the table of references; and from the fall-back tag (spec.md, "Referrers Tag Schema"), with
  * which clients helped themselves on registries that had no such list: an index, tagged
- * <algorithm>-<hex> of the subject, whose descriptors are referrers.
+ * <algorithm>-<hex> of the subject, whose descriptors are referrers. Of its hex digits that tag has
+ * the first 64.
  */
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
@@ -12,6 +13,7 @@
 
 /* Positions: a row's number; those of the fall-back tag's index stand behind all rows. */
 #define FALLBACK_POSITION ((int64_t)1 << 62)
+#define FALLBACK_HEX 64
 
 struct walk {
 	struct tree *tree;
@@ -53,33 +55,19 @@ static void add_annotations(const struct json *document, struct buf *out)
 static bool seen_before(struct walk *w, const struct digest *d)
 {
 	for (size_t at = 0; at < w->seen.len; at += sizeof(*d))
-		if (memcmp(w->seen.data + at, d, sizeof(*d)) == 0)
+		if (digest_equal((const struct digest *)(w->seen.data + at), d))
 			return true;
 	buf_add(&w->seen, d, sizeof(*d));
 	return false;
 }
 
-static int give(struct walk *w, const struct tree_referrer *referrer)
+/* The descriptor is made from the manifest's own bytes. */
+static int give_image(struct walk *w, const struct image_row *image, int64_t position)
 {
-	if (referrer->position <= w->after)
-		return 0;
-	if (w->artifact_type && strcmp(w->artifact_type, referrer->artifact_type) != 0)
-		return 0;
-	return w->fn(w->arg, referrer);
-}
-
-static int give_row(void *arg, const struct ref_row *ref)
-{
-	struct walk *w = arg;
 	auto_json struct json *document = NULL;
 	auto_buf struct buf bytes = BUF_INIT, annotations = BUF_INIT;
-	struct image_row image;
-	int r = image_by_id(w->db, ref->manifest_id, &image, w->err);
+	int r = store_blob_read(w->tree->store, &image->digest, LIMIT_MANIFEST, &bytes, w->err);
 
-	/* Those before are noted all the same: the fall-back tag may list them again. */
-	if (r <= 0 || seen_before(w, &image.digest) || ref->id <= w->after)
-		return MIN(r, 0);
-	r = store_blob_read(w->tree->store, &image.digest, LIMIT_MANIFEST, &bytes, w->err);
 	if (r == -ENOENT)
 		return 0;	/* in quarantine */
 	if (!r)
@@ -88,48 +76,63 @@ static int give_row(void *arg, const struct ref_row *ref)
 		return r;
 	add_annotations(document, &annotations);
 
-	const struct tree_referrer referrer = { .digest = image.digest,
-						.media_type = image.media_type,
-						.size = image.bytes,
-						.artifact_type = image.artifact_type,
+	const struct tree_referrer referrer = { .digest = image->digest,
+						.media_type = image->media_type,
+						.size = image->bytes,
+						.artifact_type = image->artifact_type,
 						.annotations = annotations.data,
-						.position = ref->id };
+						.position = position };
 
-	return give(w, &referrer);
+	return w->fn(w->arg, &referrer);
 }
 
+static bool wanted(const struct walk *w, const struct image_row *image, int64_t position)
+{
+	return position > w->after &&
+	       (!w->artifact_type || streq(w->artifact_type, image->artifact_type));
+}
+
+static int give_row(void *arg, const struct ref_row *ref)
+{
+	struct walk *w = arg;
+	struct image_row image;
+	int r = image_by_id(w->db, ref->manifest_id, &image, w->err);
+
+	/* Those that aren't given are noted all the same: the fall-back tag may list them again. */
+	if (r <= 0 || seen_before(w, &image.digest) || !wanted(w, &image, ref->id))
+		return MIN(r, 0);
+	return give_image(w, &image, ref->id);
+}
+
+/* What the repository doesn't hold, or no longer, can't be pulled: it is no referrer. */
 static int give_descriptor(struct walk *w, const struct json *descriptor, int64_t position)
 {
-	auto_buf struct buf annotations = BUF_INIT;
-	const char *digest = json_text(json_get(descriptor, "digest"));
-	const char *media_type = json_text(json_get(descriptor, "mediaType"));
-	const char *artifact_type = json_text(json_get(descriptor, "artifactType"));
-	struct tree_referrer referrer = { .media_type = media_type, .position = position };
+	const char *text = json_text(json_get(descriptor, "digest"));
+	struct image_row image;
+	struct digest digest;
+	int r;
 
-	memset(&referrer.digest, 0, sizeof(referrer.digest));
-	if (!media_type || !digest || digest_parse(digest, &referrer.digest, NULL) ||
-	    !json_int(json_get(descriptor, "size"), &referrer.size) ||
-	    seen_before(w, &referrer.digest))
+	if (!text || digest_parse(text, &digest, NULL) || seen_before(w, &digest))
 		return 0;
-	add_annotations(descriptor, &annotations);
-	referrer.artifact_type = artifact_type ? artifact_type : "";
-	referrer.annotations = annotations.data;
-	return give(w, &referrer);
+	r = image_by_digest(w->db, w->repo->id, &digest, &image, w->err);
+	if (r <= 0 || !wanted(w, &image, position))
+		return MIN(r, 0);
+	return give_image(w, &image, position);
 }
 
 static int give_fallback(struct walk *w)
 {
 	auto_json struct json *document = NULL;
 	auto_buf struct buf bytes = BUF_INIT;
-	char tag[DIGEST_TEXT_MAX + 1];
+	char tag[DIGEST_TEXT_MAX + 1], *colon;
 	const struct json *list;
 	struct image_row index;
 	int r;
 
 	digest_format(w->subject, tag);
-	*strchr(tag, ':') = '-';
-	if (!tag_ok(tag))	/* sha512's is too long for a tag: it has no such fall-back */
-		return 0;
+	colon = strchr(tag, ':');
+	*colon = '-';
+	tag[MIN((size_t)(colon + 1 - tag) + FALLBACK_HEX, strlen(tag))] = '\0';
 	r = image_by_tag(w->db, w->repo->id, tag, &index, w->err);
 	if (r <= 0 || !index.is_index)
 		return MIN(r, 0);

@@ -178,8 +178,8 @@ struct tree_referrer {
 	int64_t position;		/* ascending; to go on behind it with another call */
 };
 typedef int tree_referrer_fn(void *arg, const struct tree_referrer *referrer);
-/* Also those that a fall-back tag (sha256-<hex>) of the repository lists; each once; those whose position is behind
- * `after` (0: all). artifact_type NULL: all. None is no error, and neither is a subject that isn't there.
+/* Also those images of the repository that its fall-back tag (<algorithm>-<64 hex digits>) lists; each once; those
+ * whose position is behind `after` (0: all). artifact_type NULL: all. None is no error, and neither is a subject that isn't there.
  * ERR_NAME_UNKNOWN. */
 int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
 		   const struct digest *subject, const char *artifact_type, int64_t after,
