@@ -45,7 +45,7 @@ bool field_checksum_good(const uint8_t *h)
 	uint64_t pairs = 0, high = 0;
 	int64_t sum = 0, given, minus = 0;
 
-	/* Four sums of 16 bits: 128 bytes make 128 * 255 at most. */
+	/* Four sums of 16 bits, each of 128 bytes: they don't overflow. */
 	for (size_t i = 0; i < FIELD_BLOCK; i += 8) {
 		uint64_t w;
 
@@ -61,8 +61,7 @@ bool field_checksum_good(const uint8_t *h)
 		return false;
 	if (given == sum || !(high & 0x8080808080808080))
 		return given == sum;
-	for (size_t i = 0; i < FIELD_BLOCK; i++)
-		if (h[i] & 0x80 && (i < CHECKSUM || i >= CHECKSUM_END))
-			minus += 256;
+	for (size_t i = 0; i < FIELD_BLOCK; i = i == CHECKSUM - 1 ? CHECKSUM_END : i + 1)
+		minus += h[i] & 0x80 ? 256 : 0;
 	return given == sum - minus;
 }

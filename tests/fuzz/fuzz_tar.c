@@ -87,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
 	if (!data)
 		return 0;
-	memcpy(data, input, size);
+	if (size)
+		memcpy(data, input, size);
 	seal_headers(data, size);
 	r = feed(data, size, false, &whole, &a);
 	assert(feed(data, size, true, &pieces, &b) == r);
