@@ -3,12 +3,13 @@
  *
  * Knows POSIX ustar and pax (IEEE Std 1003.1-2017, pax), GNU (long names L and K, base-256 numbers, old and PAX
  * sparse files 0.0, 0.1, 1.0) and V7. It is strict because whoever reads an archive otherwise than we do sees another
- * tree than we show: a wrong checksum, a malformed PAX record or number, a name with a NUL in it, an entry cut short, a hard link without
- * a target are ERR_CORRUPT, with the offset and what was wrong. Names are given as they stand ("./a//b/", "/abs", "../x"):
- * what they mean is the caller's.
+ * tree than we show: a wrong checksum, a malformed PAX record or number, a name with a NUL in it, no name, an entry cut short, a
+ * link without a target, a sparse map that doesn't fit its data, an extended header without its entry are ERR_CORRUPT, with the
+ * offset and what was wrong; so is what other readers disagree about (the head of tar.c lists it). Names are given as they
+ * stand ("./a//b/", "/abs", "../x"): what they mean is the caller's.
  *
- * The end is a block of zeros, or the end of the bytes at an entry's boundary (some writers leave the end out); what comes
- * behind a block of zeros is ignored, as tar(1) does.
+ * The end is a block of zeros, or the end of the bytes behind an entry's last one (some writers leave out the end, some the
+ * padding, too); what comes behind a block of zeros is ignored, as tar(1) does.
  */
 #ifndef REGFS_TAR_H
 #define REGFS_TAR_H
@@ -17,12 +18,12 @@
 #include "fs/base/err.h"
 
 enum tar_type {
-	TAR_FILE = 1,	/* types 0, NUL, 7, and any that POSIX doesn't name: as a regular file */
+	TAR_FILE = 1,	/* types 0, NUL, 7, GNU's S, and any that nobody we know names: POSIX has them regular files */
 	TAR_LINK,	/* a hard link */
 	TAR_SYMLINK,
 	TAR_CHAR,
 	TAR_BLOCK,
-	TAR_DIRECTORY,	/* type 5; type 0 or NUL with a V7 name that ends in a slash; GNU's D */
+	TAR_DIRECTORY,	/* type 5; a file without data whose name ends in a slash; GNU's D */
 	TAR_FIFO,
 };
 
@@ -34,7 +35,7 @@ struct tar_extent {
 struct tar_xattr {
 	const char *name;	/* "user.mime", "security.capability": of SCHILY.xattr., or LIBARCHIVE.xattr. decoded */
 	const void *value;	/* may hold NUL */
-	size_t size;
+	size_t size;		/* not 0: an empty record is none, as POSIX has it */
 };
 
 /* Lives until the callback returns. */
@@ -49,9 +50,9 @@ struct tar_entry {
 	uint32_t major, minor;	/* TAR_CHAR, TAR_BLOCK */
 	uint64_t data;		/* offset of the file's bytes in the archive; of no meaning for a sparse file */
 	bool sparse;
-	const struct tar_extent *extents;	/* sparse: ordered, not overlapping, inside size */
+	const struct tar_extent *extents;	/* sparse: ordered, not empty, with holes between them, inside size */
 	size_t extent_count;
-	const struct tar_xattr *xattrs;		/* a later record of a name replaces an earlier one */
+	const struct tar_xattr *xattrs;		/* of different names: a later record replaces an earlier one, SCHILY. wins */
 	size_t xattr_count;
 };
 
@@ -66,8 +67,8 @@ void tar_reader_free(struct tar_reader *t);
 DEFINE_CLEANUP(cleanup_tar_reader, struct tar_reader *, tar_reader_free)
 #define auto_tar_reader CLEANUP(cleanup_tar_reader)
 
-/* Bytes in any pieces. Memory is bounded by LIMIT_TAR_HEADERS (all extended headers of one entry) and LIMIT_TAR_EXTENTS. After a failure
- * nothing may be fed. */
+/* Bytes in any pieces. Memory is bounded by LIMIT_TAR_HEADERS (all extended headers of one entry; and what global ones
+ * said), LIMIT_TAR_EXTENTS and LIMIT_TAR_XATTRS: more is ERR_CORRUPT. After a failure nothing may be fed. */
 int tar_feed(struct tar_reader *t, const void *data, size_t len, struct err *err) MUST_CHECK;
 /* No more bytes come: ERR_CORRUPT inside an entry. */
 int tar_end(struct tar_reader *t, struct err *err) MUST_CHECK;
