@@ -581,12 +581,14 @@ static int read_options(struct httpd *h, const struct httpd_options *options, st
 {
 	const struct tls_files files = { options->tls_cert, options->tls_key,
 					 options->tls_client_ca };
-	int e = cors_new(options->cors_origins, &h->cors, err);
+	int e = err_about("cors-origin", cors_new(options->cors_origins, &h->cors, err), err);
 
 	if (!e)
-		e = public_url_new(options->public_url, &h->public_url, err);
+		e = err_about("public-url",
+			      public_url_new(options->public_url, &h->public_url, err), err);
 	if (!e)
-		e = proxies_new(options->trust_proxy, &h->proxies, err);
+		e = err_about("trust-proxy", proxies_new(options->trust_proxy, &h->proxies, err),
+			      err);
 	return e ? e : tls_new(&files, &h->tls, err);
 }
 
@@ -607,7 +609,8 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 	e = read_options(h, options, err);
 	if (e)
 		return e;
-	e = listen_open(options->listen, options->open, &fd, &h->address, err);
+	e = err_about("listen",
+		      listen_open(options->listen, options->open, &fd, &h->address, err), err);
 	if (e)
 		return e;
 	if (prepare_answers(h))

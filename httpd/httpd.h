@@ -23,9 +23,9 @@ struct httpd_options {
 	bool open;		/* who asks is CRED_ANYONE instead of CRED_ANONYMOUS */
 };
 
-/* Listens and serves in threads of its own. ERR_ARGUMENT: the address can't be understood;
- * the text says so of one that is in use, too. ERR_USAGE: options that don't go together, such as
- * `open` and an address that isn't loopback. */
+/* Listens and serves in threads of its own. ERR_ARGUMENT: the address can't be understood, or isn't
+ * one of this machine. ERR_BUSY: it is in use. ERR_USAGE: options that don't go together, such as
+ * `open` and an address that isn't loopback. err->option says whose value it was. */
 int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err) MUST_CHECK;
 /* "127.0.0.1:5000" as it listens, with the port that was chosen; lives as long as the server. */
 const char *httpd_address(const struct httpd *h);

@@ -95,6 +95,24 @@ static int try_listen(const struct addrinfo *info, int *out)
 	return 0;
 }
 
+static int explain(const char *text, int errnum, struct err *err)
+{
+	switch (errnum) {
+	case EADDRINUSE:
+		return err_set(
+			err, ERR_BUSY,
+			"can't listen on %s: another program does; stop it, or choose another port",
+			text);
+	case EADDRNOTAVAIL:
+	case EAFNOSUPPORT:
+		return err_set(err, ERR_ARGUMENT,
+			       "can't listen on %s: %s; choose an address of this machine", text,
+			       strerrordesc_np(errnum));
+	default:
+		return err_sys(err, errnum, "can't listen on %s", text);
+	}
+}
+
 int listen_open(const char *text, bool open, int *fd, char **address, struct err *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
@@ -116,14 +134,8 @@ int listen_open(const char *text, bool open, int *fd, char **address, struct err
 	if (e)
 		return e;
 	e = try_listen(found, fd);
-	if (e == -EADDRINUSE)
-		return err_set(
-			err, ERR_ARGUMENT,
-			"can't listen on %s: another program does; stop it, or choose another port",
-			text);
 	if (e)
-		return err_set(err, ERR_ARGUMENT, "can't listen on %s: %s", text,
-			       strerrordesc_np(-e));
+		return explain(text, -e, err);
 	e = name_of(*fd, address);
 	if (e) {
 		close(*fd);

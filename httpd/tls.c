@@ -101,20 +101,20 @@ static int load_key(const struct tls *t, struct identity *id, struct err *err)
 {
 	auto_pem struct pem cert = { 0 }, key = { 0 };
 	gnutls_datum_t c, k;
-	int e = pem_read(t->cert, &cert, err);
+	int e = err_about("tls-cert", pem_read(t->cert, &cert, err), err);
 
 	if (!e)
-		e = pem_read(t->key, &key, err);
+		e = err_about("tls-key", pem_read(t->key, &key, err), err);
 	if (e)
 		return e;
 	c = datum(&cert);
 	k = datum(&key);
 	e = gnutls_certificate_set_x509_key_mem(id->credentials, &c, &k, GNUTLS_X509_FMT_PEM);
-	if (e < 0)
-		return err_set(err, ERR_ARGUMENT,
-			       "can't use the certificate %s with the key %s: %s", t->cert, t->key,
-			       gnutls_strerror(e));
-	return 0;
+	if (e >= 0)
+		return 0;
+	e = err_set(err, ERR_ARGUMENT, "can't use the certificate %s with the key %s: %s", t->cert,
+		    t->key, gnutls_strerror(e));
+	return err_about("tls-cert", e, err);
 }
 
 static int load_client_ca(const struct tls *t, struct identity *id, struct err *err)
@@ -149,7 +149,7 @@ static int identity_load(const struct tls *t, struct identity **out, struct err 
 		return err_set(err, ERR_NO_MEMORY, "no memory for a certificate");
 	e = load_key(t, id, err);
 	if (!e)
-		e = load_client_ca(t, id, err);
+		e = err_about("tls-client-ca", load_client_ca(t, id, err), err);
 	if (e)
 		return e;
 	*out = steal(&id);
@@ -222,12 +222,18 @@ const struct MHD_OptionItem *tls_options(const struct tls *t)
 
 static int check_files(const struct tls_files *f, struct err *err)
 {
-	if (!f->cert != !f->key)
-		return err_set(err, ERR_USAGE,
-			       "--tls-cert and --tls-key go together: there is no --tls-%s",
-			       f->cert ? "key" : "cert");
-	if (f->client_ca && !f->cert)
-		return err_set(err, ERR_USAGE, "--tls-client-ca needs --tls-cert and --tls-key");
+	int e;
+
+	if (!f->cert != !f->key) {
+		e = err_set(err, ERR_USAGE,
+			    "--tls-cert and --tls-key go together: there is no --tls-%s",
+			    f->cert ? "key" : "cert");
+		return err_about(f->cert ? "tls-cert" : "tls-key", e, err);
+	}
+	if (f->client_ca && !f->cert) {
+		e = err_set(err, ERR_USAGE, "--tls-client-ca needs --tls-cert and --tls-key");
+		return err_about("tls-client-ca", e, err);
+	}
 	return 0;
 }
 

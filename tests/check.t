@@ -5,7 +5,7 @@
 . "${0%/*}/lib.sh"
 . "${0%/*}/http.sh"
 
-need curl jq sqlite3
+need curl jq sqlite3 strace
 start_regfs --open --gc-interval 0
 
 sql() {
@@ -240,8 +240,56 @@ check 'what it held goes' "$REGFS" gc --store "$STORE" --grace 0
 [ ! -e "$STORE/blobs/sha256/${STRAY:0:2}/$STRAY" ]
 ok $? 'the file, too'
 
+# ---- Many faults at once: a few writes that wait for the disk, and none that holds up the others long ----
+
+# syncs COMMAND...: how often it waits for the disk.
+syncs() {
+	strace -f -qq -e trace=fsync,fdatasync -o "$T/syncs" "$@" >"$T/run.out" 2>"$T/run.err"
+	STATUS=$?
+	OUT=$(cat "$T/run.out")
+	COUNT=$(grep -c sync "$T/syncs")
+}
+
+stop_regfs
+many=$T/many
+STORE=$many start_regfs --open --gc-interval 0
+printf '{"m":1}' >"$T/config-m"
+push_blob m "$T/config-m" >/dev/null
+mkdir "$T/layers"
+for ((i = 0; i < 600; i++)); do
+	printf 'layer %3d' $i >"$T/layers/$i"
+done
+(cd "$T/layers" && sha256sum *) | while read -r sum name; do
+	printf '%s\nurl = "http://%s/v2/m/blobs/uploads/?digest=sha256:%s"\ndata-binary = "@%s/layers/%s"\noutput = /dev/null\n' \
+		"${next-}" "$ADDR" "$sum" "$T" "$name"
+	next=next
+done >"$T/curl.conf"
+(cd "$T/layers" && sha256sum *) | jq -Rn --arg d "$(digest_of "$T/config-m")" '{schemaVersion: 2,
+	mediaType: "application/vnd.oci.image.manifest.v1+json",
+	config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $d, size: 7},
+	layers: [inputs | {mediaType: "application/vnd.oci.image.layer.v1.tar",
+		digest: ("sha256:" + .[:64]), size: 9}]}' >"$T/image-m"
+curl -sS --max-time 120 -H 'Content-Type: application/octet-stream' -K "$T/curl.conf" >/dev/null
+check 'an image of 600 layers' push_manifest m t "$T/image-m"
+stop_regfs
+sqlite3 "$many/regfs.db" 'UPDATE repository_blob SET uses = uses + 1'
+syncs "$REGFS" check --store "$many" --json --repair
+is "$STATUS $(jq -c '[.derived, .repaired]' <<<"$OUT")" '0 [602,602]' 'many wrong values are repaired'
+[ "$COUNT" -ge 7 ] && [ "$COUNT" -le 60 ]
+ok $? "in a few transactions, so that others get their turn: $COUNT"
+is "$(sqlite3 "$many/regfs.db" 'SELECT COUNT(*), SUM(uses) FROM repository_blob')" '602|602' 'to what is right'
+find "$many/blobs" -type f -delete
+syncs "$REGFS" check --store "$many" --json
+is "$STATUS $(jq .bad <<<"$OUT")" '1 602' 'every file is lost'
+is "$(jq -r '.problems[].problem' <<<"$OUT" | sort | uniq -c | xargs)" '602 breaks 602 lost' 'each is named, with what it breaks'
+is "$(jq -r '[.problems[].problem] | .[0:4] | join(" ")' <<<"$OUT")" 'lost breaks lost breaks' 'right behind it'
+[ "$COUNT" -le 60 ]
+ok $? "brought to the disk together: $COUNT"
+is "$(sqlite3 "$many/regfs.db" 'SELECT COUNT(*) FROM blob WHERE bad = 1')" 602 'all are called bad'
+
 # ---- The rate, and the server's own ----
 
+start_regfs --open --gc-interval 0
 random_file large 3000000
 printf '\0' | dd of="$T/large" bs=1 seek=77 conv=notrunc status=none
 push_blob a "$T/large" >/dev/null

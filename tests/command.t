@@ -329,7 +329,10 @@ start_regfs
 first=$REGFS_PID
 if (: >"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
 	refuses 'an address in use' "$PORT" --store "$T/other" --listen "$ADDR"
+	is "$STATUS" 4 'it has failed: the same words may do another time'
 fi
+run timeout 20 "$REGFS" serve --store "$T/other" --listen 192.0.2.77:0
+is "$STATUS" 2 'an address of another machine is wrong usage'
 REGFS_PID=$first
 stop_regfs
 
@@ -385,10 +388,52 @@ bad_line 'an unknown key' 'lisssten = 127.0.0.1:0'
 bad_line 'a line without a value' 'mount'
 bad_line 'a flag that is neither yes nor no' 'open = perhaps'
 bad_line 'a key of no name' ' = x'
+bad_line 'a key that was there before' 'listen = 127.0.0.1:1'
+for line in 'gc-interval = soon' 'gc-grace = 1y' 'untagged = never' 'check-interval = -1s' 'check-rate = fast' \
+	'check-rate = 9999999999G' 'cors-origin = example.org' 'public-url = example.org' \
+	'trust-proxy = 10.0.0.0/33' "tls-cert = $T/none" "tls-key = $T/none" "tls-client-ca = $T/none"; do
+	bad_line "a bad value: $line" "$line"
+	is "$STATUS" 2 'wrong usage'
+done
+printf '\nlisten = 127.0.0.1:0\nready-fd = 77\n' >"$T/bad.conf"
+run timeout 20 "$REGFS" serve --store "$STORE" --config "$T/bad.conf"
+is "$STATUS" 2 'a bad value: ready-fd'
+like "$ERR" 'bad\.conf:3: ' 'the line is named'
+printf '\n\nstore = /dev/null/x\n' >"$T/bad.conf"
+refuses 'a store that can not be made' 'bad\.conf:3: .*/dev/null/x' --listen 127.0.0.1:0 --config "$T/bad.conf"
+printf '\n\nlisten = nonsense\n' >"$T/bad.conf"
+refuses 'an address that is none' 'bad\.conf:3: .*nonsense' --store "$STORE" --config "$T/bad.conf"
+printf '\n\nlisten = 0.0.0.0:0\nopen = yes\n' >"$T/bad.conf"
+refuses '--open on an address that is no loopback' 'bad\.conf:3: .*loopback' --store "$STORE" --config "$T/bad.conf"
+printf '\ngc-grace = 1h\n' >"$T/bad.conf"
+refuses 'a bad value on the command line' '^regfs: gc-grace takes' --store "$STORE" --listen 127.0.0.1:0 \
+	--config "$T/bad.conf" --gc-grace soon
 printf '# first\nnonsense = 1\n' >"$T/bad.conf"
 refuses 'an unknown key' nonsense --store "$STORE" --listen 127.0.0.1:0 --config "$T/bad.conf"
 head -c 100000 /dev/zero | tr '\0' '#' >"$T/long.conf"
 refuses 'a file over the limit' long.conf --config "$T/long.conf"
+
+# A shell does not see the file: ~/ there is the home directory.
+printf 'store = ~/regfs-store\nlisten = 127.0.0.1:0\n' >"$T/home.conf"
+if serve_regfs --config "$T/home.conf"; then
+	check 'store = ~/... is in the home directory' test -f "$HOME/regfs-store/regfs.db"
+	check_fails 'and not in a directory named ~' test -e '~'
+	stop_regfs
+else
+	fail 'store = ~/...' "$(cat "$LOG")"
+fi
+bad_line "another user's home" 'mount = ~root/regfs'
+if have_fuse; then
+	printf 'store = ~/regfs-store\nlisten = 127.0.0.1:0\nmount = ~/no/mnt\n' >"$T/home.conf"
+	: >"$LOG"
+	if serve_regfs --config "$T/home.conf"; then
+		like "$(cat "$LOG")" "not mounted: $T/home\.conf:3: .*no directory $HOME/no" \
+			'a mount point that can not be made: the line is named'
+		stop_regfs
+	else
+		fail 'mount = ~/...' "$(cat "$LOG")"
+	fi
+fi
 
 # ---- Readiness ----
 

@@ -613,6 +613,9 @@ not_mounted() {
 : >"$T/file"
 not_mounted 'a mount point that is a file' "$T/file" "$T/file"
 not_mounted 'a mount point below a file' "$T/file/mnt" "$T/file/mnt"
+not_mounted 'a mount point in a directory that is not there' "$T/up/per/mnt" \
+	"no directory $T/up/per to make it in"
+check_fails 'none is made above it' test -e "$T/up"
 mkdir "$T/full"
 : >"$T/full/something"
 not_mounted 'a mount point that is not empty' "$T/full" "$T/full"

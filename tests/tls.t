@@ -15,19 +15,20 @@ authority() {
 		-keyout "$C/$1.key" -out "$C/$1.crt" 2>/dev/null
 }
 
-# certificate NAME AUTHORITY PURPOSE
+# certificate NAME AUTHORITY PURPOSE [ADDRESS]
 certificate() {
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
 		-keyout "$C/$1.key" -out "$C/$1.csr" 2>/dev/null &&
 		openssl x509 -req -in "$C/$1.csr" -CA "$C/$2.crt" -CAkey "$C/$2.key" \
 			-set_serial $((RANDOM * 32768 + RANDOM + 1)) -days 2 -out "$C/$1.crt" \
-			-extfile <(printf 'subjectAltName=IP:127.0.0.1,IP:192.0.2.1,DNS:localhost\n%s\n' \
-				"extendedKeyUsage=$3") 2>/dev/null
+			-extfile <(printf 'subjectAltName=IP:127.0.0.1,IP:%s,DNS:localhost\n%s\n' \
+				"${4:-192.0.2.1}" "extendedKeyUsage=$3") 2>/dev/null
 }
 
 authority ca && authority other && certificate first ca serverAuth &&
 	certificate second ca serverAuth && certificate client ca clientAuth &&
-	certificate stranger other clientAuth || bail 'no certificates'
+	certificate stranger other clientAuth &&
+	certificate wrong-name ca serverAuth 192.0.2.2 || bail 'no certificates'
 use() {
 	cp "$C/$1.crt" "$C/server.crt"
 	cp "$C/$1.key" "$C/server.key"
@@ -146,17 +147,26 @@ export CONTAINERS_STORAGE_CONF=$T/storage.conf REGISTRY_AUTH_FILE=$T/auth.json H
 echo '{}' >"$REGISTRY_AUTH_FILE"
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$T/podman/root" \
 	"$T/podman/run" >"$CONTAINERS_STORAGE_CONF"
-mkdir "$T/trusted" "$T/empty" "$T/files"
+mkdir "$T/trusted" "$T/empty" "$T/other" "$T/files"
 cp "$C/ca.crt" "$T/trusted"
+cp "$C/other.crt" "$T/other"
 echo hello >"$T/files/message"
 tar -C "$T/files" -cf "$T/files.tar" .
 if [ "$(id -u)" = 0 ]; then
 	check 'an image' podman import --quiet "$T/files.tar" localhost/message:1
-	check_fails 'podman refuses without the CA' podman push --quiet --cert-dir "$T/empty" \
-		localhost/message:1 "$ADDR/from/podman:1"
+	for dir in empty other; do
+		fails_with 'x509: certificate signed by unknown authority' "podman pushes nothing: $dir CA" \
+			podman push --quiet --cert-dir "$T/$dir" localhost/message:1 "$ADDR/from/podman:1"
+	done
+	is "$(fetch "$U/v2/from/podman/tags/list" | jq -r '.errors[0].code')" NAME_UNKNOWN \
+		'and nothing has come'
 	check 'podman pushes with it' podman push --quiet --cert-dir "$T/trusted" \
 		localhost/message:1 "$ADDR/from/podman:1"
 	podman rmi -af >/dev/null 2>&1
+	for dir in empty other; do
+		fails_with 'x509: certificate signed by unknown authority' "podman pulls nothing: $dir CA" \
+			podman pull --quiet --cert-dir "$T/$dir" "$ADDR/from/podman:1"
+	done
 	check 'and pulls' podman pull --quiet --cert-dir "$T/trusted" "$ADDR/from/podman:1"
 	podman rmi -af >/dev/null 2>&1
 else
@@ -184,15 +194,16 @@ stop_regfs
 
 # ---- docker ----
 #
-# It doesn't verify what is on a loopback address. So it has a network of its own, with one more
-# address; a registry there that is open takes pushes, another on the same store is pulled from.
+# It doesn't verify what is on a loopback address, and --open is for those only. So there is a
+# network of the test's own with one more address, from which socat forwards to the registry as
+# a balancer would, and /etc/docker is a scratch directory for those who are in there. Both are
+# gone with the last process that is, however the test ends.
 
-have_docker() {
-	[ "$(id -u)" = 0 ] && command -v docker dockerd nsenter ip >/dev/null && [ -d /etc/docker ]
-}
-have_docker || { skip 'docker needs root'; done_testing; }
+[ "$(id -u)" = 0 ] || { skip 'docker needs root'; done_testing; }
+need docker dockerd nsenter unshare ip socat
 D=$T/docker
-mkdir -p "$D/etc"
+mkdir -p "$D/etc" /etc/docker	# the latter dockerd makes, too, wherever it runs
+before=$(find /etc/docker | sort)
 echo '{}' >"$D/daemon.json"
 cat >"$D/namespace" <<END
 mount --make-rprivate / && mount --bind "$D/etc" /etc/docker && ip link set lo up &&
@@ -206,22 +217,50 @@ printf '#!/bin/sh\nexec nsenter --net=/proc/%s/ns/net "%s" "$@"\n' "$holder" "$R
 chmod +x "$D/regfs"
 REGFS=$D/regfs
 start_regfs --open "${TLS[@]}"
-R=$ADDR
-serve_regfs --store "$STORE" --listen 192.0.2.1:0 "${TLS[@]}" || bail 'no second registry'
+R=192.0.2.1:$PORT
+background "$D/socat.log" nsenter -t "$holder" -n socat -d -d \
+	"TCP-LISTEN:$PORT,bind=192.0.2.1,reuseaddr,fork" "TCP:$ADDR"
+wait_line "$D/socat.log" "$PID" 'listening on' || bail "no socat: $(cat "$D/socat.log")"
 export DOCKER_HOST=unix://$D/socket DOCKER_CONFIG=$D/client
 background "$D/log" nsenter -t "$holder" -m -n dockerd --config-file "$D/daemon.json" \
 	--data-root "$D/data" --exec-root "$D/exec" --pidfile "$D/pid" --host "$DOCKER_HOST" \
 	--iptables=false --ip6tables=false --ip-forward=false --bridge=none
 wait_line "$D/log" "$PID" 'API listen on' ||
 	{ skip "dockerd doesn't run here: $(tail -n 1 "$D/log")"; done_testing; }
+
+# tags: of the repository, as the registry itself says.
+tags() {
+	nsenter -t "$holder" -n curl -sS --max-time 60 --cacert "$C/ca.crt" \
+		"https://$ADDR/v2/from/docker/tags/list" | jq -c '.tags // .errors[0].code'
+}
+
+unlike "$(docker info -f '{{json .RegistryConfig.InsecureRegistryCIDRs}}')" '192\.0\.2\.' \
+	'docker verifies that address'
 check 'an image' docker import "$T/files.tar" "$R/from/docker:1"
 id=$(docker image inspect -f '{{.Id}}' "$R/from/docker:1")
-mkdir -p "$D/etc/certs.d/$R" "$D/etc/certs.d/$ADDR"
-cp "$C/ca.crt" "$D/etc/certs.d/$R"
-check 'docker pushes' docker push "$R/from/docker:1"
+trust=$D/etc/certs.d/$R
+fails_with 'x509: certificate signed by unknown authority' 'docker pushes nothing without the CA' \
+	docker push "$R/from/docker:1"
+mkdir -p "$trust"
+cp "$C/other.crt" "$trust/ca.crt"
+fails_with 'x509: certificate signed by unknown authority' 'nor with another CA' \
+	docker push "$R/from/docker:1"
+is "$(tags)" '"NAME_UNKNOWN"' 'and nothing has come'
+cp "$C/ca.crt" "$trust/ca.crt"
+check 'docker pushes with the CA' docker push "$R/from/docker:1"
+is "$(tags)" '["1"]' 'it is there'
 docker rmi "$R/from/docker:1" >/dev/null
-fails_with 'x509|certificate' 'docker refuses without the CA' docker pull "$ADDR/from/docker:1"
-cp "$C/ca.crt" "$D/etc/certs.d/$ADDR"
-check 'docker pulls with it' docker pull "$ADDR/from/docker:1"
-is "$(docker image inspect -f '{{.Id}}' "$ADDR/from/docker:1")" "$id" 'the same image came back'
+rm "$trust/ca.crt"
+fails_with 'x509: certificate signed by unknown authority' 'docker pulls nothing without the CA' \
+	docker pull "$R/from/docker:1"
+cp "$C/other.crt" "$trust/ca.crt"
+fails_with 'x509: certificate signed by unknown authority' 'nor with another CA' \
+	docker pull "$R/from/docker:1"
+cp "$C/ca.crt" "$trust/ca.crt"
+check 'docker pulls with the CA' docker pull "$R/from/docker:1"
+is "$(docker image inspect -f '{{.Id}}' "$R/from/docker:1")" "$id" 'the same image came back'
+use wrong-name
+check 'a certificate for another address' reload 'read again'
+fails_with 'x509: certificate is valid for' 'docker refuses it' docker pull "$R/from/docker:1"
+is "$(find /etc/docker | sort)" "$before" "the machine's own /etc/docker is as it was"
 done_testing

@@ -58,26 +58,64 @@ static char *trim(char *s)
 	return s;
 }
 
-static int set_option(const char *path, int line, const struct option_row *row, void *options,
-		      char *value, struct err *err)
+/* $HOME, else the user's of passwd(5). */
+static const char *home_directory(void)
 {
-	void *at = (char *)options + row->offset;
+	const char *home = getenv("HOME");
+	const struct passwd *pw = home && *home ? NULL : getpwuid(getuid());
 
-	if (row->value) {
-		if (!*(const char **)at)	/* the command line goes before the file */
-			*(const char **)at = value;
+	return home && *home ? home : pw ? pw->pw_dir : "/";
+}
+
+/* A shell has done this for what stands on the command line. */
+static int expand(struct config_file *c, size_t row, char **value, struct err *err)
+{
+	char *path = *value;
+
+	if (*path != '~')
 		return 0;
+	if (path[1] && path[1] != '/')
+		return err_set(err, ERR_USAGE,
+			       "%s:%d: %s: ~/ is the home directory here, and nobody else's can be named so",
+			       c->path, c->lines[row], path);
+	if (asprintf(&c->expanded[row], "%s%s", home_directory(), path + 1) < 0) {
+		c->expanded[row] = NULL;
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
-	if (streq(value, "yes"))
-		*(bool *)at = true;
-	else if (!streq(value, "no"))
-		return err_set(err, ERR_USAGE, "%s:%d: %s is yes or no, not %s", path, line, row->name,
-			       value);
+	*value = c->expanded[row];
 	return 0;
 }
 
-/* `seen` has a bit for each row that an earlier line has set. */
-static int read_line(const char *path, int line, char *text, const struct option_row *rows,
+/* The command line goes before the file. */
+static int set_value(struct config_file *c, const struct option_row *rows, size_t row, const char **at,
+		     char *value, struct err *err)
+{
+	bool is_path = streq(rows[row].value, "DIR") || streq(rows[row].value, "FILE");
+	int r = is_path ? expand(c, row, &value, err) : 0;
+
+	if (*at)
+		c->lines[row] = 0;
+	else if (!r)
+		*at = value;
+	return r;
+}
+
+static int set_option(struct config_file *c, const struct option_row *rows, size_t row, void *options,
+		      char *value, struct err *err)
+{
+	void *at = (char *)options + rows[row].offset;
+
+	if (rows[row].value)
+		return set_value(c, rows, row, at, value, err);
+	if (streq(value, "yes"))
+		*(bool *)at = true;
+	else if (!streq(value, "no"))
+		return err_set(err, ERR_USAGE, "%s:%d: %s is yes or no, not %s", c->path, c->lines[row],
+			       rows[row].name, value);
+	return 0;
+}
+
+static int read_line(struct config_file *c, int line, char *text, const struct option_row *rows,
 		     void *options, uint64_t *seen, struct err *err)
 {
 	char *equals, *name;
@@ -88,7 +126,7 @@ static int read_line(const char *path, int line, char *text, const struct option
 		return 0;
 	equals = strchr(name, '=');
 	if (!equals)
-		return err_set(err, ERR_USAGE, "%s:%d: \"%s\" is not of the form name = value", path,
+		return err_set(err, ERR_USAGE, "%s:%d: \"%s\" is not of the form name = value", c->path,
 			       line, name);
 	*equals = '\0';
 	name = trim(name);
@@ -96,30 +134,53 @@ static int read_line(const char *path, int line, char *text, const struct option
 		if (!streq(rows[i].name, name) || streq(name, "config"))
 			continue;
 		if (*seen & UINT64_C(1) << i)
-			return err_set(err, ERR_USAGE, "%s:%d: %s is set a second time", path, line, name);
+			return err_set(err, ERR_USAGE, "%s:%d: %s is set a second time", c->path, line,
+				       name);
 		*seen |= UINT64_C(1) << i;
-		return set_option(path, line, &rows[i], options, trim(equals + 1), err);
+		c->lines[i] = line;
+		return set_option(c, rows, i, options, trim(equals + 1), err);
 	}
 	return err_set(err, ERR_USAGE, "%s:%d: there is no option %s (regfs serve --help lists them)",
-		       path, line, name);
+		       c->path, line, name);
 }
 
-int options_read_file(const char *path, const struct option_row *rows, void *options, char **text,
-		      struct err *err)
+int config_read(const char *path, const struct option_row *rows, void *options, struct config_file *out,
+		struct err *err)
 {
-	int r = read_whole(path, text, err);
-	char *next = r ? NULL : *text;
-	uint64_t seen = 0;
+	int r = read_whole(path, &out->text, err);
+	char *next = r ? NULL : out->text;
+	uint64_t seen = 0;	/* a bit for each row that a line has set */
 
+	out->path = path;
 	for (int line = 1; !r && next; line++) {
 		char *start = next;
 
 		next = strchr(start, '\n');
 		if (next)
 			*next++ = '\0';
-		r = read_line(path, line, start, rows, options, &seen, err);
+		r = read_line(out, line, start, rows, options, &seen, err);
 	}
 	return r;
+}
+
+void config_blame(const struct config_file *c, const struct option_row *rows, struct err *err)
+{
+	char text[ERR_TEXT_MAX];
+
+	for (size_t i = 0; c->path && err->option && rows[i].name; i++) {
+		if (!c->lines[i] || !streq(rows[i].name, err->option))
+			continue;
+		snprintf(text, sizeof(text), "%.200s:%d: %.300s", c->path, c->lines[i], err->text);
+		memcpy(err->text, text, sizeof(text));
+		return;
+	}
+}
+
+void config_release(struct config_file *c)
+{
+	free(c->text);
+	for (size_t i = 0; i < ARRAY_SIZE(c->expanded); i++)
+		free(c->expanded[i]);
 }
 
 int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,
@@ -128,20 +189,20 @@ int option_duration(const char *name, const char *text, int64_t otherwise, int64
 	*out = otherwise;
 	if (!text || duration_parse(text, out))
 		return 0;
-	return err_set(err, ERR_USAGE, "%s takes a duration such as 90s, 15m, 12h, 7d or 0, not %s", name,
-		       text);
+	return err_about(name,
+			 err_set(err, ERR_USAGE,
+				 "%s takes a duration such as 90s, 15m, 12h, 7d or 0, not %s", name,
+				 text),
+			 err);
 }
 
-int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
+static int size_parse(const char *name, const char *text, int64_t *out, struct err *err)
 {
 	static const char units[] = "kMGT";
 	const char *unit;
 	char *end;
 	long long n;
 
-	*out = otherwise;
-	if (!text)
-		return 0;
 	errno = 0;
 	n = strtoll(text, &end, 10);
 	unit = *end ? strchr(units, *end) : NULL;
@@ -154,22 +215,22 @@ int option_size(const char *name, const char *text, int64_t otherwise, int64_t *
 	return 0;
 }
 
+int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
+{
+	*out = otherwise;
+	return text ? err_about(name, size_parse(name, text, out, err), err) : 0;
+}
+
 /* ---- The store ---- */
 
 int store_path(const char *option, char **out, struct err *err)
 {
 	const char *dir = option ? option : getenv("REGFS_STORE");
-	const char *home = getenv("HOME");
 	int r = 0;
 
-	if (!home || !*home) {
-		const struct passwd *pw = getpwuid(getuid());
-
-		home = pw ? pw->pw_dir : "/";
-	}
 	if (dir && *dir)
 		*out = strdup(dir);
-	else if (asprintf(out, "%s/.local/share/regfs", home) < 0)
+	else if (asprintf(out, "%s/.local/share/regfs", home_directory()) < 0)
 		*out = NULL;
 	if (!*out)
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -21,7 +21,7 @@ enum exit_status {
 struct option_row {
 	const char *name;	/* without the dashes; also in the configuration file; NULL ends a table */
 	char letter;		/* or 0 */
-	const char *value;	/* what the help calls its value; NULL: a flag */
+	const char *value;	/* what the help calls its value; NULL: a flag; DIR, FILE: a path */
 	size_t offset;		/* of a const char * (value) or a bool (flag) */
 	const char *help;
 };
@@ -43,10 +43,23 @@ struct command {
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
 	repo_commands[], tag_commands[], image_commands[], upkeep_commands[];
 
-/* Reads `name = value` lines into a structure, by its table; a flag's value is yes or no. Values live as long as
- * *text, which the caller frees. ERR_USAGE names the file and the line. */
-int options_read_file(const char *path, const struct option_row *rows, void *options, char **text,
-		      struct err *err) MUST_CHECK;
+/* A configuration file that was read: what its values live in, and where they stood. */
+struct config_file {
+	const char *path;			/* borrowed; NULL: none was read */
+	char *text;
+	char *expanded[COMMAND_ROWS_MAX];	/* by the row of the table: a path that began with ~/ */
+	int lines[COMMAND_ROWS_MAX];		/* likewise; 0: the value is not of the file */
+};
+
+/* Reads `name = value` lines into a structure, by its table; a flag's value is yes or no, and ~/ before a path
+ * is the home directory. What the structure has stays. Values live as long as *out. ERR_USAGE names the file
+ * and the line. */
+int config_read(const char *path, const struct option_row *rows, void *options, struct config_file *out,
+		struct err *err) MUST_CHECK;
+/* Puts the file and the line before the text of an error that comes from a value of the file (err->option). */
+void config_blame(const struct config_file *c, const struct option_row *rows, struct err *err);
+void config_release(struct config_file *c);
+#define auto_config CLEANUP(config_release)
 
 /* A duration such as 90s or 7d, as nanoseconds; text NULL: `otherwise`. ERR_USAGE names the option. */
 int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,

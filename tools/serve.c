@@ -141,12 +141,13 @@ static int parse_fd(const char *text, int *out, struct err *err)
 		return 0;
 	errno = 0;
 	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < 0 || n > INT_MAX)
-		return err_set(err, ERR_USAGE, "--ready-fd takes the number of an open descriptor, not %s",
-			       text);
 	/* Before anything is opened: it must not be one of ours later on. */
-	if (fcntl((int)n, F_GETFD) < 0)
-		return err_set(err, ERR_USAGE, "--ready-fd %s: that descriptor is not open", text);
+	if (errno || end == text || *end || n < 0 || n > INT_MAX || fcntl((int)n, F_GETFD) < 0)
+		return err_about("ready-fd",
+				 err_set(err, ERR_USAGE,
+					 "--ready-fd takes the number of an open descriptor, not %s",
+					 text),
+				 err);
 	*out = (int)n;
 	return 0;
 }
@@ -164,6 +165,7 @@ static void say_ready(int fd, const char *address)
 /* ---- serve ---- */
 
 struct doors {
+	const struct config_file *config;
 	struct schedule *schedule;
 	struct tree *tree;
 	struct httpd *httpd;
@@ -198,11 +200,12 @@ static void try_mount(struct doors *d, const char *dir)
 		.ended_arg = (void *)(uintptr_t)dir,
 	};
 
-	if (mount_start(&options, &d->mount, &err))
+	if (err_about("mount", mount_start(&options, &d->mount, &err), &err)) {
+		config_blame(d->config, serve_rows, &err);
 		log_warn("not mounted: %s", err.text);
+	}
 }
 
-/* What the tree must know before the first request. */
 /* Reads what the schedule goes by: before anything is opened, so that a slip starts nothing. */
 static int read_schedule(const struct serve_options *o, struct schedule_options *out, struct err *err)
 {
@@ -256,9 +259,9 @@ static void greet(const struct doors *d, const struct serve_options *o)
 	fflush(stdout);
 }
 
-static int read_config_file(struct serve_options *o, char **text, struct err *err)
+static int read_config_file(struct serve_options *o, struct config_file *config, struct err *err)
 {
-	int r = o->config ? options_read_file(o->config, serve_rows, o, text, err) : 0;
+	int r = o->config ? config_read(o->config, serve_rows, o, config, err) : 0;
 
 	if (!o->listen)
 		o->listen = "127.0.0.1:5000";
@@ -270,7 +273,7 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 		      const struct schedule_options *schedule, struct err *err)
 {
 	struct schedule_options s = *schedule;
-	int r = tree_open(store, TREE_CREATE, &d->tree, err);
+	int r = err_about("store", tree_open(store, TREE_CREATE, &d->tree, err), err);
 
 	if (r)
 		return r;
@@ -283,36 +286,46 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 	return r ? r : schedule_start(&s, &d->schedule, err);
 }
 
+static int serve(const struct serve_options *o, const struct config_file *config, struct err *err)
+{
+	struct schedule_options schedule = { 0 };
+	auto_free char *store = NULL;
+	auto_doors struct doors d = { .config = config };
+	int ready_fd = -1;
+	sigset_t signals;
+	int r = parse_fd(o->ready_fd, &ready_fd, err);
+
+	if (!r)
+		r = read_schedule(o, &schedule, err);
+	if (!r)
+		r = store_path(o->store, &store, err);
+	if (r)
+		return r;
+	prepare_process();
+	block_signals(&signals);
+	r = open_doors(&d, o, store, &schedule, err);
+	if (r)
+		return r;
+	greet(&d, o);
+	say_ready(ready_fd, httpd_address(d.httpd));
+	wait_for_end(&signals, d.httpd);
+	notify_systemd("STOPPING=1");
+	return 0;
+}
+
 static int run_serve(const void *options, char **operands, int count, struct err *err)
 {
 	struct serve_options o = *(const struct serve_options *)options;
-	struct schedule_options schedule = { 0 };
-	auto_free char *config = NULL, *store = NULL;
-	auto_doors struct doors d = { 0 };
-	int ready_fd = -1;
-	sigset_t signals;
+	auto_config struct config_file config = { 0 };
 	int r = read_config_file(&o, &config, err);
 
 	(void)operands;
 	(void)count;
 	if (!r)
-		r = parse_fd(o.ready_fd, &ready_fd, err);
-	if (!r)
-		r = read_schedule(&o, &schedule, err);
-	if (!r)
-		r = store_path(o.store, &store, err);
+		r = serve(&o, &config, err);
 	if (r)
-		return r;
-	prepare_process();
-	block_signals(&signals);
-	r = open_doors(&d, &o, store, &schedule, err);
-	if (r)
-		return r;
-	greet(&d, &o);
-	say_ready(ready_fd, httpd_address(d.httpd));
-	wait_for_end(&signals, d.httpd);
-	notify_systemd("STOPPING=1");
-	return 0;
+		config_blame(&config, serve_rows, err);
+	return r;
 }
 
 const struct command serve_commands[] = {

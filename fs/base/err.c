@@ -120,6 +120,7 @@ static void fill(struct err *err, enum reason reason, int errnum, const char *su
 	err->errnum = errnum;
 	err->detail[0] = '\0';
 	err->offset = 0;
+	err->option = NULL;
 }
 
 int err_set(struct err *err, enum reason reason, const char *fmt, ...)
@@ -151,6 +152,13 @@ int err_sys(struct err *err, int errnum, const char *fmt, ...)
 	fill(err, reason, errnum, words ? words : "unknown error", fmt, ap);
 	va_end(ap);
 	return -errnum;
+}
+
+int err_about(const char *option, int r, struct err *err)
+{
+	if (r < 0 && err)
+		err->option = option;
+	return r;
 }
 
 void err_set_detail(struct err *err, const char *json)

@@ -73,6 +73,7 @@ struct err {
 	char text[ERR_TEXT_MAX];	/* for a person: what, which value, what to do */
 	char detail[ERR_DETAIL_MAX];	/* one JSON value for a program, or "" */
 	int64_t offset;			/* ERR_UPLOAD_RANGE, ERR_RANGE: how much there is */
+	const char *option;		/* whose value is at fault, without the dashes; or NULL */
 };
 
 #define ERR_INIT { .reason = ERR_NONE }
@@ -95,6 +96,9 @@ int err_set(struct err *err, enum reason reason, const char *fmt, ...) PRINTF(3,
 /* The same for a failed system call: the errno (positive) chooses the reason; its
  * own text is put behind the message. Returns -errnum. */
 int err_sys(struct err *err, int errnum, const char *fmt, ...) PRINTF(3, 4);
+
+/* Where `r` is a failure: says which option's value it comes from. The name is a constant. Returns r. */
+int err_about(const char *option, int r, struct err *err);
 
 /* Sets the detail (one JSON value, cut to nothing if it doesn't fit). */
 void err_set_detail(struct err *err, const char *json);

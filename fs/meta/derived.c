@@ -17,33 +17,42 @@ _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3, "USES nam
 #define HELD "EXISTS(SELECT 1 FROM repository_blob WHERE blob_id = blob.id)"
 #define TAGGED "EXISTS(SELECT 1 FROM tag WHERE manifest_id = manifest.id)"
 
+#define BYTES_HELD                                                                            \
+	"EXISTS(SELECT 1 FROM repository_blob rb WHERE rb.repository_id = manifest.repository_id" \
+	" AND rb.blob_id = manifest.blob_id)"
+
+/* The repair takes the row's id, and looks again where the row may have become right meanwhile. */
+#define RULE(says, table, wrong, ...)                                                         \
+	{                                                                                     \
+		says, "SELECT COUNT(*) FROM " table " WHERE " wrong,                          \
+			"SELECT id FROM " table " WHERE id > ? AND " wrong " ORDER BY id LIMIT ?", \
+			{ __VA_ARGS__ }                                                       \
+	}
+
 static const struct {
 	const char *text;
 	const char *count;
+	const char *find;
 	const char *repair[2];
 } rules[] = {
 	/* The first, for the count of uses follows from it. */
-	{ "a repository doesn't hold the bytes of its image",
-	  "SELECT COUNT(*) FROM manifest WHERE NOT EXISTS(SELECT 1 FROM repository_blob rb"
-	  " WHERE rb.repository_id = manifest.repository_id AND rb.blob_id = manifest.blob_id)",
-	  { "INSERT INTO repository_blob(repository_id, blob_id, linked, uses)"
-	    " SELECT repository_id, blob_id, pushed, 1 FROM manifest WHERE true"
-	    " ON CONFLICT(repository_id, blob_id) DO NOTHING" } },
-	{ "the count of a blob's uses in a repository is wrong",
-	  "SELECT COUNT(*) FROM repository_blob WHERE uses <> " USES,
-	  { "UPDATE repository_blob SET uses = " USES " WHERE uses <> " USES } },
-	{ "a repository is listed and shouldn't be, or isn't and should be",
-	  "SELECT COUNT(*) FROM repository WHERE listed <> " LISTED,
-	  { "UPDATE repository SET listed = 1 - listed WHERE listed <> " LISTED } },
-	{ "an image that has a tag is said to have none, or the reverse",
-	  "SELECT COUNT(*) FROM manifest WHERE (untagged = 0) <> " TAGGED,
-	  { "UPDATE manifest SET untagged = CASE WHEN " TAGGED
-	    " THEN 0 ELSE pushed END WHERE (untagged = 0) <> " TAGGED } },
-	{ "a blob has a row although no repository holds it",
-	  "SELECT COUNT(*) FROM blob WHERE NOT " HELD,
-	  { "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE NOT " HELD
-	    " ON CONFLICT(digest) DO NOTHING",
-	    "DELETE FROM blob WHERE NOT " HELD } },
+	RULE("a repository doesn't hold the bytes of its image", "manifest", "NOT " BYTES_HELD,
+	     "INSERT INTO repository_blob(repository_id, blob_id, linked, uses)"
+	     " SELECT repository_id, blob_id, pushed, 1 FROM manifest WHERE id = ?1"
+	     " ON CONFLICT(repository_id, blob_id) DO NOTHING"),
+	RULE("the count of a blob's uses in a repository is wrong", "repository_blob", "uses <> " USES,
+	     "UPDATE repository_blob SET uses = " USES " WHERE id = ?1"),
+	RULE("a repository is listed and shouldn't be, or isn't and should be", "repository",
+	     "listed <> " LISTED,
+	     "UPDATE repository SET listed = 1 - listed WHERE id = ?1 AND listed <> " LISTED),
+	RULE("an image that has a tag is said to have none, or the reverse", "manifest",
+	     "(untagged = 0) <> " TAGGED,
+	     "UPDATE manifest SET untagged = CASE WHEN " TAGGED
+	     " THEN 0 ELSE pushed END WHERE id = ?1 AND (untagged = 0) <> " TAGGED),
+	RULE("a blob has a row although no repository holds it", "blob", "NOT " HELD,
+	     "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE id = ?1 AND NOT " HELD
+	     " ON CONFLICT(digest) DO NOTHING",
+	     "DELETE FROM blob WHERE id = ?1 AND NOT " HELD),
 };
 
 const size_t derived_rules = ARRAY_SIZE(rules);
@@ -60,11 +69,25 @@ int derived_count(struct db *db, size_t rule, int64_t *out, struct err *err)
 	return MIN(r, 0);
 }
 
-int derived_repair(struct db *db, size_t rule, struct err *err)
+int derived_find(struct db *db, size_t rule, int64_t after, size_t limit, int64_t *ids, size_t *count,
+		 struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, rules[rule].find, "ii", after, (int64_t)limit);
+
+	*count = 0;
+	while (!r && (r = query_step(q, err)) > 0) {
+		ids[(*count)++] = query_int(q, 0);
+		r = 0;
+	}
+	return r;
+}
+
+int derived_repair(struct db *db, size_t rule, int64_t id, struct err *err)
 {
 	int64_t n = 0;
 
 	for (size_t i = 0; n >= 0 && i < ARRAY_SIZE(rules[rule].repair) && rules[rule].repair[i]; i++)
-		n = db_run(db, err, rules[rule].repair[i], "");
+		n = db_run(db, err, rules[rule].repair[i], "i", id);
 	return n < 0 ? (int)n : 0;
 }

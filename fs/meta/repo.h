@@ -35,8 +35,9 @@ const char *repo_component(const struct repo_row *row);
 typedef int repo_row_fn(void *arg, const struct repo_row *row);
 int repo_children(struct db *db, int64_t parent_id, int64_t after_id, repo_row_fn *fn, void *arg,
 		  struct err *err) MUST_CHECK;
-/* Listed ones by name, behind `last`, at most n. */
-int repo_listed(struct db *db, const char *last, int64_t n, repo_row_fn *fn, void *arg,
+/* The names of those that are listed, in their order, behind `last`, at most n. */
+typedef int repo_name_fn(void *arg, const char *name);
+int repo_listed(struct db *db, const char *last, int64_t n, repo_name_fn *fn, void *arg,
 		struct err *err) MUST_CHECK;
 
 /* Inside a write transaction. The row of a repository, made with its namespaces where missing. */

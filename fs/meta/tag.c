@@ -49,6 +49,20 @@ int tag_list(struct db *db, int64_t repository_id, const char *last, int64_t n, 
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+/* Of the index alone: the rows of neighbours by name may be anywhere in a large table. */
+int tag_names(struct db *db, int64_t repository_id, const char *last, int64_t n, tag_name_fn *fn,
+	      void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT name FROM tag WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?",
+			 "isi", repository_id, last ? last : "", n);
+
+	while (!r && (r = query_step(q, err)) > 0)
+		r = fn(arg, query_text(q, 0));
+	return r;
+}
+
 int tag_list_by_id(struct db *db, int64_t repository_id, int64_t after_id, tag_row_fn *fn, void *arg,
 		   struct err *err)
 {

@@ -24,6 +24,10 @@ typedef int tag_row_fn(void *arg, const struct tag_row *row);
 /* By name behind `last`, at most n. */
 int tag_list(struct db *db, int64_t repository_id, const char *last, int64_t n, tag_row_fn *fn,
 	     void *arg, struct err *err) MUST_CHECK;
+/* The names alone, likewise. */
+typedef int tag_name_fn(void *arg, const char *name);
+int tag_names(struct db *db, int64_t repository_id, const char *last, int64_t n, tag_name_fn *fn,
+	      void *arg, struct err *err) MUST_CHECK;
 /* By id behind `after`. */
 int tag_list_by_id(struct db *db, int64_t repository_id, int64_t after_id, tag_row_fn *fn, void *arg,
 		   struct err *err) MUST_CHECK;

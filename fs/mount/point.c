@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -140,26 +141,24 @@ static int clear_stale(const char *dir, struct err *err)
 		       dir, dir);
 }
 
-static int make_dirs(const char *dir, struct err *err)
+/* The mount point itself, and nothing above it: a slip in a path would leave a trail of directories, and
+ * a disk that isn't mounted yet would be hidden below them. */
+static int make_directory(const char *dir, struct err *err)
 {
-	auto_free char *path = strdup(dir);
-	size_t len;
+	auto_free char *copy = NULL;
+	struct stat st;
 
-	if (!path)
-		return err_set(err, ERR_NO_MEMORY, "no memory for a path");
-	len = strlen(path);
-	for (size_t i = 1; i <= len; i++) {
-		char c = path[i];
-
-		if (c != '/' && c != '\0')
-			continue;
-		path[i] = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST && errno != EISDIR &&
-		    !(errno == EROFS && access(path, F_OK) == 0))
-			return err_sys(err, errno, "can't make the mount point %s", dir);
-		path[i] = c;
-	}
-	return 0;
+	if (stat(dir, &st) == 0 || errno != ENOENT)
+		return 0;
+	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT)
+		return err_sys(err, errno, "can't make the mount point %s", dir);
+	copy = strdup(dir);
+	return err_set(err, ERR_NOT_FOUND,
+		       "can't make the mount point %s: there is no directory %s to make it in; make that "
+		       "one first (`mkdir -p`), or choose another",
+		       dir, copy ? dirname(copy) : "above it");
 }
 
 static int check_empty(const char *dir, struct err *err)
@@ -251,7 +250,7 @@ int point_attach(const char *dir, bool allow_other, struct point *out, int *fd, 
 	auto_fd int dev = -1;
 	int r;
 
-	if ((r = clear_stale(dir, err)) < 0 || (r = make_dirs(dir, err)) < 0 ||
+	if ((r = clear_stale(dir, err)) < 0 || (r = make_directory(dir, err)) < 0 ||
 	    (r = check_directory(dir, err)) < 0 || (r = check_device(err)) < 0)
 		return r;
 	p.dir = realpath(dir, NULL);

@@ -13,7 +13,7 @@ struct tag_page {
 	bool more;
 };
 
-static int page_tag(void *arg, const struct tag_row *row)
+static int page_tag(void *arg, const char *name)
 {
 	struct tag_page *p = arg;
 
@@ -21,7 +21,7 @@ static int page_tag(void *arg, const struct tag_row *row)
 		p->more = true;
 		return 1;
 	}
-	return p->fn(p->arg, row->name);
+	return p->fn(p->arg, name);
 }
 
 int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, const char *last,
@@ -40,7 +40,7 @@ int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, 
 	if (!r && !row.listed)
 		r = err_set(err, ERR_NAME_UNKNOWN, "repository %s holds no image yet", repo);
 	if (!r && n > 0)
-		r = tag_list(rd.db, row.id, last, n == INT64_MAX ? -1 : n + 1, page_tag, &page, err);
+		r = tag_names(rd.db, row.id, last, n == INT64_MAX ? -1 : n + 1, page_tag, &page, err);
 	*more = page.more;
 	return MIN(r, 0);
 }

@@ -146,7 +146,7 @@ struct page {
 	bool more;
 };
 
-static int page_repo(void *arg, const struct repo_row *row)
+static int page_repo(void *arg, const char *name)
 {
 	struct page *p = arg;
 
@@ -154,7 +154,7 @@ static int page_repo(void *arg, const struct repo_row *row)
 		p->more = true;
 		return 1;
 	}
-	return p->fn(p->arg, row->name);
+	return p->fn(p->arg, name);
 }
 
 int tree_repo_list(struct tree *tree, const struct cred *cred, const char *last, int64_t n,

@@ -170,9 +170,15 @@ static int fill(struct fill *f)
 	return started ? f->failed : -EAGAIN;
 }
 
+/* Names come in an order of their own, as those of commits do. */
+static int64_t tag_number(int64_t i, int64_t count)
+{
+	return i * 7919 % count;
+}
+
 struct tags {
 	struct digest digest;
-	int64_t first, count;
+	int64_t first, count, all;
 };
 
 static int insert_tags(struct db *db, void *arg, struct err *err)
@@ -192,7 +198,7 @@ static int insert_tags(struct db *db, void *arg, struct err *err)
 		bool changed;
 		int64_t id;
 
-		snprintf(name, sizeof(name), "t%06" PRId64, i);
+		snprintf(name, sizeof(name), "t%06" PRId64, tag_number(i, t->all));
 		r = tag_put(db, repo.id, name, image.id, timestamp_now(), &id, &changed, err);
 	}
 	return r;
@@ -201,7 +207,7 @@ static int insert_tags(struct db *db, void *arg, struct err *err)
 /* A thousand tags name one image. */
 static int make_tags(struct fill *f, int64_t count, struct err *err)
 {
-	struct tags t = { 0 };
+	struct tags t = { .all = count };
 	int r = 0;
 
 	f->blobs = 3;
@@ -209,7 +215,7 @@ static int make_tags(struct fill *f, int64_t count, struct err *err)
 		char tag[32];
 
 		t.count = MIN(1000, count - t.first);
-		snprintf(tag, sizeof(tag), "t%06" PRId64, t.first);
+		snprintf(tag, sizeof(tag), "t%06" PRId64, tag_number(t.first, count));
 		r = make_image(f, "big", tag, &t.digest, err);
 		if (!r)
 			r = meta_write(f->tree->meta, true, insert_tags, &t, err);

@@ -4,6 +4,7 @@
  * again while it is looked at; a sealed upload that is given up.
  */
 #include "fs/base/base.h"
+#include "fs/meta/derived.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
@@ -244,6 +245,40 @@ static void test_healed_meanwhile(struct registry *g)
 	is_int(files(g), 1, "its file stands");
 }
 
+/* ---- A row that became right before its repair ---- */
+
+static int repair_everything(struct db *db, void *arg, struct err *err)
+{
+	int r = 0;
+
+	(void)arg;
+	for (size_t rule = 0; !r && rule < derived_rules; rule++)
+		for (int64_t id = 0; !r && id < 20; id++)
+			r = derived_repair(db, rule, id, err);
+	return r;
+}
+
+static void test_right_meanwhile(struct registry *g)
+{
+	static const char *const layers[] = { "one", "two" };
+	auto_reader struct meta_reader rd = { .meta = g->tree->meta };
+	struct digest d;
+
+	is_int(push_layers(g->tree, &g->cred, "a", "tag", "{}", layers, 2, &d, NULL), 0, "an image");
+	is_int(push_layers(g->tree, &g->cred, "a", "none", "{\"a\":1}", layers, 2, &d, NULL), 0, "another");
+	is_int(tree_tag_rm(g->tree, &g->cred, "a", "none", NULL), 0, "without a tag");
+	is_int(meta_write(g->tree->meta, true, repair_everything, NULL, NULL), 0, "every row is repaired");
+	is_int(meta_read_begin(g->tree->meta, &rd.db, NULL), 0, "and looked at");
+	for (size_t rule = 0; rule < derived_rules; rule++) {
+		int64_t n = -1;
+
+		is_int(derived_count(rd.db, rule, &n, NULL), 0, "counted");
+		is_int(n, 0, "none is wrong: %s", derived_text(rule));
+	}
+	is_int(number_of(g, "SELECT COUNT(*) FROM blob"), 6, "no blob has gone");
+	is_int(number_of(g, "SELECT COUNT(*) FROM doomed"), 0, "or is about to");
+}
+
 /* ---- A transaction of its own ---- */
 
 struct waiting {
@@ -385,7 +420,7 @@ int main(void)
 		{ "promise", test_promise },   { "mounted", test_mounted },
 		{ "untagged", test_untagged }, { "given-up", test_given_up },
 		{ "healed", test_healed_meanwhile }, { "alone", test_alone },
-		{ "placed", test_placed },
+		{ "placed", test_placed },     { "right", test_right_meanwhile },
 	};
 	auto_scratch struct scratch tmp = { "" };
 
