@@ -14,7 +14,7 @@
  * 32 KiB, further than which no reference reaches, with two made-up windows a and b that together spell
  * positions: a[i] differs from the true byte and has i's low 7 bits, b[i] the high ones. An output byte that
  * differs from the true output under a comes from the window, from the position that a's and b's bytes spell.
- * The other bytes are set to 0 and the whole is deflated.
+ * The other bytes are set to 0 and the whole becomes a zstd frame: smaller than deflated, in a quarter of the time.
  *
  * Invariants of a scan:
  * 1. buf is [HISTORY bytes before][up to OUTPUT bytes not handed to the sink yet]; `fill` is its end.
@@ -22,6 +22,8 @@
  */
 #include "fs/base/base.h"
 #include "fs/image/inflate.h"
+
+#include "fs/image/zstd.h"
 
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
@@ -31,6 +33,7 @@
 #define INPUT_SCAN ((size_t)256 * 1024)
 #define INPUT_SPAN ((size_t)64 * 1024)
 #define INPUT_MARK ((size_t)16 * 1024)
+#define WINDOW_LEVEL 6	/* zstd's */
 /* Output bytes between two looks at whether a block has begun, once a place to stop is wanted. */
 #define STOP_STEP ((size_t)4096)
 
@@ -350,20 +353,16 @@ struct scan {
 	bool wants_window;
 	int64_t in;
 	unsigned bits;
-	struct isal_zstream deflate;
-	uint8_t *level_buf;
+	struct zstd_packer *packer;
 	uint8_t windows[4][HISTORY];	/* a, b, and what they decode to */
-	uint8_t packed[HISTORY + 64];
 	uint8_t input_mark[INPUT_MARK];
 	uint8_t input[INPUT_SCAN];
 };
 
-#define LEVEL_BUF ((size_t)ISAL_DEF_LVL3_DEFAULT)
-
 static void scan_free(struct scan *s)
 {
 	free(s->buf);
-	free(s->level_buf);
+	zstd_packer_free(s->packer);
 	free(s);
 }
 DEFINE_CLEANUP(cleanup_scan, struct scan *, scan_free)
@@ -375,8 +374,7 @@ static struct scan *scan_new(const struct content *blob, struct sink *sink)
 	if (!s)
 		return NULL;
 	s->buf = calloc(1, HISTORY + OUTPUT);
-	s->level_buf = malloc(LEVEL_BUF);
-	if (!s->buf || !s->level_buf)
+	if (!s->buf || zstd_packer_new(HISTORY, WINDOW_LEVEL, &s->packer, NULL) < 0)
 		return NULL;
 	s->sink = sink;
 	s->fill = HISTORY;
@@ -397,35 +395,11 @@ static int decode_marked(struct scan *s, const uint8_t *window, uint8_t *out, si
 	return ret < 0 ? ret : (int)got;
 }
 
-/* Compresses the window into s->packed; its size, 0 if it has nothing but zeros. */
-static size_t pack_window(struct scan *s, uint8_t *window)
-{
-	struct isal_zstream *z = &s->deflate;
-	size_t i = 0;
-
-	while (i < HISTORY && !window[i])
-		i++;
-	if (i == HISTORY)
-		return 0;
-	isal_deflate_stateless_init(z);
-	z->level = 3;
-	z->level_buf = s->level_buf;
-	z->level_buf_size = LEVEL_BUF;
-	z->end_of_stream = 1;
-	z->flush = NO_FLUSH;
-	z->next_in = window;
-	z->avail_in = HISTORY;
-	z->next_out = s->packed;
-	z->avail_out = sizeof(s->packed);
-	isal_deflate_stateless(z);
-	return sizeof(s->packed) - z->avail_out;
-}
-
-/* Sets to 0 what the first `n` bytes behind the window don't come from. */
-static int thin_window(struct scan *s, uint8_t *window, const uint8_t *output, size_t n, struct err *err)
+/* The window in s->windows[0], with 0 for what the first `n` bytes behind it don't come from; 1, or 0 if none does. */
+static int thin_window(struct scan *s, const uint8_t *window, const uint8_t *output, size_t n, struct err *err)
 {
 	uint8_t *a = s->windows[0], *b = s->windows[1], *out_a = s->windows[2], *out_b = s->windows[3];
-	int got_a, got_b;
+	int got_a, got_b, used = 0;
 
 	for (size_t i = 0; i < HISTORY; i++) {
 		a[i] = (uint8_t)((i & 0x7f) | (~window[i] & 0x80));
@@ -439,12 +413,32 @@ static int thin_window(struct scan *s, uint8_t *window, const uint8_t *output, s
 		return got_b;
 	/* b is done with: it becomes the mask. */
 	memset(b, 0, HISTORY);
-	for (int i = 0; i < MIN(got_a, got_b); i++)
-		if (out_a[i] != output[i])
-			b[(size_t)(out_b[i] << 7) | (out_a[i] & 0x7f)] = 0xff;
+	for (int i = 0; i < MIN(got_a, got_b); i++) {
+		if (out_a[i] == output[i])
+			continue;
+		b[(size_t)(out_b[i] << 7) | (out_a[i] & 0x7f)] = 0xff;
+		used = 1;
+	}
 	for (size_t i = 0; i < HISTORY; i++)
 		a[i] = window[i] & b[i];
-	return 0;
+	return used;
+}
+
+/* Finds the open span's window; its first `n` bytes, or at least those that may refer to it, stand behind it in buf. */
+static int keep_window(struct scan *s, size_t n, struct err *err)
+{
+	const uint8_t *thin = s->windows[0];
+	const void *packed = NULL;
+	size_t len = 0;
+	int ret;
+
+	s->wants_window = false;
+	ret = thin_window(s, s->buf, s->buf + HISTORY, MIN(n, HISTORY), err);
+	if (ret > 0)
+		ret = zstd_pack(s->packer, thin, HISTORY, &packed, &len, err);
+	if (ret == 0)
+		sink_set_window(s->sink, packed, len);
+	return ret;
 }
 
 /* Hands out what was decoded, and keeps the last of it as history. */
@@ -453,12 +447,8 @@ static int flush(struct scan *s, struct err *err)
 	size_t n = s->fill - HISTORY;
 	int ret = 0;
 
-	if (s->wants_window && n && s->sink->open) {
-		s->wants_window = false;
-		ret = thin_window(s, s->buf, s->buf + HISTORY, MIN(n, HISTORY), err);
-		if (ret == 0)
-			sink_set_window(s->sink, s->packed, pack_window(s, s->windows[0]));
-	}
+	if (s->wants_window && n && s->sink->open)
+		ret = keep_window(s, n, err);
 	if (ret == 0)
 		ret = sink_put(s->sink, s->buf + HISTORY, n, err);
 	memmove(s->buf, s->buf + n, HISTORY);
@@ -602,24 +592,6 @@ struct span_reader {
 	uint8_t input[INPUT_SPAN];
 };
 
-static int unpack_window(struct span_reader *s, const struct span_row *row, const uint8_t *packed, struct err *err)
-{
-	struct inflate_state *z = &s->r.state;
-	int ret;
-
-	z->next_in = (uint8_t *)(uintptr_t)packed;
-	z->avail_in = row->window_size;
-	z->next_out = s->window;
-	z->avail_out = sizeof(s->window);
-	ret = isal_inflate_stateless(z);
-	if (ret != ISAL_DECOMP_OK || z->avail_out || z->block_state != ISAL_BLOCK_FINISH)
-		return err_set(err, ERR_CORRUPT,
-			       "the index of the layer is damaged: a window at offset %" PRIu32
-			       " doesn't have %zu bytes",
-			       row->window, HISTORY);
-	return 0;
-}
-
 /* Goes on with the next member, which the span runs into. */
 static int cross_members(struct reader *r, struct err *err)
 {
@@ -649,11 +621,11 @@ static int begin_span(struct span_reader *s, const struct span_row *row, const u
 			reader_begin(&s->r, NULL, 0);
 		return ret < 0 ? ret : 0;
 	}
-	if (row->window_size) {
-		ret = unpack_window(s, row, window, err);
-		if (ret < 0)
-			return ret;
-	}
+	if (row->window_size && !zstd_unpack(window, row->window_size, s->window, HISTORY))
+		return err_set(err, ERR_CORRUPT,
+			       "the index of the layer is damaged: the window at offset %" PRIu32
+			       " doesn't have %zu bytes; have it made again",
+			       row->window, HISTORY);
 	return reader_begin_at(&s->r, (int64_t)row->in, row->bits, s->window, row->window_size ? HISTORY : 0, err);
 }
 

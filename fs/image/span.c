@@ -19,6 +19,7 @@
 #include "fs/image/zstd.h"
 
 #define PLAIN_PIECE ((size_t)256 * 1024)
+#define LEVEL_COPY 1	/* zstd's: a copy is made while somebody waits, once */
 
 _Static_assert(sizeof(struct span_row) == 32, "struct span_row is on disk");
 _Static_assert(offsetof(struct span_row, size) == 28, "struct span_row is on disk");
@@ -328,7 +329,7 @@ int span_copy(const struct content *blob, int fd, bool (*stop)(void *arg), void 
 	span_draft_init(&scanned);
 	if (!data)
 		return err_set(err, ERR_NO_MEMORY, "cannot copy a layer: out of memory");
-	ret = zstd_packer_new(&packer, err);
+	ret = zstd_packer_new(SPAN_TARGET, LEVEL_COPY, &packer, err);
 	if (ret < 0)
 		return ret;
 	c.packer = packer;

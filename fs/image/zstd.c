@@ -19,7 +19,6 @@
 #define INPUT_PART ((size_t)128 * 1024)	/* when only the first pieces of a span are wanted */
 #define HEADER_MAX 18			/* magic, descriptor, window, dictionary, size */
 #define MAGIC_SKIPPABLE_MASK 0xfffffff0U
-#define LEVEL_COPY 1			/* a decoded copy is read often and written once, in a hurry */
 
 struct reader {
 	ZSTD_DCtx *ctx;
@@ -256,24 +255,25 @@ int zstd_span(const struct content *blob, const struct span_row *row, int64_t in
 	return ret < 0 ? ret : 0;
 }
 
-/* ---- Frames for a decoded copy ---- */
+/* ---- Frames in memory ---- */
 
 struct zstd_packer {
 	ZSTD_CCtx *ctx;
+	int level;
 	size_t cap;
 	uint8_t frame[];
 };
 
-int zstd_packer_new(struct zstd_packer **out, struct err *err)
+int zstd_packer_new(size_t most, int level, struct zstd_packer **out, struct err *err)
 {
-	size_t cap = ZSTD_compressBound(SPAN_TARGET);
+	size_t cap = ZSTD_compressBound(most);
 	struct zstd_packer *p = malloc(sizeof(*p) + cap);
 
 	if (p)
-		*p = (struct zstd_packer){ .ctx = ZSTD_createCCtx(), .cap = cap };
+		*p = (struct zstd_packer){ .ctx = ZSTD_createCCtx(), .level = level, .cap = cap };
 	if (!p || !p->ctx) {
 		free(p);
-		return err_set(err, ERR_NO_MEMORY, "cannot copy a layer: out of memory");
+		return err_set(err, ERR_NO_MEMORY, "cannot compress: out of memory");
 	}
 	*out = p;
 	return 0;
@@ -290,12 +290,17 @@ void zstd_packer_free(struct zstd_packer *p)
 int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **frame, size_t *frame_len,
 	      struct err *err)
 {
-	size_t n = ZSTD_compressCCtx(p->ctx, p->frame, p->cap, data, len, LEVEL_COPY);
+	size_t n = ZSTD_compressCCtx(p->ctx, p->frame, p->cap, data, len, p->level);
 
 	if (ZSTD_isError(n))
 		return err_set(err, ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation ? ERR_NO_MEMORY : ERR_INTERNAL,
-			       "cannot copy a layer: %s", ZSTD_getErrorName(n));
+			       "cannot compress %zu bytes: %s", len, ZSTD_getErrorName(n));
 	*frame = p->frame;
 	*frame_len = n;
 	return 0;
+}
+
+bool zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len)
+{
+	return ZSTD_decompress(out, len, frame, frame_len) == len;
 }
