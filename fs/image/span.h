@@ -7,7 +7,7 @@
  * handed back as a struct span_table, whose memory is a file's and isn't trusted.
  *
  *	coding	a span is			decoding begins with
- *	PLAIN	nothing: there is one, the file	pread
+ *	PLAIN	nothing: a table has no rows	pread
  *	GZIP	from one block's start to a	a bit position and the window before it, of which only the
  *		later one's, or a member	bytes that are ever referred to are kept
  *	ZSTD	one frame or several whole ones	nothing
@@ -22,7 +22,8 @@
  *
  * Invariants of a table that span_table_check() accepts:
  * 1. Spans are ordered, start at 0, cover all `size` bytes without a gap, none is empty or longer than LIMIT_SPAN.
- * 2. Every window, piece and position lies inside its array and the blob.
+ * 2. Every window, piece and position lies inside its array and the blob; pieces are numbered in the spans' order.
+ * 3. PLAIN and NONE have no rows, pieces and windows.
  */
 #ifndef REGFS_SPAN_H
 #define REGFS_SPAN_H
@@ -46,7 +47,7 @@ struct span_row {
 	uint64_t out;		/* offset of the span's first uncompressed byte */
 	uint32_t window;	/* GZIP: offset of the compressed window among the windows */
 	uint32_t piece;		/* number of its first piece's CRC */
-	uint16_t window_size;	/* compressed; 0: begins without one */
+	uint16_t window_size;	/* compressed, a zstd frame of 32 KiB; 0: begins without one */
 	uint8_t bits;		/* GZIP: that many high bits of the byte before `in` come first, 0 to 7 */
 	uint8_t flags;		/* SPAN_FLAG_MEMBER */
 	uint32_t size;		/* uncompressed bytes */
@@ -64,7 +65,7 @@ struct span_table {
 	size_t piece_count;
 };
 
-/* A table being drawn up; the arrays are struct span_row, bytes and uint32_t. */
+/* A table being drawn up; the arrays are struct span_row, bytes and uint32_t. Begins empty. */
 struct span_draft {
 	enum span_coding coding;
 	int64_t size;
@@ -80,6 +81,7 @@ typedef int span_bytes_fn(void *arg, const void *data, size_t len, struct err *e
 
 /*
  * Decodes the whole blob once. What it is, its first bytes say, not its media type, as container engines do.
+ * ERR_UNSUPPORTED: bzip2, xz, zstd frames that want a dictionary or a window beyond LIMIT_ZSTD_WINDOW_LOG.
  * ERR_CORRUPT, with a text that says where: damaged or truncated data, a wrong checksum of gzip's or zstd's own, bytes
  * behind the last member or frame that are neither one nor zero padding, more than LIMIT_LAYER_UNPACKED
  * bytes, or a ratio beyond LIMIT_LAYER_RATIO (once past LIMIT_LAYER_RATIO_FROM bytes). `stop`, if not NULL, is asked now and then:
@@ -100,8 +102,9 @@ uint32_t span_crc(uint32_t crc, const void *data, size_t len);
 /* The span that holds an offset below t->size. */
 size_t span_find(const struct span_table *t, int64_t offset);
 /*
- * Decodes a span from its start until `want` of its bytes (rounded up to whole pieces; at most row.size) are in `out`, which has
- * room for row.size, and verifies their pieces. Returns the bytes decoded, ERR_CORRUPT, or what reading the blob gave. Not for PLAIN and NONE.
+ * Decodes a span from its start until `want` of its bytes are in `out`, and verifies their pieces. `want` is rounded up to whole
+ * pieces (at most row.size); `out` has room for that many, and no byte behind them is touched. Returns the bytes decoded, ERR_CORRUPT, or
+ * what reading the blob gave. PLAIN and NONE have no spans: not for them. The table is one that span_table_check() accepted.
  */
 ssize_t span_decode(const struct span_table *t, const struct content *blob, size_t span, size_t want, void *out,
 		    struct err *err) MUST_CHECK;
@@ -111,11 +114,13 @@ ssize_t span_decode(const struct span_table *t, const struct content *blob, size
 /*
  * Shared by all layers; safe from several threads. A reader that wants a span which another is decoding waits for
  * it. The first small read of a span decodes as far as it must; a further one beyond that, all of it. Sequential reading
- * (a read that begins where one of the same layer ended) has the next span decoded ahead, by a thread of the cache's.
+ * (reads of the same layer that begin about where one ended, for 256 KiB) has the next span decoded ahead, by a thread of the cache's.
+ * Memory: `budget`, and for each thread, the caller's and the cache's, that is in here at most one span.
  */
 struct span_cache;
 /* At most `budget` bytes of decoded spans that nobody is reading; `threads` decode ahead (0: none). */
 int span_cache_new(size_t budget, unsigned threads, struct span_cache **out, struct err *err) MUST_CHECK;
+/* Its layers are gone before it. */
 void span_cache_free(struct span_cache *c);
 
 /* A layer in the cache: what is read, by what table. Opened once for a layer; reads through it may run at the same time. */
@@ -131,7 +136,7 @@ DEFINE_CLEANUP(cleanup_span_layer, struct span_layer *, span_layer_free)
 ssize_t span_read(struct span_layer *l, void *data, size_t len, int64_t offset, struct err *err) MUST_CHECK;
 
 struct span_stats {
-	int64_t decoded;	/* spans decoded so far, wholly or in part */
+	int64_t decoded;	/* spans decoded so far, wholly or in part, with success or without */
 	int64_t decoded_bytes;
 	int64_t hits;		/* reads answered from memory */
 	int64_t held_bytes;	/* now */
