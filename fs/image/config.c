@@ -106,3 +106,11 @@ bool image_diff_id(const void *config, size_t len, size_t i, struct digest *out)
 
 	return id && digest_parse(id, out, NULL) == 0;
 }
+
+bool media_type_is_tar(const char *media_type)
+{
+	for (const char *p = media_type; (p = strstr(p, "tar")); p++)
+		if (p > media_type && strchr(".+/", p[-1]) && strchr(".+-;", p[3]))
+			return true;
+	return false;
+}

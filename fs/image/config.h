@@ -26,6 +26,8 @@ void image_config_parse(const void *data, size_t len, struct image_config *out);
 
 /* Whether a config's media type is an image's, Docker's or OCI's. */
 bool media_type_is_image_config(const char *media_type);
+/* Of a tar, compressed or not: "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip". */
+bool media_type_is_tar(const char *media_type);
 
 /* Digits of a layer's number in an image of that many layers: at least 2, enough for names to sort. */
 int image_layer_digits(size_t layers);

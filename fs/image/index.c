@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "fs/base/limits.h"
+#include "fs/image/inflate.h"
 
 #define MAGIC "regfsIDX"
 #define ALIGN 8
@@ -85,12 +86,12 @@ int index_write(int fd, const struct index_facts *facts, const struct index_sect
 		at += (sections[i].size + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
 	}
 	h.file_size = at;
-	h.crc = span_crc(0, (const char *)&h + CRC_FROM, sizeof(h) - CRC_FROM);
+	h.crc = inflate_crc32(0, (const char *)&h + CRC_FROM, sizeof(h) - CRC_FROM);
 	for (size_t i = 0; !r && i < INDEX_SECTION_COUNT; i++) {
 		size_t pad = (ALIGN - sections[i].size % ALIGN) % ALIGN;
 
-		h.crc = span_crc(h.crc, sections[i].data, sections[i].size);
-		h.crc = span_crc(h.crc, zeros, pad);
+		h.crc = inflate_crc32(h.crc, sections[i].data, sections[i].size);
+		h.crc = inflate_crc32(h.crc, zeros, pad);
 		r = write_all(fd, sections[i].data, sections[i].size, (off_t)h.sections[i].offset, err);
 		if (!r)
 			r = write_all(fd, zeros, pad, (off_t)(h.sections[i].offset + sections[i].size), err);
@@ -257,7 +258,7 @@ static int check_header(const struct index *ix, enum index_kind kind, struct err
 		return damaged(err, "it is of another version or kind");
 	if (h->file_size != ix->size || h->stream < 0 || h->unpacked < 0 || h->files < 0)
 		return damaged(err, "its size is wrong");
-	if (span_crc(0, (const char *)h + CRC_FROM, ix->size - CRC_FROM) != h->crc)
+	if (inflate_crc32(0, (const char *)h + CRC_FROM, ix->size - CRC_FROM) != h->crc)
 		return damaged(err, "its checksum is wrong");
 	return 0;
 }

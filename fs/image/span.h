@@ -97,8 +97,6 @@ int span_copy(const struct content *blob, int fd, bool (*stop)(void *arg), void 
 
 /* Whether a table from a file keeps the invariants for a blob of that size: 0 or ERR_CORRUPT. */
 int span_table_check(const struct span_table *t, int64_t blob_size, struct err *err) MUST_CHECK;
-/* gzip's CRC-32, going on from `crc` (0 at the start). */
-uint32_t span_crc(uint32_t crc, const void *data, size_t len);
 /* The span that holds an offset below t->size. */
 size_t span_find(const struct span_table *t, int64_t offset);
 /*

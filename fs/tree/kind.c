@@ -57,6 +57,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_IMAGE_PLATFORM] = { .kind = KIND_IMAGE_PLATFORM, .parent = KIND_IMAGE, .name = "platform", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_has_platform, .text = view_image_platform_text },
 	[KIND_IMAGE_PUSHED] = { .kind = KIND_IMAGE_PUSHED, .parent = KIND_IMAGE, .name = "pushed", .row = ROW_IMAGE, .mode = FILE_MODE, .text = view_image_pushed_text },
 	[KIND_IMAGE_HISTORY] = { .kind = KIND_IMAGE_HISTORY, .parent = KIND_IMAGE, .name = "history", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_is_image, .text = view_image_history_text },
+	[KIND_IMAGE_ROOTFS] = { .kind = KIND_IMAGE_ROOTFS, .parent = KIND_IMAGE, .name = "rootfs", .row = ROW_IMAGE, .mode = DIR_MODE, .fixed = true, .present = view_has_rootfs, .inside = view_rootfs },
 	[KIND_IMAGE_LAYERS] = { .kind = KIND_IMAGE_LAYERS, .parent = KIND_IMAGE, .name = "layers", .row = ROW_IMAGE, .mode = DIR_MODE, .present = view_is_image, .find = view_find_image_layer, .list = view_list_image_layers },
 	[KIND_IMAGE_LAYER] = { .kind = KIND_IMAGE_LAYER, .row = ROW_REF, .mode = LINK_MODE, .link = view_image_layer_link },
 	[KIND_IMAGE_PLATFORMS] = { .kind = KIND_IMAGE_PLATFORMS, .parent = KIND_IMAGE, .name = "platforms", .row = ROW_IMAGE, .mode = DIR_MODE, .present = view_is_index, .find = view_find_child, .list = view_list_children },
@@ -75,6 +76,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_LAYER_SIZE] = { .kind = KIND_LAYER_SIZE, .parent = KIND_LAYER, .name = "size", .row = ROW_LINK, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .text = view_layer_size_text },
 	[KIND_LAYER_MEDIA_TYPE] = { .kind = KIND_LAYER_MEDIA_TYPE, .parent = KIND_LAYER, .name = "media-type", .row = ROW_LINK, .mode = FILE_MODE, .text = view_layer_media_type_text },
 	[KIND_LAYER_DIFF_ID] = { .kind = KIND_LAYER_DIFF_ID, .parent = KIND_LAYER, .name = "diff-id", .row = ROW_LINK, .mode = FILE_MODE, .present = view_has_diff_id, .text = view_layer_diff_id_text },
+	[KIND_LAYER_TREE] = { .kind = KIND_LAYER_TREE, .parent = KIND_LAYER, .name = "tree", .row = ROW_LINK, .mode = DIR_MODE, .fixed = true, .present = view_has_tree, .inside = view_layer_tree },
 	[KIND_LAYER_USED_BY] = { .kind = KIND_LAYER_USED_BY, .parent = KIND_LAYER, .name = "used-by", .row = ROW_LINK, .mode = DIR_MODE, .find = view_find_layer_use, .list = view_list_layer_uses },
 	[KIND_LAYER_IMAGE] = { .kind = KIND_LAYER_IMAGE, .row = ROW_REF, .mode = LINK_MODE, .link = view_layer_image_link },
 

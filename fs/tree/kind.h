@@ -43,6 +43,7 @@ enum node_kind {
 	KIND_IMAGE_PLATFORM,
 	KIND_IMAGE_PUSHED,
 	KIND_IMAGE_HISTORY,
+	KIND_IMAGE_ROOTFS,	/* its number, and those of all below it, are inside.h's */
 	KIND_IMAGE_LAYERS,
 	KIND_IMAGE_LAYER,
 	KIND_IMAGE_PLATFORMS,
@@ -60,6 +61,7 @@ enum node_kind {
 	KIND_LAYER_SIZE,
 	KIND_LAYER_MEDIA_TYPE,
 	KIND_LAYER_DIFF_ID,
+	KIND_LAYER_TREE,	/* as KIND_IMAGE_ROOTFS */
 	KIND_LAYER_USED_BY,
 	KIND_LAYER_IMAGE,
 	KIND_BLOBS,
@@ -131,6 +133,8 @@ struct kind {
 	bool fixed_data;	/* bytes, or the names in it, never change; nor does what is absent */
 	/* 1: there is such a child of the parent's row, 0: there isn't. NULL: always. */
 	int (*present)(const struct look *l, const struct node *n);
+	/* The number of a node that is a door to others, of inside.h; 0: none. */
+	uint64_t (*inside)(const struct node *n);
 	/* The node that an alias stands for. */
 	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
 	/* A small file's bytes. */

@@ -4,6 +4,7 @@
  * Each: read the node's row, ask permission, do what its kind says.
  */
 #include "fs/base/base.h"
+#include "fs/tree/inside.h"
 #include "fs/tree/kind.h"
 
 #include <sys/stat.h>
@@ -17,6 +18,8 @@ uint64_t node_number(const struct node *n)
 {
 	if (n->kind == KIND_ROOT)
 		return NODE_ROOT;
+	if (kind_of(n->kind)->inside)
+		return kind_of(n->kind)->inside(n);
 	return (uint64_t)n->kind << NODE_KIND_SHIFT | (uint64_t)n->position << NODE_ROW_BITS |
 	       (uint64_t)n->row_id;
 }
@@ -201,7 +204,15 @@ static int fill_attr(const struct look *l, const struct node *n, bool name_forev
 {
 	const struct kind *k = kind_of(n->kind);
 	int64_t places = 1;
-	int r = size_of(l, n, &out->size);
+	int r;
+
+	*out = (struct node_attr){ .id = 0 };
+	/* In a listing: what it is by itself isn't asked for, and would take as long as opening it. */
+	if (k->inside) {
+		inside_closed_attr(k->inside(n), out);
+		return 0;
+	}
+	r = size_of(l, n, &out->size);
 
 	if (!r)
 		r = time_of(l, n, &out->mtime);
@@ -218,12 +229,24 @@ static int fill_attr(const struct look *l, const struct node *n, bool name_forev
 	return 0;
 }
 
+/* Asks permission for what doesn't read the database; 1: it is inside, and may be read. */
+static int enter(const struct cred *cred, uint64_t number, struct err *err)
+{
+	int r = inside_is(number) ? permit(cred, ACTION_PULL, NULL, err) : 1;
+
+	return r < 0 ? r : inside_is(number);
+}
+
 int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, struct node_attr *out,
 		 struct err *err)
 {
 	auto_session struct session s = { 0 };
 	struct node n;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, number, err);
+
+	if (r)
+		return r < 0 ? r : inside_getattr(tree, number, out, err);
+	r = session_begin(&s, tree, cred, err);
 
 	if (!r)
 		r = node_load(&s.look, number, &n);
@@ -292,17 +315,14 @@ static int need_directory(const struct look *l, uint64_t number, struct node *ou
 	return r;
 }
 
-int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
-		struct node_attr *out, bool *absent_forever, struct err *err)
+static int lookup_outside(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+			  struct node_attr *out, bool *absent_forever, struct err *err)
 {
 	auto_session struct session s = { 0 };
 	struct node dir, child;
-	bool fixed, ignored;
+	bool fixed;
 	int r = session_begin(&s, tree, cred, err);
 
-	if (!absent_forever)
-		absent_forever = &ignored;
-	*absent_forever = false;
 	if (!r)
 		r = need_directory(&s.look, parent, &dir);
 	if (r)
@@ -312,6 +332,29 @@ int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, con
 		return fill_attr(&s.look, &child, fixed, out);
 	*absent_forever = r == 0 && kind_of(dir.kind)->fixed_data;
 	return r ? r : err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
+}
+
+int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
+		struct node_attr *out, bool *absent_forever, struct err *err)
+{
+	uint64_t door;
+	bool ignored;
+	int r = enter(cred, parent, err);
+
+	if (!absent_forever)
+		absent_forever = &ignored;
+	*absent_forever = r > 0;
+	if (r)
+		return r < 0 ? r : inside_lookup(tree, parent, name, out, err);
+	r = lookup_outside(tree, cred, parent, name, out, absent_forever, err);
+	if (r || !inside_is(out->id))
+		return r;
+	/* Its index may have to be made now: no state of the database is held for that. What can't be opened is
+	 * a directory all the same, which says why when it is read. */
+	door = out->id;
+	if (inside_getattr(tree, door, out, err))
+		inside_closed_attr(door, out);
+	return 0;
 }
 
 /* ---- Listing ---- */
@@ -351,7 +394,7 @@ static int list_fixed(struct listing *ls, const struct node *dir, uint64_t cooki
 			continue;
 		r = fixed_child(&ls->look, dir, k, &child);
 		if (r > 0) {
-			r = fill_attr(&ls->look, &child, k->fixed, &attr);
+			r = fill_attr(&ls->look, &child, k->fixed && !k->inside, &attr);
 			if (!r && ls->fn(ls->arg, k->name, &attr, i))
 				return 1;
 		}
@@ -367,7 +410,11 @@ int node_list(struct tree *tree, const struct cred *cred, uint64_t directory, ui
 	auto_session struct session s = { 0 };
 	struct listing ls = { .fn = fn, .arg = arg };
 	struct node dir;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, directory, err);
+
+	if (r)
+		return r < 0 ? r : inside_list(tree, directory, cookie, fn, arg, err);
+	r = session_begin(&s, tree, cred, err);
 
 	if (!r)
 		r = need_directory(&s.look, directory, &dir);
@@ -413,7 +460,18 @@ int node_parent(struct tree *tree, const struct cred *cred, uint64_t directory, 
 {
 	auto_session struct session s = { 0 };
 	struct node n, p;
-	int r = session_begin(&s, tree, cred, err);
+	bool outside;
+	int r = enter(cred, directory, err);
+
+	if (r > 0)
+		r = inside_parent(tree, directory, parent, &outside, err);
+	if (r < 0 || inside_is(directory)) {
+		if (!r && outside)
+			*parent = *parent ? node_number(&(struct node){ .kind = KIND_IMAGE, .row_id = (int64_t)*parent }) :
+					    directory;
+		return r;
+	}
+	r = session_begin(&s, tree, cred, err);
 
 	if (!r)
 		r = need_directory(&s.look, directory, &n);
@@ -436,8 +494,11 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 {
 	auto_session struct session s = { 0 };
 	struct node n;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, link, err);
 
+	if (r)
+		return r < 0 ? r : inside_readlink(tree, link, out, err);
+	r = session_begin(&s, tree, cred, err);
 	if (!r)
 		r = node_load(&s.look, link, &n);
 	if (!r && !kind_of(n.kind)->link)
@@ -453,8 +514,11 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 	auto_session struct session s = { 0 };
 	auto_buf struct buf text = BUF_INIT;
 	struct node n;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, file, err);
 
+	if (r)
+		return r < 0 ? r : inside_open(tree, file, out, err);
+	r = session_begin(&s, tree, cred, err);
 	if (!r)
 		r = node_load(&s.look, file, &n);
 	if (r)
@@ -670,8 +734,11 @@ int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, c
 {
 	auto_session struct session s = { 0 };
 	struct node n;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, number, err);
 
+	if (r)
+		return r < 0 ? r : inside_getxattr(tree, number, name, out, err);
+	r = session_begin(&s, tree, cred, err);
 	if (!r)
 		r = node_load(&s.look, number, &n);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
@@ -692,8 +759,11 @@ int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, 
 	auto_session struct session s = { 0 };
 	auto_buf struct buf value = BUF_INIT;
 	struct node n;
-	int r = session_begin(&s, tree, cred, err);
+	int r = enter(cred, number, err);
 
+	if (r)
+		return r < 0 ? r : inside_listxattr(tree, number, out, err);
+	r = session_begin(&s, tree, cred, err);
 	if (!r)
 		r = node_load(&s.look, number, &n);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {

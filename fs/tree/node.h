@@ -26,6 +26,10 @@ struct node_attr {
 	uint64_t links;
 	int64_t size;		/* bytes; a link: of its target; a directory: 0 */
 	int64_t mtime;		/* nanoseconds since 1970: when it was pushed, moved, made */
+	bool owned;		/* inside an image: uid, gid and rdev are as it has them; else it is whoever mounts */
+	uid_t uid;
+	gid_t gid;
+	dev_t rdev;
 	bool name_forever;	/* name -> node under its parent never changes, absence included */
 	bool attr_forever;	/* these attributes never change */
 	bool data_forever;	/* its bytes (a file) or its names (a directory) never change */

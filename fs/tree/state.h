@@ -14,6 +14,7 @@
 #include "fs/meta/upload.h"
 #include "fs/store/store.h"
 #include "fs/tree/permit.h"
+#include "fs/tree/shelf.h"
 #include "fs/tree/tree.h"
 #include "fs/upkeep/check.h"
 #include "fs/upkeep/gc.h"
@@ -26,6 +27,8 @@ struct tree {
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
+	struct shelf *shelf;	/* opened indexes, shelf.c */
+	bool transform_symlinks;
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */

@@ -31,6 +31,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 		r = hashes_new(&t->hashes, err);
 	if (!r)
 		r = pending_new(&t->pending, err);
+	if (!r)
+		r = shelf_new(t, &t->shelf, err);
 	if (r) {
 		tree_close(t);
 		return r;
@@ -43,6 +45,7 @@ void tree_close(struct tree *t)
 {
 	if (!t)
 		return;
+	shelf_free(t->shelf);
 	pending_free(t->pending);
 	hashes_free(t->hashes);
 	cache_free(t->cache);

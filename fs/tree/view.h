@@ -90,6 +90,8 @@ int view_is_image(const struct look *l, const struct node *n) MUST_CHECK;
 int view_is_index(const struct look *l, const struct node *n) MUST_CHECK;
 int view_has_created(const struct look *l, const struct node *n) MUST_CHECK;
 int view_has_platform(const struct look *l, const struct node *n) MUST_CHECK;
+int view_has_rootfs(const struct look *l, const struct node *n) MUST_CHECK;
+uint64_t view_rootfs(const struct node *n);
 int view_find_image_layer(const struct look *l, const struct node *n, const char *name,
 			  struct node *out) MUST_CHECK;
 int view_list_image_layers(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
@@ -119,6 +121,8 @@ int view_layer_media_type_text(const struct look *l, const struct node *n,
 			       struct buf *out) MUST_CHECK;
 int view_has_diff_id(const struct look *l, const struct node *n) MUST_CHECK;
 int view_layer_diff_id_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_has_tree(const struct look *l, const struct node *n) MUST_CHECK;
+uint64_t view_layer_tree(const struct node *n);
 int view_find_layer_use(const struct look *l, const struct node *n, const char *name,
 			struct node *out) MUST_CHECK;
 int view_list_layer_uses(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;

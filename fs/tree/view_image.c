@@ -5,6 +5,7 @@
 #include "fs/tree/view.h"
 
 #include "fs/image/config.h"
+#include "fs/tree/inside.h"
 
 /* ---- _images ---- */
 
@@ -115,6 +116,22 @@ int view_is_image(const struct look *l, const struct node *n)
 {
 	(void)l;
 	return !n->image.is_index;
+}
+
+/* An artifact that is no image has none, and neither has one beyond what a node's number holds. */
+int view_has_rootfs(const struct look *l, const struct node *n)
+{
+	struct ref_row config;
+	int r = n->image.is_index || n->image.id > SHELF_SLOT_MAX ?
+			0 :
+			ref_at(l->db, n->image.id, ROLE_CONFIG, 0, &config, l->err);
+
+	return r > 0 ? media_type_is_image_config(config.media_type) : r;
+}
+
+uint64_t view_rootfs(const struct node *n)
+{
+	return inside_root(SHELF_IMAGE, n->image.id);
 }
 
 int view_is_index(const struct look *l, const struct node *n)

@@ -5,6 +5,7 @@
 #include "fs/tree/view.h"
 
 #include "fs/image/config.h"
+#include "fs/tree/inside.h"
 
 /* ---- _layers ---- */
 
@@ -101,6 +102,19 @@ int view_layer_diff_id_text(const struct look *l, const struct node *n, struct b
 	int r = layer_diff_id(l, n, &d);
 
 	return r > 0 ? view_digest_line(out, &d) : r;
+}
+
+int view_has_tree(const struct look *l, const struct node *n)
+{
+	auto_buf struct buf type = BUF_INIT;
+	int r = layer_media_type(l, n, &type);
+
+	return r ? r : n->blob.id <= SHELF_SLOT_MAX && media_type_is_tar(type.data);
+}
+
+uint64_t view_layer_tree(const struct node *n)
+{
+	return inside_root(SHELF_LAYER, n->blob.id);
 }
 
 int view_find_layer_use(const struct look *l, const struct node *n, const char *name,

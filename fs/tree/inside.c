@@ -1,0 +1,261 @@
+/*
+ * inside.c: an index's inodes as nodes.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/inside.h"
+
+#include "fs/tree/state.h"
+
+#define IMAGE_BIT   ((uint64_t)1 << 62)
+#define SLOT_SHIFT  32
+#define INODE_MASK  UINT32_MAX
+#define OPAQUE_NAME "trusted.overlay.opaque"
+
+static uint64_t number_of(enum shelf_kind kind, int64_t slot, uint32_t inode)
+{
+	return INSIDE_BIT | (kind == SHELF_IMAGE ? IMAGE_BIT : 0) | (uint64_t)slot << SLOT_SHIFT | inode;
+}
+
+uint64_t inside_root(enum shelf_kind kind, int64_t slot)
+{
+	return number_of(kind, slot, INDEX_ROOT);
+}
+
+/* A node, held. */
+struct place {
+	struct shelf_item *item;
+	const struct index *index;
+	enum shelf_kind kind;
+	int64_t slot;
+	uint32_t number;
+	const struct index_inode *inode;
+};
+
+static void place_release(struct place *p)
+{
+	if (p->item)
+		shelf_put(p->item);
+}
+#define auto_place CLEANUP(place_release)
+
+static int place_get(struct tree *tree, uint64_t number, struct place *out, struct err *err)
+{
+	int r;
+
+	out->kind = number & IMAGE_BIT ? SHELF_IMAGE : SHELF_LAYER;
+	out->slot = (int64_t)(number >> SLOT_SHIFT) & SHELF_SLOT_MAX;
+	out->number = number & INODE_MASK;
+	r = shelf_get(tree->shelf, out->kind, out->slot, &out->item, err);
+	if (r)
+		return r;
+	out->index = shelf_index(out->item);
+	out->inode = index_inode(out->index, out->number);
+	return out->inode ? 0 : err_set(err, ERR_NOT_FOUND, "no such node");
+}
+
+static int place_directory(struct tree *tree, uint64_t number, struct place *out, struct err *err)
+{
+	int r = place_get(tree, number, out, err);
+
+	if (!r && !S_ISDIR(out->inode->mode))
+		r = err_set(err, ERR_NOT_DIRECTORY, "it is not a directory");
+	return r;
+}
+
+/* What only the merge wants to know isn't shown. */
+static bool is_hidden(const struct index_inode *i)
+{
+	return i->flags & INDEX_LINK;
+}
+
+/* A leaf goes by its layer's number where it is what it is there. A link is its image's: it may be shown otherwise in each place. */
+static uint64_t node_of(const struct place *in, uint32_t number, const struct index_inode *i)
+{
+	if (in->kind == SHELF_LAYER || S_ISDIR(i->mode) || S_ISLNK(i->mode) || i->flags & INDEX_OWN)
+		return number_of(in->kind, in->slot, number);
+	return number_of(SHELF_LAYER, shelf_layer_slot(in->item, i->layer), i->layer_inode);
+}
+
+/* ---- Attributes ---- */
+
+/* "/etc/x" in a link that stands two directories below the root: "../../etc/x". */
+static int add_target(const struct tree *tree, const struct place *p, const struct index_inode *link, struct buf *out)
+{
+	const char *target = index_text(p->index, link->data);
+
+	if (tree->transform_symlinks && *target == '/') {
+		for (uint32_t dir = link->parent; dir != INDEX_ROOT; dir = index_inode(p->index, dir)->parent)
+			buf_adds(out, "../");
+		target += strspn(target, "/");
+		if (!*target && !out->len)
+			target = ".";
+	}
+	buf_adds(out, target);
+	return buf_error(out);
+}
+
+static int fill(const struct tree *tree, const struct place *in, uint32_t number, struct node_attr *out)
+{
+	const struct index_inode *i = index_inode(in->index, number);
+	bool device = S_ISCHR(i->mode) || S_ISBLK(i->mode);
+
+	*out = (struct node_attr){
+		.id = node_of(in, number, i),
+		.mode = i->mode,
+		.links = i->nlink,
+		.size = (int64_t)i->size,
+		.mtime = i->mtime,
+		.owned = true,
+		.uid = i->uid,
+		.gid = i->gid,
+		.rdev = device ? i->data : 0,
+		.name_forever = true,
+		.attr_forever = true,
+		.data_forever = true,
+	};
+	if (S_ISLNK(i->mode) && tree->transform_symlinks) {
+		auto_buf struct buf target = BUF_INIT;
+
+		if (add_target(tree, in, i, &target))
+			return -ENOMEM;
+		out->size = (int64_t)target.len;
+	}
+	return 0;
+}
+
+int inside_getattr(struct tree *tree, uint64_t number, struct node_attr *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_get(tree, number, &p, err);
+
+	return r ? r : fill(tree, &p, p.number, out);
+}
+
+void inside_closed_attr(uint64_t number, struct node_attr *out)
+{
+	*out = (struct node_attr){ .id = number, .mode = S_IFDIR | 0555, .links = 2 };
+}
+
+/* ---- Directories ---- */
+
+int inside_lookup(struct tree *tree, uint64_t parent, const char *name, struct node_attr *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	uint32_t child;
+	int r = place_directory(tree, parent, &p, err);
+
+	if (r)
+		return r;
+	child = index_lookup(p.index, p.inode, name);
+	if (!child || is_hidden(index_inode(p.index, child)))
+		return err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
+	return fill(tree, &p, child, out);
+}
+
+int inside_list(struct tree *tree, uint64_t directory, uint64_t cookie, node_entry_fn *fn, void *arg, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_directory(tree, directory, &p, err);
+
+	for (uint64_t i = cookie; !r && i < p.inode->count; i++) {
+		struct node_attr attr;
+		const char *name;
+		uint32_t child = index_entry(p.index, p.inode, (uint32_t)i, &name);
+
+		if (is_hidden(index_inode(p.index, child)))
+			continue;
+		r = fill(tree, &p, child, &attr);
+		if (!r && fn(arg, name, &attr, i + 1))
+			break;
+	}
+	return r;
+}
+
+int inside_parent(struct tree *tree, uint64_t directory, uint64_t *parent, bool *outside, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_directory(tree, directory, &p, err);
+
+	if (r)
+		return r;
+	*outside = p.number == INDEX_ROOT;
+	*parent = number_of(p.kind, p.slot, p.inode->parent);
+	if (*outside)
+		*parent = p.kind == SHELF_IMAGE ? (uint64_t)p.slot : 0;
+	return 0;
+}
+
+/* ---- Links and files ---- */
+
+int inside_readlink(struct tree *tree, uint64_t link, struct buf *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_get(tree, link, &p, err);
+
+	if (!r && !S_ISLNK(p.inode->mode))
+		r = err_set(err, ERR_ARGUMENT, "it is not a link");
+	if (!r && add_target(tree, &p, p.inode, out))
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	return r;
+}
+
+int inside_open(struct tree *tree, uint64_t file, struct content **out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_get(tree, file, &p, err);
+
+	if (!r && S_ISDIR(p.inode->mode))
+		r = err_set(err, ERR_IS_DIRECTORY, "it is a directory");
+	if (!r && !S_ISREG(p.inode->mode))
+		r = err_set(err, ERR_ARGUMENT, "it has no bytes");
+	if (r)
+		return r;
+	if (p.kind == SHELF_LAYER)
+		return shelf_open(tree->shelf, p.slot, p.number, out, err);
+	return shelf_open(tree->shelf, shelf_layer_slot(p.item, p.inode->layer), p.inode->layer_inode, out, err);
+}
+
+/* ---- Extended attributes ---- */
+
+/* Of a layer alone, as overlayfs wants it in the directory of a lower layer. */
+static bool shows_opaque(const struct place *p)
+{
+	return p->kind == SHELF_LAYER && p->inode->flags & INDEX_OPAQUE;
+}
+
+int inside_getxattr(struct tree *tree, uint64_t number, const char *name, struct buf *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	struct index_xattr x;
+	int r = place_get(tree, number, &p, err);
+	bool more = !r && index_xattr_first(p.index, p.inode, &x);
+
+	if (r)
+		return r;
+	if (shows_opaque(&p) && streq(name, OPAQUE_NAME)) {
+		buf_addc(out, 'y');
+		more = false;
+	}
+	for (; more; more = index_xattr_next(&x))
+		if (streq(x.name, name)) {
+			buf_add(out, x.value, x.size);
+			return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+		}
+	return out->len ? 0 : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
+}
+
+int inside_listxattr(struct tree *tree, uint64_t number, struct buf *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	struct index_xattr x;
+	int r = place_get(tree, number, &p, err);
+
+	if (r)
+		return r;
+	if (shows_opaque(&p))
+		buf_add(out, OPAQUE_NAME, sizeof(OPAQUE_NAME));
+	for (bool more = index_xattr_first(p.index, p.inode, &x); more; more = index_xattr_next(&x))
+		if (!shows_opaque(&p) || !streq(x.name, OPAQUE_NAME))
+			buf_add(out, x.name, strlen(x.name) + 1);
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}

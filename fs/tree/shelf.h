@@ -1,0 +1,53 @@
+/*
+ * shelf.h: the indexes of layers and images: opened, made where they are missing, and the bytes behind them.
+ *
+ * A layer goes by the row of its blob, an image by its own row; these numbers are the slots of node numbers
+ * (inside.h). What is looked into is made once: by a few threads of low priority, and whoever else wants it meanwhile,
+ * in any process, waits for that. What couldn't be made says why, and isn't tried again for a while. Safe from several
+ * threads.
+ */
+#ifndef REGFS_SHELF_H
+#define REGFS_SHELF_H
+
+#include "fs/base/content.h"
+#include "fs/image/index.h"
+#include "fs/image/span.h"
+
+struct tree;
+struct shelf;
+
+enum shelf_kind {
+	SHELF_LAYER,
+	SHELF_IMAGE,
+};
+
+#define SHELF_SLOT_MAX ((INT64_C(1) << 30) - 1)
+
+/* An opened index, held. */
+struct shelf_item;
+
+int shelf_new(struct tree *tree, struct shelf **out, struct err *err) MUST_CHECK;
+/* What is being made ends soon, unfinished. Nothing is held any more. */
+void shelf_free(struct shelf *s);
+
+/* Waits until it is there. ERR_NOT_FOUND: no such row; ERR_CORRUPT: the layer can't be read as a tar, and why; ERR_IO: a layer isn't here. */
+int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err) MUST_CHECK;
+void shelf_put(struct shelf_item *item);
+DEFINE_CLEANUP(cleanup_shelf_item, struct shelf_item *, shelf_put)
+#define auto_shelf_item CLEANUP(cleanup_shelf_item)
+/* Has the index made, if it isn't there, without waiting. For images: those of its layers. */
+void shelf_prepare(struct shelf *s, int64_t image);
+
+const struct index *shelf_index(const struct shelf_item *item);
+/* An image's: the slot of one of its layers. */
+int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);
+/* The bytes of a regular file of a layer, by its inode there; takes a hold of its own. */
+int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
+
+struct shelf_stats {
+	int64_t layers_indexed;	/* by this process */
+	struct span_stats spans;
+};
+void shelf_stats(struct shelf *s, struct shelf_stats *out);
+
+#endif
