@@ -38,6 +38,7 @@ enum state { OPENING, READY, FAILED };
 struct bytes {
 	struct content *blob;		/* or its decoded copy */
 	struct index *copy_index;	/* or NULL */
+	struct span_table table;
 	struct span_layer *spans;
 };
 
@@ -555,31 +556,32 @@ static int open_copy(struct shelf *s, const struct digest *d, struct bytes *b, s
 static int open_bytes(struct shelf_item *item, struct bytes *b, struct err *err)
 {
 	struct shelf *s = item->shelf;
-	struct span_table t = index_spans(item->index);
-	int r = t.coding == SPAN_NONE ? open_copy(s, &item->digest, b, err) :
+	int r;
+
+	b->table = index_spans(item->index);
+	r = b->table.coding == SPAN_NONE ? open_copy(s, &item->digest, b, err) :
 					blame(err, store_blob_open(s->tree->store, &item->digest, &b->blob, err),
 					      &item->digest);
 
 	if (!r && b->copy_index)
-		t = index_spans(b->copy_index);
+		b->table = index_spans(b->copy_index);
 	if (!r)
-		r = span_table_check(&t, content_size(b->blob), err);
-	return r ? r : span_layer_new(s->cache, &t, b->blob, &b->spans, err);
+		r = span_table_check(&b->table, content_size(b->blob), err);
+	return r ? r : span_layer_new(s->cache, &b->table, b->blob, &b->spans, err);
 }
 
 static int need_bytes(struct shelf_item *item, struct err *err)
 {
-	struct bytes b = { 0 };
+	struct bytes *b = &item->bytes;
 	int r = 0;
 
 	pthread_mutex_lock(&item->opening);
-	if (!item->bytes.spans) {
-		r = open_bytes(item, &b, err);
-		if (!r) {
-			item->bytes = b;
-		} else {
-			index_close(b.copy_index);
-			content_free(b.blob);
+	if (!b->spans) {
+		r = open_bytes(item, b, err);
+		if (r) {
+			index_close(b->copy_index);
+			content_free(b->blob);
+			*b = (struct bytes){ 0 };
 		}
 	}
 	pthread_mutex_unlock(&item->opening);
