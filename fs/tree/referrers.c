@@ -80,8 +80,8 @@ static int give_row(void *arg, const struct ref_row *ref)
 	if (r <= 0 || seen_before(w, &image.digest) || ref->id <= w->after)
 		return MIN(r, 0);
 	r = store_blob_read(w->tree->store, &image.digest, LIMIT_MANIFEST, &bytes, w->err);
-	if (r == -ENOENT)
-		return 0;	/* in quarantine */
+	if (r == -ENOENT || (r && w->err && w->err->reason == ERR_CORRUPT))
+		return 0;	/* in quarantine, or about to be */
 	if (!r)
 		r = json_parse(bytes.data, bytes.len, &document, w->err);
 	if (r)
