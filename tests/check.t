@@ -253,7 +253,7 @@ ok $? 'the file, too'
 
 # syncs COMMAND...: how often it waits for the disk.
 syncs() {
-	strace -f -qq -e trace=fsync,fdatasync -o "$T/syncs" "$@" >"$T/run.out" 2>"$T/run.err"
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=fsync,fdatasync -o "$T/syncs" "$@" >"$T/run.out" 2>"$T/run.err"
 	STATUS=$?
 	OUT=$(cat "$T/run.out")
 	COUNT=$(grep -c sync "$T/syncs")
