@@ -98,6 +98,16 @@ run "$REGFS" gc --store "$STORE"
 like "$OUT" '^removed 0 blobs .*kept 1 unneeded blobs \(1\.0 kB\)' 'as text'
 run "$REGFS" gc --store "$STORE" --grace 0 --dry-run
 like "$OUT" '^would remove 1 blobs that no image needs \(1\.0 kB\)' 'a dry run as text'
+if command -v script >/dev/null; then
+	# A terminal of its own; without one nothing of the kind is said.
+	is "$ERR" '' 'no progress where there is no terminal'
+	run script -qec "'$REGFS' gc --store '$STORE'" "$T/typescript"
+	like "$OUT" 'collecting: [0-9]+ blobs' 'progress on a terminal'
+	run script -qec "'$REGFS' check --store '$STORE'" "$T/typescript"
+	like "$OUT" 'checking: [0-9]+ blobs' 'of a check, too'
+else
+	skip 'progress on a terminal: there is no script(1)'
+fi
 removes 1 2 0 0 'a blob without an image, in two repositories' --grace 0
 is "$(files)" 7 'its file is gone, the others stay'
 is "$(sql "SELECT COUNT(*) FROM repository WHERE name = 'c'")" 0 'so is the repository that held nothing else'

@@ -35,17 +35,24 @@ int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_
 void shelf_put(struct shelf_item *item);
 DEFINE_CLEANUP(cleanup_shelf_item, struct shelf_item *, shelf_put)
 #define auto_shelf_item CLEANUP(cleanup_shelf_item)
-/* Has the index made, if it isn't there, without waiting. For images: those of its layers. */
+/* Has the indexes of an image's layers made, where they aren't there, without waiting. */
 void shelf_prepare(struct shelf *s, int64_t image);
 
 const struct index *shelf_index(const struct shelf_item *item);
 /* An image's: the slot of one of its layers. */
 int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);
-/* The bytes of a regular file of a layer, by its inode there; takes a hold of its own. */
+/*
+ * The bytes of a regular file of a layer, by its inode there; takes a hold of its own. A file that is opened again and again is taken
+ * out of its layer, into one of its own, and content_fd() has that then.
+ */
 int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
 
+/* At most so many bytes for decoded copies of layers, and for files taken out; those not used for longest go. Before use. */
+void shelf_set_budget(struct shelf *s, int64_t bytes);
+
 struct shelf_stats {
-	int64_t layers_indexed;	/* by this process */
+	int64_t layers_indexed;		/* by this process */
+	int64_t files_taken_out;
 	struct span_stats spans;
 };
 void shelf_stats(struct shelf *s, struct shelf_stats *out);
