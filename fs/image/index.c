@@ -432,3 +432,25 @@ const struct digest *index_layer(const struct index *ix, size_t i)
 {
 	return &ix->layers[i];
 }
+
+int index_read_layers(int fd, struct buf *out, struct err *err)
+{
+	struct index_header h;
+	uint64_t offset, size;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 ||
+	    h.version != INDEX_VERSION || h.kind != INDEX_IMAGE)
+		return damaged(err, "it is of another version or kind");
+	offset = h.sections[INDEX_LAYERS].offset;
+	size = h.sections[INDEX_LAYERS].size;
+	if (size % sizeof(struct digest) || size / sizeof(struct digest) > LIMIT_MANIFEST_REFS || offset > INT64_MAX)
+		return damaged(err, "its layers");
+	buf_reset(out);
+	buf_reserve(out, size);
+	if (buf_error(out))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (pread(fd, out->data, size, (off_t)offset) != (ssize_t)size)
+		return damaged(err, "its layers");
+	out->len = size;
+	return 0;
+}

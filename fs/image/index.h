@@ -113,6 +113,9 @@ struct span_table index_spans(const struct index *ix);
 size_t index_layer_count(const struct index *ix);
 const struct digest *index_layer(const struct index *ix, size_t i);
 
+/* Only the layers of an IMAGE, in order, as struct digest into `out`; without looking at the rest. ERR_CORRUPT. */
+int index_read_layers(int fd, struct buf *out, struct err *err) MUST_CHECK;
+
 /* ---- Writing (fs/image/build.c) ---- */
 
 struct index_section {

@@ -253,6 +253,11 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
+bool node_is_inside(uint64_t node)
+{
+	return inside_is(node);
+}
+
 /* ---- Children ---- */
 
 /* The child of that kind, with a fixed name: 1, or 0 if this parent has none. */

@@ -36,7 +36,6 @@
 #define HOT_SIZE (128 * 1024)		/* smaller ones are read as fast out of a decoded span */
 #define HOT_PLACES 4096			/* files whose opens are counted; direct-mapped */
 #define HOT_JOBS 8			/* being taken out, or waiting for it */
-#define DEFAULT_BUDGET (INT64_C(2) << 30)
 
 enum state { OPENING, READY, FAILED };
 
@@ -827,7 +826,7 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	if (!s)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	s->tree = tree;
-	s->budget = DEFAULT_BUDGET;
+	s->budget = TREE_INSIDE_CACHE;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	r = derived_new(store_dir(tree->store), &s->derived, err);

@@ -28,7 +28,7 @@ struct tree {
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
 	struct shelf *shelf;	/* opened indexes, shelf.c */
-	bool transform_symlinks;
+	struct tree_inside inside;	/* settings of what is inside images */
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */
