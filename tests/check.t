@@ -119,6 +119,37 @@ unserved "$ONE" a 'a damaged blob'
 check 'the same digest is pushed' push_blob a "$T/one"
 served "$ONE" a one 'a healed blob'
 
+# A blob that is cut while it is sent: the client, which reads slowly, has a shorter body than it was told, and knows at once.
+head -c 100000000 /dev/zero >"$T/long"
+long=$(push_blob a "$T/long")
+is "$(python3 - "$ADDR" "/v2/a/blobs/$long" "$(file_of "$long")" <<-'PYTHON'
+	import os, socket, sys
+	address, path, file = sys.argv[1:]
+	s = socket.socket()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+	s.settimeout(30)
+	host, port = address.rsplit(":", 1)
+	s.connect((host, int(port)))
+	s.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+	got = len(s.recv(65536))
+	os.chmod(file, 0o600)
+	os.truncate(file, 20000000)
+	while True:
+	    try:
+	        piece = s.recv(1 << 20)
+	    except ConnectionResetError:
+	        break
+	    except TimeoutError:
+	        sys.exit("still open after 30 seconds")
+	    if not piece:
+	        break
+	    got += len(piece)
+	print("dropped" if got < 100000000 else "served in full")
+	PYTHON
+)" dropped 'a blob that is cut while it is sent: the connection is dropped, nothing is padded'
+"$REGFS" check --store "$STORE" >/dev/null
+check 'and after a check it can be pushed again' push_blob a "$T/long"
+
 flip() {
 	chmod u+w "$1"
 	printf '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
