@@ -842,11 +842,16 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	return 0;
 }
 
+void shelf_stop(struct shelf *s)
+{
+	atomic_store(&s->stopping, true);
+}
+
 void shelf_free(struct shelf *s)
 {
 	if (!s)
 		return;
-	atomic_store(&s->stopping, true);
+	shelf_stop(s);
 	work_free(s->makers);
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (s->buckets[i]) {
