@@ -35,6 +35,7 @@
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
 #define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
 #define LIMIT_UPLOAD_BUFFERS_EACH 8	     /* of those for one upload: see httpd/body.c */
+#define LIMIT_UPLOAD_SMALL (8 * 1024)	     /* a body that needs no writer: at most 32 MiB on all connections */
 #define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
 #define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
