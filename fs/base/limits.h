@@ -39,6 +39,7 @@
 #define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
 #define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
+#define LIMIT_COMMITTERS 128		     /* threads that wait for the disk: see httpd/httpd.c */
 #define LIMIT_CONFIG_FILE (64 * 1024)	     /* regfs.conf */
 #define LIMIT_PENDING_LINKS 1024	     /* `ln -sfn` in progress, for a mount */
 
