@@ -48,7 +48,7 @@ static void add_mixed(struct buf *b, size_t len, uint64_t seed)
 
 			buf_add(b, zeros, sizeof(zeros));
 		} else if (r % 8 == 2 && b->len > 40000) {
-			buf_add(b, b->data + b->len - 1 - next_random(&seed) % 32000, 20 + r % 80);
+			buf_add(b, b->data + b->len - 100 - next_random(&seed) % 32000, 20 + r % 80);
 		} else {
 			buf_addf(b, "entry %" PRIu64 " of %" PRIu64 "\n", r % 100000, next_random(&seed) % 1000);
 		}
