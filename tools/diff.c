@@ -1,0 +1,3 @@
+#include "fs/base/base.h"
+#include "tools/command.h"
+const struct command diff_commands[] = { { 0 } };
