@@ -250,6 +250,11 @@ struct cred command_cred(void)
 	return cred_administrator("command");
 }
 
+int answer_no(struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "%s", "");
+}
+
 /* ---- Progress ---- */
 
 #define PROGRESS_EVERY INT64_C(200000000)	/* nanoseconds between two lines on a terminal */

@@ -94,6 +94,9 @@ DEFINE_CLEANUP(cleanup_tree, struct tree *, tree_close)
 
 struct cred command_cred(void);
 
+/* The exit status for "the answer is no", where nothing more is to be said. */
+int answer_no(struct err *err) MUST_CHECK;
+
 /* ---- Output ---- */
 
 /* A table: cells row by row, the first row being the header; aligned when it is printed. */
