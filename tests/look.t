@@ -74,8 +74,10 @@ def layers():
         f('added', b'added\n'), h('usr/three', 'usr/one'), f('fifo', b'a file now'), l('time', 'added'),
     ]
     yield 'escape', [l('d', '/tmp/escaped'), l('up', '../../../../../../tmp/escaped'), f('ok', b'ok')]
-    yield 'escape2', [f('d/file', b'inside'), f('up/file', b'inside'), h('outside', '/etc/shadow'), h('outside2', '../../etc/shadow'),
+    yield 'escape2', [f('d/file', b'inside'), f('up/file', b'inside'),
         f('../../dotdot', b'inside'), f('/absolute', b'inside')]
+    yield 'outside', [f('x', b'x'), h('outside', '../../../etc/shadow')]
+    yield 'outside2', [l('etc', '/etc'), h('outside', 'etc/shadow')]
 
 def e(name, kind, mode=0o644, uid=0, gid=0, mtime=1700000000, xattrs={}):
     t = tarfile.TarInfo(name)
@@ -111,7 +113,7 @@ for name, entries in layers():
 PY
 }
 
-for name in base top escape escape2; do
+for name in base top escape escape2 outside outside2; do
 	nasty $name >"$T/$name.tar" || bail "no layer $name"
 done
 start_regfs --open

@@ -168,6 +168,58 @@ int json_add_node(struct tree *tree, struct buf *out, const struct node_attr *at
 	return r;
 }
 
+/* ---- Extended attributes ---- */
+
+/* Each value stands in `text`, behind the names. */
+static int read_values(struct tree *tree, uint64_t node, size_t names, size_t *starts, struct xattrs *out, struct err *err)
+{
+	const struct cred cred = command_cred();
+	size_t count = 0;
+	int r = 0;
+
+	for (size_t at = 0; !r && at < names; at += strlen(out->text.data + at) + 1) {
+		auto_buf struct buf value = BUF_INIT;
+
+		r = node_getxattr(tree, &cred, node, out->text.data + at, &value, err);
+		starts[count++] = out->text.len;
+		buf_add(&out->text, value.data, value.len);
+	}
+	starts[count] = out->text.len;
+	return r ? r : buf_error(&out->text) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+int xattrs_read(struct tree *tree, uint64_t node, struct xattrs *out, struct err *err)
+{
+	const struct cred cred = command_cred();
+	int r = node_listxattr(tree, &cred, node, &out->text, err);
+	size_t names = out->text.len, count = 0;
+	auto_free size_t *starts = NULL;
+
+	if (r || !names)
+		return r;
+	for (size_t i = 0; i < names; i++)
+		count += out->text.data[i] == '\0';
+	starts = calloc(count + 1, sizeof(*starts));
+	out->rows = calloc(count, sizeof(*out->rows));
+	if (!starts || !out->rows)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = read_values(tree, node, names, starts, out, err);
+	for (size_t at = 0; !r && at < names; at += strlen(out->text.data + at) + 1) {
+		size_t i = out->count++;
+
+		out->rows[i] = (struct tar_xattr){ .name = out->text.data + at,
+						   .value = out->text.data + starts[i],
+						   .size = starts[i + 1] - starts[i] };
+	}
+	return r;
+}
+
+void xattrs_release(struct xattrs *x)
+{
+	free(x->rows);
+	buf_release(&x->text);
+}
+
 /* ---- Output ---- */
 
 int out_flush(struct buf *out, struct err *err)
@@ -183,6 +235,19 @@ int out_flush(struct buf *out, struct err *err)
 int out_spill(struct buf *out, struct err *err)
 {
 	return out->len < SPILL && !buf_error(out) ? 0 : out_flush(out, err);
+}
+
+int out_write(const char *data, size_t len, struct err *err)
+{
+	while (len) {
+		ssize_t n = write(STDOUT_FILENO, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, errno, "can't write the output");
+		data += MAX(n, 0);
+		len -= (size_t)MAX(n, 0);
+	}
+	return 0;
 }
 
 void out_begin(void)

@@ -8,6 +8,7 @@
 #define REGFS_INSIDE_COMMAND_H
 
 #include "fs/base/timestamp.h"
+#include "fs/image/tar.h"
 #include "fs/tree/rootfs.h"
 #include "tools/command.h"
 
@@ -53,10 +54,23 @@ char *mtime_text(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1]);
 /* The members type, mode, links, uid, gid, size (a file's), mtime, target (a link's), major and minor (a device's). */
 int json_add_node(struct tree *tree, struct buf *out, const struct node_attr *attr, struct err *err) MUST_CHECK;
 
+/* The extended attributes of a node. */
+struct xattrs {
+	struct tar_xattr *rows;
+	size_t count;
+	struct buf text;
+};
+#define XATTRS_INIT { .text = BUF_INIT }
+int xattrs_read(struct tree *tree, uint64_t node, struct xattrs *out, struct err *err) MUST_CHECK;
+void xattrs_release(struct xattrs *x);
+#define auto_xattrs CLEANUP(xattrs_release)
+
 /* Writes what is in the buffer to standard output, and empties it. */
 int out_flush(struct buf *out, struct err *err) MUST_CHECK;
 /* The same once there is much of it. */
 int out_spill(struct buf *out, struct err *err) MUST_CHECK;
+/* Bytes, past the buffers of stdio. */
+int out_write(const char *data, size_t len, struct err *err) MUST_CHECK;
 /* Lets a closed pipe end the process quietly, as cat(1) does; for who changes nothing. */
 void out_begin(void);
 

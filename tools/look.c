@@ -344,19 +344,6 @@ static const struct option_row cat_rows[] = {
 	{ 0 },
 };
 
-static int write_all(const char *data, size_t len, struct err *err)
-{
-	while (len) {
-		ssize_t n = write(STDOUT_FILENO, data, len);
-
-		if (n < 0 && errno != EINTR)
-			return err_sys(err, errno, "can't write the output");
-		data += MAX(n, 0);
-		len -= (size_t)MAX(n, 0);
-	}
-	return 0;
-}
-
 static int copy_out(const struct content *c, struct err *err)
 {
 	auto_free char *buffer = malloc(CAT_BUFFER);
@@ -367,7 +354,7 @@ static int copy_out(const struct content *c, struct err *err)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	for (; n > 0; at += n) {
 		n = content_read(c, buffer, CAT_BUFFER, at, err);
-		if (n > 0 && write_all(buffer, (size_t)n, err))
+		if (n > 0 && out_write(buffer, (size_t)n, err))
 			return -EIO;
 	}
 	return (int)n;
