@@ -241,9 +241,9 @@ static int report(struct diff *d, const char *path, const struct node_attr *a, c
 	int r = 0;
 
 	count->paths++;
-	count->bytes += bytes_of(a ? a : b);
+	size_add(&count->bytes, bytes_of(a ? a : b));
 	if (a && b)
-		d->changed_to += bytes_of(b);
+		size_add(&d->changed_to, bytes_of(b));
 	if (d->o->stat)
 		return 0;
 	if (d->json)

@@ -523,7 +523,9 @@ static uint32_t reach(struct writing *w, uint32_t old, uint32_t parent)
 		buf_add(&w->texts, text, strlen(text) + 1);
 	}
 	if (S_ISREG(to->mode))
-		w->facts.unpacked += (int64_t)to->size;
+		/* A sparse file may be as large as files can be. */
+		if (__builtin_add_overflow(w->facts.unpacked, (int64_t)to->size, &w->facts.unpacked))
+			w->facts.unpacked = INT64_MAX;
 	w->facts.files += !S_ISDIR(to->mode) && !(to->flags & INDEX_WHITEOUT);
 	return w->count;
 }
