@@ -16,6 +16,8 @@ struct body {
 	struct digest digest;	/* what it shall be; DIGEST_NONE: a chunk */
 	int64_t announced;	/* bytes by Content-Range; -1: not said */
 	int64_t received;	/* used by the connection's thread only */
+	char *rest;		/* a small body, for the finishing job to write; set by body_end() */
+	size_t rest_len;
 	struct work_job job;	/* the writer */
 	struct work_job hash_job;	/* the hasher */
 
@@ -40,6 +42,8 @@ void body_close(struct body *b);
 void body_free(struct body *b);
 /* For a job: begins the upload of a whole blob, if the writer hasn't. */
 int body_open(struct body *b, struct err *err) MUST_CHECK;
+/* For a job, once: all that was received is written, or this is why not. */
+int body_settle(struct body *b, struct err *err) MUST_CHECK;
 
 mhd_result body_receive(struct body *b, const char *data, size_t *len);
 /* The body is complete: submits the request's finish() when all is written. With httpd.lock. */

@@ -46,7 +46,8 @@ struct operation {
 	void (*begin)(struct request *r);
 	/* Makes the answer, when the whole body is there. */
 	void (*finish)(struct request *r);
-	bool blocks;	/* finish() may wait for a disk: it is a job */
+	/* Whose thread runs finish(). */
+	enum { INLINE, READS, COMMITS } kind;
 };
 
 /* Requests that wait for something, first come, first served. Guarded by httpd.lock. */
@@ -68,7 +69,8 @@ struct httpd {
 	struct proxies *proxies;	/* NULL: nobody speaks for others */
 	char *public_url;	/* "", or what stands before the path in Location */
 	struct MHD_Daemon *daemon;
-	struct work *jobs;	/* operations that block */
+	struct work *jobs;	/* operations that may wait for a disk to read */
+	struct work *commits;	/* those that wait until something is on the disk */
 	struct work *writers;	/* uploads' bytes on their way to the tree */
 	struct MHD_Response *base, *front;	/* prepared answers */
 	char *address;

@@ -1,7 +1,7 @@
 /*
- * socket.c: mends two system calls that libmicrohttpd 0.9.75 makes.
+ * socket.c: mends three system calls that libmicrohttpd 0.9.75 makes.
  *
- * No option of its changes them, so the program has its own setsockopt() and recv(), which the
+ * No option of its changes them, so the program has its own setsockopt(), recv() and sendfile(), which the
  * dynamic linker finds before libc's. For everybody else they do what libc's do.
  *
  * 1. It sets TCP_CORK before it sends a file. Between two processors that halves the rate of one
@@ -13,13 +13,19 @@
  *    client's end came along with its last bytes there is no further edge, and the connection, with
  *    the upload that it holds, stands until LIMIT_HTTP_IDLE_SECONDS are over. Here the reading
  *    side is shut down then. It has nothing more to give, so this changes nothing but makes an edge.
+ *
+ * 3. It takes the short count at the end of a file that ends before what was promised of it (damaged on its disk
+ *    while it is sent) for a full socket, and waits for room that there is. Here the connection is shut down then: what
+ *    the client has is shorter than it was told, and it knows.
  */
 #undef _FORTIFY_SOURCE /* it would define a recv() of its own in the header */
 #include "fs/base/base.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -43,6 +49,24 @@ ssize_t recv(int fd, void *data, size_t len, int flags)
 
 	if (n > 0 && (size_t)n < len && !(flags & MSG_PEEK) && at_end(fd))
 		(void)shutdown(fd, SHUT_RD);
+	errno = saved;
+	return n;
+}
+
+static bool ends_early(int file, const off_t *offset)
+{
+	struct stat st;
+
+	return offset && fstat(file, &st) == 0 && *offset >= st.st_size;
+}
+
+ssize_t sendfile64(int to, int from, off_t *offset, size_t len)
+{
+	ssize_t n = syscall(SYS_sendfile, to, from, offset, len);
+	int saved = errno;
+
+	if (n >= 0 && (size_t)n < len && ends_early(from, offset))
+		(void)shutdown(to, SHUT_RDWR);
 	errno = saved;
 	return n;
 }

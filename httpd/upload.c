@@ -111,13 +111,8 @@ static bool try_mount(struct request *r, const struct cred *cred, enum digest_al
 static int commit(struct request *r, struct err *err)
 {
 	struct body *b = r->body;
-	int e;
+	int e = body_open(b, err);
 
-	if (b->failed) {
-		*err = b->err;
-		return -err->errnum;
-	}
-	e = body_open(b, err);
 	if (!e)
 		e = tree_upload_commit(b->file, &b->digest, err);
 	b->committed = !e;
@@ -133,7 +128,9 @@ void upload_post(struct request *r)
 	int e;
 
 	if (r->body) {
-		e = commit(r, &err);
+		e = body_settle(r->body, &err);
+		if (!e)
+			e = commit(r, &err);
 		body_close(r->body);
 		if (e)
 			reply_error(r, &err);
@@ -229,12 +226,12 @@ void upload_put_begin(struct request *r)
 }
 
 /* What went wrong with the chunk's bytes; with chunked coding their number is known now only. */
-static int check_received(const struct body *b, struct err *err)
+static int check_received(struct body *b, struct err *err)
 {
-	if (b->failed) {
-		*err = b->err;
-		return -err->errnum;
-	}
+	int e = body_settle(b, err);
+
+	if (e)
+		return e;
 	if (b->announced >= 0 && b->announced != b->received)
 		return err_set(err, ERR_SIZE_INVALID,
 			       "Content-Range says %" PRId64 " bytes, %" PRId64 " came",

@@ -105,6 +105,11 @@ served "$SHARED" a shared 'heals it in every one'
 finds 0 0 0 0 0 'all is well' --data
 
 truncate -s 1000 "$(file_of "$ONE")"
+refuses 500 UNKNOWN 'a truncated file is served to nobody, before a check as well' GET "/v2/a/blobs/$ONE"
+answers 500 'nor a part of it' GET "/v2/a/blobs/$ONE" -r 0-99
+if [ -n "${MOUNTED:-}" ]; then
+	fails_with 'Input/output error' 'nor in the mount' cat "$MNT/a/_blobs/sha256/${ONE#sha256:}"
+fi
 finds 1 1 0 0 0 'a truncated file'
 is "$(problems)" "$(printf '%s\n' "breaks a@$A" "damaged $ONE" | sort)" 'breaks its image'
 is "$(stat -c %s "$STORE/quarantine/${ONE#sha256:}")" 1000 'what is left of it is in quarantine'
@@ -113,6 +118,37 @@ ok $? 'and nowhere else'
 unserved "$ONE" a 'a damaged blob'
 check 'the same digest is pushed' push_blob a "$T/one"
 served "$ONE" a one 'a healed blob'
+
+# A blob that is cut while it is sent: the client, which reads slowly, has a shorter body than it was told, and knows at once.
+head -c 100000000 /dev/zero >"$T/long"
+long=$(push_blob a "$T/long")
+is "$(python3 - "$ADDR" "/v2/a/blobs/$long" "$(file_of "$long")" <<-'PYTHON'
+	import os, socket, sys
+	address, path, file = sys.argv[1:]
+	s = socket.socket()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+	s.settimeout(30)
+	host, port = address.rsplit(":", 1)
+	s.connect((host, int(port)))
+	s.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+	got = len(s.recv(65536))
+	os.chmod(file, 0o600)
+	os.truncate(file, 20000000)
+	while True:
+	    try:
+	        piece = s.recv(1 << 20)
+	    except ConnectionResetError:
+	        break
+	    except TimeoutError:
+	        sys.exit("still open after 30 seconds")
+	    if not piece:
+	        break
+	    got += len(piece)
+	print("dropped" if got < 100000000 else "served in full")
+	PYTHON
+)" dropped 'a blob that is cut while it is sent: the connection is dropped, nothing is padded'
+"$REGFS" check --store "$STORE" >/dev/null
+check 'and after a check it can be pushed again' push_blob a "$T/long"
 
 flip() {
 	chmod u+w "$1"
@@ -130,6 +166,10 @@ is "$(curl -s -o "$T/manifest" -w '%{http_code}' "http://$ADDR/v2/b/manifests/t"
 chmod u+w "$(file_of "$CONFIG")"
 printf '{"a":2}' >"$(file_of "$CONFIG")"
 flip "$(file_of "$A")" 5
+stop_regfs
+start_regfs --open --gc-interval 0 ${MOUNTED:+--mount "$MNT"}
+refuses 500 UNKNOWN 'a manifest with other bytes is served to nobody, before a check as well' GET /v2/a/manifests/t
+refuses 500 UNKNOWN 'by digest as little' GET "/v2/a/manifests/$A"
 check_store --data
 like "$(problems)" "breaks a@$A.*damaged $CONFIG" 'a damaged config breaks its image'
 like "$(problems)" "damaged $A" 'a damaged manifest'
@@ -244,7 +284,7 @@ ok $? 'the file, too'
 
 # syncs COMMAND...: how often it waits for the disk.
 syncs() {
-	strace -f -qq -e trace=fsync,fdatasync -o "$T/syncs" "$@" >"$T/run.out" 2>"$T/run.err"
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=fsync,fdatasync -o "$T/syncs" "$@" >"$T/run.out" 2>"$T/run.err"
 	STATUS=$?
 	OUT=$(cat "$T/run.out")
 	COUNT=$(grep -c sync "$T/syncs")

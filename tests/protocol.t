@@ -119,6 +119,25 @@ answers 201 'PUT of the rest, chunked, without a Content-Range' \
 	PUT "$(with_digest "$(location)" "$DIGEST")" -H "$BYTES" -H "$CHUNKED" --data-binary "@$T/chunk"
 whole shop/console-web tail "$DIGEST" 'a part and the rest'
 
+# LIMIT_UPLOAD_SMALL: what is larger goes to a writer.
+for n in 8192 8193; do
+	random_file edge $n
+	answers 201 "POST of $n bytes" POST "/v2/centos/blobs/uploads/?digest=$DIGEST" -H "$BYTES" \
+		--data-binary "@$T/edge"
+	whole centos edge "$DIGEST" "POST of $n bytes"
+	random_file edges $((3 * n))
+	begin shop/console-web
+	for at in 0 $n; do
+		slice "$T/edges" "$at" $n >"$T/chunk"
+		answers 202 "PATCH of $n bytes at $at" PATCH "$UPLOAD" -H "$BYTES" --data-binary "@$T/chunk"
+		is "$(header range)" "0-$((at + n - 1))" "PATCH of $n bytes at $at: Range"
+		UPLOAD=$(location)
+	done
+	slice "$T/edges" $((2 * n)) $n >"$T/chunk"
+	answers 201 "PUT of $n bytes" PUT "$(with_digest "$UPLOAD" "$DIGEST")" -H "$BYTES" --data-binary "@$T/chunk"
+	whole shop/console-web edges "$DIGEST" "three times $n bytes"
+done
+
 begin shop/console-web
 http PATCH "$UPLOAD" -H "$BYTES" --data-binary "@$T/chunk"
 UPLOAD=$(location)

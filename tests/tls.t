@@ -141,6 +141,31 @@ use first
 check 'a good one again' reload 'read again'
 is "$(subject)" first 'and is seen'
 
+# An upload and a download in their midst: the first half has arrived when the certificate changes.
+location=$(fetch -X POST -D - -o /dev/null "$U/v2/big/blobs/uploads/" | tr -d '\r' |
+	sed -n 's/^location: *//Ip')
+head -c 20000000 "$T/big" >"$T/half"
+mkfifo "$T/up" "$T/down"
+fetch -T - -o /dev/null -w '%{http_code}' "$U$location?digest=$digest" <"$T/up" >"$T/up.code" &
+up=$!
+fetch "$U/v2/big/blobs/$digest" >"$T/down" &
+down=$!
+exec 8>"$T/up" 7<"$T/down"
+cat "$T/half" >&8
+head -c 1000 <&7 >"$T/back"
+use second
+check 'read again amid an upload and a download' reload 'read again'
+is "$(subject)" second 'a new connection sees it'
+tail -c +20000001 "$T/big" >&8
+exec 8>&-
+cat <&7 >>"$T/back"
+exec 7<&-
+wait $up $down
+is "$(cat "$T/up.code")" 201 'the upload ends well'
+check 'the download, too' cmp "$T/big" "$T/back"
+use first
+check 'the first again' reload 'read again'
+
 # ---- podman ----
 
 export CONTAINERS_STORAGE_CONF=$T/storage.conf REGISTRY_AUTH_FILE=$T/auth.json HOME=$T
@@ -190,6 +215,16 @@ for max in 1.2 1.3; do
 		--key "$C/second.key" "$U/v2/"
 done
 is "$(wc -l <"$LOG")" "$lines" 'what is refused is not logged'
+stop_regfs
+
+cp "$C/ca.crt" "$C/clients.crt"
+start_regfs --open "${TLS[@]}" --tls-client-ca "$C/clients.crt"
+U=https://$ADDR
+cp "$C/other.crt" "$C/clients.crt"
+check "clients' signers are read again, too" reload 'read again'
+is "$(fetch --cert "$C/stranger.crt" --key "$C/stranger.key" -o /dev/null -w '%{http_code}' "$U/v2/")" 200 \
+	'those of the new one are served'
+check_fails 'those of the old one are not' fetch --cert "$C/client.crt" --key "$C/client.key" "$U/v2/"
 stop_regfs
 
 # ---- docker ----

@@ -32,6 +32,7 @@ struct serve_options {
 	const char *cors_origin;
 	const char *tls_cert, *tls_key, *tls_client_ca;
 	const char *public_url, *trust_proxy;
+	const char *index, *index_cache, *mount_options;
 	bool sparse;
 	bool open;
 };
@@ -40,6 +41,9 @@ static const struct option_row serve_rows[] = {
 	STORE_OPTION(struct serve_options, store),
 	{ "listen", 0, "ADDR:PORT", offsetof(struct serve_options, listen), "where to serve HTTP (default: 127.0.0.1:5000)" },
 	{ "mount", 0, "DIR", offsetof(struct serve_options, mount), "also mount the tree there" },
+	{ "mount-options", 0, "LIST", offsetof(struct serve_options, mount_options), "of the mount, by commas: see regfs mount -o" },
+	{ "index", 0, "look|push", offsetof(struct serve_options, index), "index layers when they are looked into, or when they come (default: look)" },
+	{ "index-cache", 0, "BYTES", offsetof(struct serve_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
 	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
@@ -63,11 +67,14 @@ _Static_assert(sizeof(struct serve_options) <= COMMAND_OPTIONS_MAX, "too many op
 
 struct mount_command_options {
 	const char *store;
+	const char *options, *index_cache;
 	const char *ready_fd;
 };
 
 static const struct option_row mount_rows[] = {
 	STORE_OPTION(struct mount_command_options, store),
+	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: hide-trees, transform-symlinks" },
+	{ "index-cache", 0, "BYTES", offsetof(struct mount_command_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
 	{ 0 },
 };
@@ -162,6 +169,45 @@ static void say_ready(int fd, const char *address)
 	notify_systemd("READY=1");
 }
 
+/* ---- What is inside images ---- */
+
+/* How a mount shows it, and how it is read. */
+struct inside_settings {
+	struct tree_inside tree;
+	bool hide_trees;
+};
+
+static int read_mount_options(const char *list, struct inside_settings *out, struct err *err)
+{
+	while (list && *list) {
+		size_t len = strcspn(list, ",");
+
+		if (len == strlen("hide-trees") && starts_with(list, "hide-trees"))
+			out->hide_trees = true;
+		else if (len == strlen("transform-symlinks") && starts_with(list, "transform-symlinks"))
+			out->tree.transform_symlinks = true;
+		else
+			return err_set(err, ERR_USAGE,
+				       "there is no mount option %.*s: there are hide-trees and transform-symlinks",
+				       (int)MIN(len, 100U), list);
+		list += len;
+		list += *list == ',';
+	}
+	return 0;
+}
+
+/* `index` NULL: as it is looked into. */
+static int read_inside(const char *options, const char *index, const char *cache, struct inside_settings *out,
+		       struct err *err)
+{
+	int r = err_about("mount-options", read_mount_options(options, out, err), err);
+
+	if (!r && index && !streq(index, "look") && !streq(index, "push"))
+		r = err_about("index", err_set(err, ERR_USAGE, "--index is look or push, not %.100s", index), err);
+	out->tree.index_on_push = index && streq(index, "push");
+	return r ? r : option_size("index-cache", cache, TREE_INSIDE_CACHE, &out->tree.cache, err);
+}
+
 /* ---- serve ---- */
 
 struct doors {
@@ -174,6 +220,7 @@ struct doors {
 
 static void close_doors(struct doors *d)
 {
+	tree_stop(d->tree);
 	if (d->httpd)
 		httpd_stop(d->httpd);
 	if (d->mount)
@@ -189,13 +236,14 @@ static void unmounted(void *arg)
 }
 
 /* The registry goes on without a mount: the reason is said. */
-static void try_mount(struct doors *d, const char *dir)
+static void try_mount(struct doors *d, const char *dir, bool hide_trees)
 {
 	struct err err = ERR_INIT;
 	const struct mount_options options = {
 		.tree = d->tree,
 		.dir = dir,
 		.cred = cred_administrator("mount"),
+		.hide_trees = hide_trees,
 		.ended = unmounted,
 		.ended_arg = (void *)(uintptr_t)dir,
 	};
@@ -270,7 +318,7 @@ static int read_config_file(struct serve_options *o, struct config_file *config,
 
 /* Opens the store and the doors. A mount that can't be had is no failure. */
 static int open_doors(struct doors *d, const struct serve_options *o, const char *store,
-		      const struct schedule_options *schedule, struct err *err)
+		      const struct schedule_options *schedule, const struct inside_settings *inside, struct err *err)
 {
 	struct schedule_options s = *schedule;
 	int r = err_about("store", tree_open(store, TREE_CREATE, &d->tree, err), err);
@@ -279,9 +327,10 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 		return r;
 	tree_set_grace(d->tree, s.gc_grace);
 	tree_set_sparse(d->tree, o->sparse);
+	tree_set_inside(d->tree, &inside->tree);
 	r = start_httpd(d, o, err);
 	if (!r && o->mount)
-		try_mount(d, o->mount);
+		try_mount(d, o->mount, inside->hide_trees);
 	s.tree = d->tree;
 	return r ? r : schedule_start(&s, &d->schedule, err);
 }
@@ -289,6 +338,7 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 static int serve(const struct serve_options *o, const struct config_file *config, struct err *err)
 {
 	struct schedule_options schedule = { 0 };
+	struct inside_settings inside = { 0 };
 	auto_free char *store = NULL;
 	auto_doors struct doors d = { .config = config };
 	int ready_fd = -1;
@@ -298,12 +348,14 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	if (!r)
 		r = read_schedule(o, &schedule, err);
 	if (!r)
+		r = read_inside(o->mount_options, o->index, o->index_cache, &inside, err);
+	if (!r)
 		r = store_path(o->store, &store, err);
 	if (r)
 		return r;
 	prepare_process();
 	block_signals(&signals);
-	r = open_doors(&d, o, store, &schedule, err);
+	r = open_doors(&d, o, store, &schedule, &inside, err);
 	if (r)
 		return r;
 	greet(&d, o);
@@ -350,11 +402,14 @@ static int run_mount(const void *options, char **operands, int count, struct err
 	const struct mount_command_options *o = options;
 	const struct store_options s = { .store = o->store };
 	auto_doors struct doors d = { 0 };
+	struct inside_settings inside = { 0 };
 	int ready_fd = -1;
 	sigset_t signals;
 	int r = parse_fd(o->ready_fd, &ready_fd, err);
 
 	(void)count;
+	if (!r)
+		r = read_inside(o->options, NULL, o->index_cache, &inside, err);
 	prepare_process();
 	block_signals(&signals);
 	if (!r)
@@ -364,9 +419,11 @@ static int run_mount(const void *options, char **operands, int count, struct err
 			.tree = d.tree,
 			.dir = operands[0],
 			.cred = cred_administrator("mount"),
+			.hide_trees = inside.hide_trees,
 			.ended = end_process,
 		};
 
+		tree_set_inside(d.tree, &inside.tree);
 		r = mount_start(&m, &d.mount, err);
 	}
 	if (r)

@@ -40,17 +40,19 @@ static bool gc_line(void *arg, const struct gc_report *r)
 static int print_gc(const struct gc_command_options *o, const struct gc_report *r, struct err *err)
 {
 	auto_buf struct buf b = BUF_INIT;
-	char blobs[SIZE_TEXT_MAX + 1], uploads[SIZE_TEXT_MAX + 1], kept[SIZE_TEXT_MAX + 1];
+	char blobs[SIZE_TEXT_MAX + 1], uploads[SIZE_TEXT_MAX + 1], indexes[SIZE_TEXT_MAX + 1];
+	char kept[SIZE_TEXT_MAX + 1], kept_uploads[SIZE_TEXT_MAX + 1];
 	const char *removed = o->common.dry_run ? "would remove" : "removed";
 
 	if (!o->common.json) {
 		printf("%s %" PRId64 " blobs that no image needs (%s), %" PRId64
-		       " abandoned uploads (%s), %" PRId64 " untagged images\n"
+		       " abandoned uploads (%s), %" PRId64 " untagged images, %" PRId64 " indexes without an owner (%s)\n"
 		       "kept %" PRId64 " unneeded blobs (%s) and %" PRId64
-		       " uploads that are within their grace\n",
+		       " uploads (%s) that are within their grace\n",
 		       removed, r->blobs, size_text(r->blob_bytes, blobs), r->uploads,
-		       size_text(r->upload_bytes, uploads), r->images, r->kept_blobs,
-		       size_text(r->kept_bytes, kept), r->kept_uploads);
+		       size_text(r->upload_bytes, uploads), r->images, r->indexes,
+		       size_text(r->index_bytes, indexes), r->kept_blobs, size_text(r->kept_bytes, kept),
+		       r->kept_uploads, size_text(r->kept_upload_bytes, kept_uploads));
 		return 0;
 	}
 	buf_addc(&b, '{');
@@ -62,12 +64,15 @@ static int print_gc(const struct gc_command_options *o, const struct gc_report *
 	json_add_number(&b, "uploads", r->uploads);
 	json_add_number(&b, "upload-bytes", r->upload_bytes);
 	json_add_number(&b, "images", r->images);
+	json_add_number(&b, "indexes", r->indexes);
+	json_add_number(&b, "index-bytes", r->index_bytes);
 	buf_addc(&b, '}');
 	json_add_key(&b, "kept");
 	buf_addc(&b, '{');
 	json_add_number(&b, "blobs", r->kept_blobs);
 	json_add_number(&b, "blob-bytes", r->kept_bytes);
 	json_add_number(&b, "uploads", r->kept_uploads);
+	json_add_number(&b, "upload-bytes", r->kept_upload_bytes);
 	buf_addc(&b, '}');
 	json_add_key(&b, "dry-run");
 	buf_adds(&b, o->common.dry_run ? "true}" : "false}");

@@ -35,9 +35,11 @@
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
 #define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
 #define LIMIT_UPLOAD_BUFFERS_EACH 8	     /* of those for one upload: see httpd/body.c */
+#define LIMIT_UPLOAD_SMALL (8 * 1024)	     /* a body that needs no writer: at most 32 MiB on all connections */
 #define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
 #define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
+#define LIMIT_COMMITTERS 128		     /* threads that wait for the disk: see httpd/httpd.c */
 #define LIMIT_CONFIG_FILE (64 * 1024)	     /* regfs.conf */
 #define LIMIT_PENDING_LINKS 1024	     /* `ln -sfn` in progress, for a mount */
 #define LIMIT_SPAN (16 * 1024 * 1024)	     /* uncompressed bytes between two places to begin decoding */

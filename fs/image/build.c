@@ -85,6 +85,11 @@ int build_inode(struct build *b, uint32_t *number, struct err *err)
 	return buf_error(&b->inodes) ? no_memory(err) : 0;
 }
 
+uint32_t build_inodes(const struct build *b)
+{
+	return (uint32_t)inode_count(b);
+}
+
 struct index_inode *build_at(struct build *b, uint32_t number)
 {
 	return (struct index_inode *)(void *)b->inodes.data + number - 1;
@@ -360,6 +365,14 @@ struct walk {
 	struct err *err;
 };
 
+/* Of a link's target "." and "..", too. */
+static int count_step(struct walk *w)
+{
+	if (++w->b->steps > LIMIT_TREE_STEPS)
+		return err_set(w->err, ERR_CORRUPT, "its paths lead over more than %d names", LIMIT_TREE_STEPS);
+	return 0;
+}
+
 static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_t *out);
 
 /* What a child's inode is, as a directory: itself, or where a link leads; else *out 0. */
@@ -380,11 +393,7 @@ static int as_directory(struct walk *w, uint32_t dir, uint32_t child, uint32_t *
 static int step(struct walk *w, uint32_t dir, const char *name, uint32_t *out)
 {
 	uint32_t child = build_child(w->b, dir, name);
-	int r;
-
-	if (++w->b->steps > LIMIT_TREE_STEPS)
-		return err_set(w->err, ERR_CORRUPT, "its paths lead over more than %d names", LIMIT_TREE_STEPS);
-	r = as_directory(w, dir, child, out);
+	int r = as_directory(w, dir, child, out);
 
 	/* A link that leads nowhere is in the way like a file: but what it leads to was made, if that was asked. */
 	if (r || *out || !w->create)
@@ -409,6 +418,9 @@ static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_
 	while (!r && dir && *at) {
 		size_t len = strcspn(at, "/");
 
+		r = count_step(w);
+		if (r)
+			return r;
 		if (len > LIMIT_TREE_NAME)
 			return err_set(w->err, ERR_CORRUPT, "a link in it leads to a name of more than %d bytes",
 				       LIMIT_TREE_NAME);
@@ -431,7 +443,9 @@ int build_walk(struct build *b, const char *names, size_t count, bool create, ui
 
 	*dir = INDEX_ROOT;
 	for (size_t i = 0; !r && *dir && i < count; i++) {
-		r = step(&w, *dir, names, dir);
+		r = count_step(&w);
+		if (!r)
+			r = step(&w, *dir, names, dir);
 		names += strlen(names) + 1;
 	}
 	return r;
@@ -456,7 +470,9 @@ struct writing {
 	uint32_t *number;	/* by old inode: its new number, 0: not reached */
 	struct index_inode *inodes;	/* by new number - 1 */
 	uint32_t *old;		/* by new number - 1 */
+	uint16_t *depth;	/* by new number - 1, of directories; the root's is 0 */
 	uint32_t count;
+	bool too_deep;
 	struct buf entries, texts;
 	struct index_facts facts;
 };
@@ -468,6 +484,7 @@ static void writing_release(struct writing *w)
 	free(w->number);
 	free(w->inodes);
 	free(w->old);
+	free(w->depth);
 	buf_release(&w->entries);
 	buf_release(&w->texts);
 }
@@ -491,7 +508,8 @@ static int sort_names(struct writing *w, struct err *err)
 	w->number = calloc(inodes + 1, sizeof(*w->number));
 	w->inodes = calloc(inodes, sizeof(*w->inodes));
 	w->old = calloc(inodes, sizeof(*w->old));
-	if (!w->sorted || !w->first || !w->number || !w->inodes || !w->old)
+	w->depth = calloc(inodes, sizeof(*w->depth));
+	if (!w->sorted || !w->first || !w->number || !w->inodes || !w->old || !w->depth)
 		return no_memory(err);
 	for (size_t i = 0; i < name_count(w->b); i++)
 		if (name_at(w->b, i)->inode)
@@ -514,6 +532,9 @@ static uint32_t reach(struct writing *w, uint32_t old, uint32_t parent)
 	to->parent = parent;
 	if (S_ISDIR(to->mode)) {
 		to->nlink = 2;
+		if (old != INDEX_ROOT)
+			w->depth[w->count - 1] = w->depth[parent - 1] + 1;
+		w->too_deep = w->too_deep || w->depth[w->count - 1] > LIMIT_TREE_DEPTH;
 		if (w->extra->kind == INDEX_LAYER && to->flags & INDEX_IMPLIED)
 			to->mtime = w->extra->implied_mtime;
 	} else if (S_ISLNK(to->mode) || to->flags & INDEX_LINK) {
@@ -522,10 +543,9 @@ static uint32_t reach(struct writing *w, uint32_t old, uint32_t parent)
 		to->data = w->texts.len;
 		buf_add(&w->texts, text, strlen(text) + 1);
 	}
-	if (S_ISREG(to->mode))
-		/* A sparse file may be as large as files can be. */
-		if (__builtin_add_overflow(w->facts.unpacked, (int64_t)to->size, &w->facts.unpacked))
-			w->facts.unpacked = INT64_MAX;
+	/* What a sparse file says its size is may be anything. */
+	if (S_ISREG(to->mode) && __builtin_add_overflow(w->facts.unpacked, to->size, &w->facts.unpacked))
+		w->facts.unpacked = INT64_MAX;
 	w->facts.files += !S_ISDIR(to->mode) && !(to->flags & INDEX_WHITEOUT);
 	return w->count;
 }
@@ -613,9 +633,11 @@ int build_write(struct build *b, const struct build_extra *extra, int fd, struct
 		return r;
 	buf_addc(&w.texts, '\0');
 	reach(&w, INDEX_ROOT, INDEX_ROOT);
-	for (uint32_t n = 1; n <= w.count; n++)
+	for (uint32_t n = 1; n <= w.count && !w.too_deep; n++)
 		if (S_ISDIR(w.inodes[n - 1].mode))
 			number_directory(&w, n);
+	if (w.too_deep)
+		return err_set(err, ERR_CORRUPT, "links in it make a directory that lies more than %d deep", LIMIT_TREE_DEPTH);
 	if (buf_error(&w.entries) || buf_error(&w.texts))
 		return no_memory(err);
 	if (extra->kind == INDEX_LAYER)

@@ -25,6 +25,7 @@ DEFINE_CLEANUP(cleanup_build, struct build *, build_free)
 /* A new inode, of no name yet, all zero. ERR_CORRUPT beyond LIMIT_TREE_ENTRIES. */
 int build_inode(struct build *b, uint32_t *number, struct err *err) MUST_CHECK;
 struct index_inode *build_at(struct build *b, uint32_t number);
+uint32_t build_inodes(const struct build *b);	/* so far: what comes is numbered from the next on */
 /* An implied directory in `parent`, of no name yet: root's, 0755, of the time last set (a LAYER's: set when it is written). */
 void build_set_time(struct build *b, int64_t mtime);
 int build_directory(struct build *b, uint32_t parent, uint32_t *number, struct err *err) MUST_CHECK;

@@ -144,8 +144,9 @@ static bool name_ok(const char *name)
 	return n && n <= LIMIT_TREE_NAME && !memchr(name, '/', n) && !streq(name, ".") && !streq(name, "..");
 }
 
-/* The entries of a directory: sorted names, numbers that there are, directories behind their parent. */
-static bool directory_ok(const struct index *ix, uint32_t number, const struct index_inode *dir, uint8_t *named)
+/* The entries of a directory: sorted names, numbers that there are, directories behind their parent and not too
+ * deep. depth: by number - 1, of the directories that have their name; the root's is 0. */
+static bool directory_ok(const struct index *ix, uint32_t number, const struct index_inode *dir, uint16_t *depth)
 {
 	const char *last = "";
 
@@ -158,9 +159,11 @@ static bool directory_ok(const struct index *ix, uint32_t number, const struct i
 
 		if (e->name >= ix->texts_size || !name_ok(name) || strcmp(last, name) >= 0 || !child)
 			return false;
-		if (S_ISDIR(child->mode) && (e->inode <= number || child->parent != number || named[e->inode - 1]))
+		if (S_ISDIR(child->mode) && (e->inode <= number || child->parent != number || depth[e->inode - 1] ||
+					     depth[number - 1] >= LIMIT_TREE_DEPTH))
 			return false;
-		named[e->inode - 1] = 1;
+		if (S_ISDIR(child->mode))
+			depth[e->inode - 1] = depth[number - 1] + 1;
 		last = name;
 	}
 	return true;
@@ -233,16 +236,16 @@ static bool leaf_ok(const struct index *ix, const struct index_inode *i)
 
 static int check_tree(const struct index *ix, struct err *err)
 {
-	auto_free uint8_t *named = calloc(ix->inode_count, 1);
+	auto_free uint16_t *depth = calloc(ix->inode_count, sizeof(*depth));
 
-	if (!named)
+	if (!depth)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!S_ISDIR(ix->inodes[0].mode) || ix->inodes[0].parent != INDEX_ROOT)
 		return damaged(err, "the root is no directory");
 	for (uint32_t n = 1; n <= ix->inode_count; n++) {
 		const struct index_inode *i = index_inode(ix, n);
 
-		if (S_ISDIR(i->mode) ? !directory_ok(ix, n, i, named) : !leaf_ok(ix, i))
+		if (S_ISDIR(i->mode) ? !directory_ok(ix, n, i, depth) : !leaf_ok(ix, i))
 			return damaged(err, "an inode");
 		if (!xattrs_ok(ix, i->xattrs))
 			return damaged(err, "extended attributes");
@@ -431,4 +434,26 @@ size_t index_layer_count(const struct index *ix)
 const struct digest *index_layer(const struct index *ix, size_t i)
 {
 	return &ix->layers[i];
+}
+
+int index_read_layers(int fd, struct buf *out, struct err *err)
+{
+	struct index_header h;
+	uint64_t offset, size;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 ||
+	    h.version != INDEX_VERSION || h.kind != INDEX_IMAGE)
+		return damaged(err, "it is of another version or kind");
+	offset = h.sections[INDEX_LAYERS].offset;
+	size = h.sections[INDEX_LAYERS].size;
+	if (size % sizeof(struct digest) || size / sizeof(struct digest) > LIMIT_MANIFEST_REFS || offset > INT64_MAX)
+		return damaged(err, "its layers");
+	buf_reset(out);
+	buf_reserve(out, size);
+	if (buf_error(out))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (pread(fd, out->data, size, (off_t)offset) != (ssize_t)size)
+		return damaged(err, "its layers");
+	out->len = size;
+	return 0;
 }

@@ -15,7 +15,8 @@
  *
  * Invariants of an index that opened:
  * 1. Every number and offset in it lies inside its section; every text ends.
- * 2. A directory's number is greater than its parent's, and it has one name; so there is no loop.
+ * 2. A directory's number is greater than its parent's, and it has one name; so there is no loop. It lies at most
+ *    LIMIT_TREE_DEPTH below the root.
  * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/', each once in its directory.
  * 4. An image's leaf names a layer it has.
  */
@@ -113,6 +114,9 @@ struct span_table index_spans(const struct index *ix);
 size_t index_layer_count(const struct index *ix);
 const struct digest *index_layer(const struct index *ix, size_t i);
 
+/* Only the layers of an IMAGE, in order, as struct digest into `out`; without looking at the rest. ERR_CORRUPT. */
+int index_read_layers(int fd, struct buf *out, struct err *err) MUST_CHECK;
+
 /* ---- Writing (fs/image/build.c) ---- */
 
 struct index_section {
@@ -137,7 +141,7 @@ struct index_facts {
 	enum index_kind kind;
 	enum span_coding coding;	/* LAYER */
 	int64_t stream;			/* LAYER: uncompressed bytes */
-	int64_t unpacked, files;
+	int64_t unpacked, files;	/* unpacked: INT64_MAX if it is more */
 };
 
 /* Writes an index at the start of an empty file. */

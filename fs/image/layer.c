@@ -15,6 +15,7 @@
 
 #define WHITEOUT ".wh."
 #define AUFS ".wh..wh."
+#define AUFS_LINKS ".wh..wh.plnk"	/* holds what hard links lead to */
 #define OPAQUE ".wh..wh..opq"
 
 struct layer {
@@ -22,7 +23,7 @@ struct layer {
 	struct tar_reader *tar;
 	struct buf path, target;	/* of one entry, split; kept for their memory */
 	struct buf whiteouts;		/* paths, each with its NUL */
-	size_t whiteout_count;
+	uint32_t own;			/* once all entries are there: numbers beyond it are made for whiteouts */
 	int64_t newest;
 	bool any;
 };
@@ -98,6 +99,9 @@ static int fill_data(struct layer *l, const struct tar_entry *e, struct index_in
 
 	if (e->type == TAR_SYMLINK) {
 		i->size = strlen(e->link);
+		if (i->size >= LIMIT_TREE_PATH)
+			return err_set(err, ERR_CORRUPT, "%.200s is a symbolic link to a path of more than %d bytes", e->path,
+				       LIMIT_TREE_PATH - 1);
 		return build_add_text(l->build, e->link, &i->data, err);
 	}
 	if (e->type == TAR_CHAR || e->type == TAR_BLOCK)
@@ -219,7 +223,7 @@ static int see_whiteout(struct layer *l, const struct tar_entry *e, struct err *
 	const char *name = last_name(&l->path), *hidden = name + strlen(WHITEOUT);
 
 	if (starts_with(l->path.data, AUFS) && !streq(l->path.data, OPAQUE))
-		return 1;
+		return !streq(l->path.data, AUFS_LINKS);
 	if (!starts_with(name, WHITEOUT))
 		return 0;
 	if (!*hidden || streq(hidden, ".") || streq(hidden, ".."))
@@ -228,9 +232,8 @@ static int see_whiteout(struct layer *l, const struct tar_entry *e, struct err *
 		return 1;
 	buf_add(&l->whiteouts, l->path.data, l->path.len);
 	buf_addc(&l->whiteouts, '\0');	/* an empty name: the path's end */
-	l->whiteout_count++;
-	if (l->whiteout_count > LIMIT_TREE_ENTRIES)
-		return err_set(err, ERR_CORRUPT, "it has more than %d whiteouts", LIMIT_TREE_ENTRIES);
+	if (l->whiteouts.len > LIMIT_TREE_TEXTS)
+		return err_set(err, ERR_CORRUPT, "its whiteouts' paths are longer than %d bytes together", LIMIT_TREE_TEXTS);
 	return buf_error(&l->whiteouts) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 1;
 }
 
@@ -260,7 +263,8 @@ static int put_whiteout(struct layer *l, uint32_t dir, const char *name, struct 
 	uint32_t number = build_child(l->build, dir, name);
 	int r;
 
-	if (number) {
+	/* A directory that only other whiteouts stand in is gone with them. */
+	if (number && !(number > l->own && S_ISDIR(build_at(l->build, number)->mode))) {
 		struct index_inode *i = build_at(l->build, number);
 
 		/* A new directory of that name, then, which takes nothing from a lower one. */
@@ -280,8 +284,9 @@ static int put_whiteout(struct layer *l, uint32_t dir, const char *name, struct 
 
 static int apply_whiteouts(struct layer *l, struct err *err)
 {
-	int r = 0;
+	int r = build_put(l->build, INDEX_ROOT, AUFS_LINKS, 0, err);
 
+	l->own = build_inodes(l->build);
 	for (const char *at = l->whiteouts.data; !r && at < l->whiteouts.data + l->whiteouts.len; at++) {
 		const char *names = at, *last = at;
 		uint32_t dir;

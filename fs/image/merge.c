@@ -11,16 +11,20 @@
 
 /* A name that is a link to a lower layer's file, to be settled when its layer has been laid over the rest. */
 struct pending {
-	uint32_t dir, inode;	/* inode: what holds the name's place until then */
+	uint32_t dir, inode;	/* inode: what holds the name's place until then; its data is 1 + this one's number */
 	uint32_t link;		/* the layer's inode */
+	bool settled;
 	uint64_t name;		/* a text of the build's */
 };
+
+#define CHAIN_MAX 40	/* links to links to lower files, each by way of a lower symbolic link */
 
 struct merge {
 	struct build *build;
 	const struct index *const *layers;
 	uint32_t at;			/* number of the layer being laid */
 	const struct index *layer;	/* and its index */
+	uint32_t below;			/* inodes up to this number were there before it */
 	uint32_t *merged;		/* by the layer's inode: the merged one, 0: none yet */
 	struct buf pending;		/* struct pending */
 	struct err *err;
@@ -117,8 +121,8 @@ static int put_link(struct merge *m, uint32_t dir, const char *name, uint32_t nu
 		r = build_add_text(m->build, name, &p.name, m->err);
 	if (r)
 		return r;
-	build_at(m->build, p.inode)->mode = S_IFREG;
 	buf_add(&m->pending, &p, sizeof(p));
+	*build_at(m->build, p.inode) = (struct index_inode){ .mode = S_IFREG, .data = m->pending.len / sizeof(p) };
 	return build_put(m->build, dir, name, p.inode, m->err);
 }
 
@@ -141,18 +145,36 @@ static bool layer_has(const struct merge *m, const char *path)
 	return i && !(i->flags & INDEX_WHITEOUT);
 }
 
-static int settle_link(struct merge *m, const struct pending *p)
+static int settle_link(struct merge *m, struct pending *p, int chain);
+
+/* What the path leads to, now that the layer is laid. */
+static int find_now(struct merge *m, const char *path, int chain, uint32_t *out)
+{
+	int r = find_path(m, path, out);
+	const struct index_inode *i = !r && *out ? build_at(m->build, *out) : NULL;
+
+	/* A link to a link that isn't settled yet. */
+	if (!i || S_ISDIR(i->mode) || i->layer_inode || chain >= CHAIN_MAX)
+		return r;
+	r = settle_link(m, (struct pending *)(void *)m->pending.data + i->data - 1, chain + 1);
+	return r ? r : find_path(m, path, out);
+}
+
+static int settle_link(struct merge *m, struct pending *p, int chain)
 {
 	const char *path = index_text(m->layer, index_inode(m->layer, p->link)->data);
 	const char *name = build_text(m->build, p->name);
 	uint32_t before = m->merged[p->link], now = 0;
 	int r = 0;
 
-	if (build_child(m->build, p->dir, name) != p->inode)
-		return 0;	/* a directory above it was replaced */
+	if (p->settled || build_child(m->build, p->dir, name) != p->inode)
+		return 0;	/* or it was replaced by another name of its directory's */
 	/* It may have come to be in this layer, by way of a link in a lower one's directories. */
 	if (!before || !layer_has(m, path))
-		r = find_path(m, path, &now);
+		r = find_now(m, path, chain, &now);
+	/* In a chain that leads back here, it is. */
+	if (p->settled)
+		return r;
 	if (r)
 		return r;
 	if (now && now != p->inode && (!before || (!S_ISDIR(build_at(m->build, now)->mode) &&
@@ -167,6 +189,7 @@ static int settle_link(struct merge *m, const struct pending *p)
 
 	if (!copy)
 		return err_set(m->err, ERR_NO_MEMORY, "out of memory");
+	p->settled = true;
 	return build_put(m->build, p->dir, copy, before, m->err);
 }
 
@@ -175,7 +198,7 @@ static int settle_links(struct merge *m)
 	int r = buf_error(&m->pending) ? err_set(m->err, ERR_NO_MEMORY, "out of memory") : 0;
 
 	for (size_t i = 0; !r && i < m->pending.len / sizeof(struct pending); i++)
-		r = settle_link(m, (const struct pending *)(const void *)m->pending.data + i);
+		r = settle_link(m, (struct pending *)(void *)m->pending.data + i, 0);
 	buf_reset(&m->pending);
 	return r;
 }
@@ -214,6 +237,7 @@ static int existing_directory(struct merge *m, const struct index_inode *from, u
 		*out = child;
 	if (!S_ISLNK(i->mode) || !(from->flags & INDEX_IMPLIED))
 		return 0;
+	build_set_time(m->build, from->mtime);
 	return build_follow(m->build, dir, build_text(m->build, i->data), !(from->flags & INDEX_BARE), out, m->err);
 }
 
@@ -252,8 +276,9 @@ static int lay_entry(struct merge *m, uint32_t number, uint32_t onto, const char
 	uint32_t inode;
 	int r;
 
+	/* By a link, the layer's own file may stand there already. */
 	if (i->flags & INDEX_WHITEOUT)
-		return build_put(m->build, onto, name, 0, m->err);
+		return build_child(m->build, onto, name) > m->below ? 0 : build_put(m->build, onto, name, 0, m->err);
 	if (S_ISDIR(i->mode))
 		return lay_subdirectory(m, number, onto, name);
 	if (i->flags & INDEX_LINK)
@@ -288,7 +313,9 @@ static int lay_layer(struct merge *m)
 	m->merged = calloc((size_t)index_inodes(m->layer) + 1, sizeof(*m->merged));
 	if (!m->merged)
 		return err_set(m->err, ERR_NO_MEMORY, "out of memory");
-	build_set_time(m->build, root->mtime);
+	m->below = build_inodes(m->build);
+	if (m->at == 0)
+		build_at(m->build, INDEX_ROOT)->mtime = root->mtime;
 	r = find_links(m);
 	if (root->flags & INDEX_OPAQUE)
 		build_clear(m->build, INDEX_ROOT);

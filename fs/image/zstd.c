@@ -28,6 +28,7 @@ struct reader {
 	uint8_t *input;
 	size_t cap;
 	ZSTD_inBuffer in;
+	bool known;	/* was decoded before: what it wants that we don't have is damage */
 };
 
 static void reader_release(struct reader *r)
@@ -98,7 +99,11 @@ static int unsupported(struct err *err, const struct reader *r, const char *what
 
 static int decode_failed(struct err *err, const struct reader *r, size_t ret)
 {
-	switch (ZSTD_getErrorCode(ret)) {
+	ZSTD_ErrorCode code = ZSTD_getErrorCode(ret);
+
+	if (r->known && code != ZSTD_error_memory_allocation)
+		return damaged(err, r, ZSTD_getErrorName(ret));
+	switch (code) {
 	case ZSTD_error_memory_allocation:
 		return err_set(err, ERR_NO_MEMORY, "cannot read a zstd layer: out of memory");
 	case ZSTD_error_frameParameter_windowTooLarge:
@@ -243,6 +248,7 @@ int zstd_span(const struct content *blob, const struct span_row *row, int64_t in
 	bool ended = false;
 	int ret = reader_init(&r, blob, start, in_end, MAX(cap, (size_t)HEADER_MAX), err);
 
+	r.known = true;
 	if (ret == 0)
 		ret = reader_refill(&r, err);
 	if (ret == 0)

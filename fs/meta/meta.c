@@ -2,25 +2,30 @@
  * meta.c: connections, and writers that share commits.
  *
  * Group commit: a writer queues its change. The first to find nobody at work leads:
- * it takes what is queued (at most BATCH), runs it in one transaction and commits, then
- * hands the lead to the first of those that queued meanwhile. While a leader
- * syncs, the next batch gathers; nobody waits for more than two commits.
+ * it takes what is queued (at most BATCH), runs it in one transaction and commits; while it
+ * syncs, the next batch gathers. After ROUNDS such batches it hands the lead to the first of
+ * those that queued meanwhile: nobody waits for more than two commits, but who leads for
+ * ROUNDS. (A new leader must be woken first. On two busy cores that took 0.8 ms of the 4.2 ms
+ * from one commit to the next, in which nobody wrote.)
  *
  *	queued --(leader takes)--> running --(commit)--> done
- *	  \--(told to lead)--> leader of the next batch
+ *	  \--(told to lead)--> leader of the next batches
  *
  * Invariants:
  *  1. One leader at a time in a process; SQLite's write lock does the same across processes.
  *  2. A change that fails is rolled back to its savepoint; the others of its batch go on. A
  *     failure that ends the whole transaction fails every change of the batch.
- *  3. `done` is set, and its waiter woken, only after the commit returned.
+ *  3. A waiter is woken once, after the commit returned or to lead; it waits for nothing else then. So
+ *     a batch wakes its members one after the other, and they don't queue for a lock.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define BATCH 256
+#define ROUNDS 4
 #define IDLE_READERS 6	/* connections kept; each holds up to 1 MiB of pages */
 
 struct change {
@@ -30,9 +35,8 @@ struct change {
 	bool alone;
 	int result;
 	struct err error;
-	bool done;
-	bool lead;
-	pthread_cond_t wake;
+	bool lead;	/* woken to lead, not because it is done; read after `wake` only */
+	sem_t wake;
 	struct change *next;
 };
 
@@ -180,46 +184,60 @@ static struct change *take_batch(struct meta *m)
 	return batch;
 }
 
-/* Called with the lock held, as the leader; returns with it held and the lead handed on. */
-static void lead(struct meta *m)
+/* A change is its waiter's, which may return as soon as it is woken. */
+static void wake_batch(struct change *batch, const struct change *own)
 {
-	struct change *batch = take_batch(m);
-
-	pthread_mutex_unlock(&m->lock);
-	run_batch(m->writer, batch);
-	pthread_mutex_lock(&m->lock);
 	for (struct change *c = batch, *next; c; c = next) {
-		next = c->next;	/* its waiter may return as soon as the lock is free */
-		c->done = true;
-		pthread_cond_signal(&c->wake);
+		next = c->next;
+		if (c != own)
+			sem_post(&c->wake);
 	}
+}
+
+/* Hands the lead on, or gives it up where nobody waits. With the lock held. */
+static void hand_on(struct meta *m)
+{
 	m->led = m->first != NULL;
 	if (m->first) {
 		m->first->lead = true;
-		pthread_cond_signal(&m->first->wake);
+		sem_post(&m->first->wake);
 	}
+}
+
+/* The first in the queue is the caller's own change: it is done after the first round. */
+static void lead(struct meta *m, const struct change *own)
+{
+	pthread_mutex_lock(&m->lock);
+	for (int round = 0; round < ROUNDS && m->first; round++) {
+		struct change *batch = take_batch(m);
+
+		pthread_mutex_unlock(&m->lock);
+		run_batch(m->writer, batch);
+		wake_batch(batch, own);
+		pthread_mutex_lock(&m->lock);
+	}
+	hand_on(m);
+	pthread_mutex_unlock(&m->lock);
 }
 
 static int write_change(struct meta *m, struct change *c, struct err *err)
 {
-	pthread_cond_init(&c->wake, NULL);
+	bool first;
+
+	sem_init(&c->wake, 0, 0);
 	pthread_mutex_lock(&m->lock);
 	*m->last = c;
 	m->last = &c->next;
-	if (!m->led) {
-		m->led = true;
-		c->lead = true;
-	}
-	while (!c->done) {
-		if (c->lead) {
-			c->lead = false;
-			lead(m);
-		} else {
-			pthread_cond_wait(&c->wake, &m->lock);
-		}
-	}
+	first = !m->led;
+	m->led = true;
 	pthread_mutex_unlock(&m->lock);
-	pthread_cond_destroy(&c->wake);
+	/* Who doesn't lead at once is told to later, or is woken when all is done. */
+	if (!first)
+		while (sem_wait(&c->wake) < 0)
+			;
+	if (first || c->lead)
+		lead(m, c);
+	sem_destroy(&c->wake);
 	if (c->result && err)
 		*err = c->error;
 	return c->result;

@@ -95,6 +95,7 @@ int mount_start(const struct mount_options *options, struct mount **out, struct 
 	m->ops = (struct ops){
 		.tree = options->tree,
 		.cred = options->cred,
+		.hide_trees = options->hide_trees,
 		.uid = geteuid(),
 		.gid = getegid(),
 	};

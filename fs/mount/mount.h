@@ -18,6 +18,7 @@ struct mount_options {
 	const char *dir;   /* where; made if it isn't there */
 	struct cred cred;  /* for whom; copied */
 	bool allow_other;  /* other local users act as that principal */
+	bool hide_trees;   /* rootfs/ and tree/ are left out of listings; they answer when they are named */
 	/* Called once, from a thread of the mount, when somebody unmounted it; mount_stop() is still
 	 * to be called, not from there. */
 	void (*ended)(void *arg);

@@ -339,6 +339,7 @@ struct page {
 	bool plus;
 	char *data;
 	size_t size, used;
+	bool hide; /* the doors to what is inside images */
 };
 
 /* 0, or 1 if it doesn't fit. */
@@ -372,6 +373,8 @@ static int add_child(void *arg, const char *name, const struct node_attr *attr, 
 	struct page *p = arg;
 	struct fuse_entry_param e = entry_of(p->ops, attr);
 
+	if (p->hide && node_is_inside(attr->id))
+		return 0;
 	if (!attr->name_forever)
 		e.ino = 0;
 	return add_entry(p, name, &e, (off_t)(next + OFF_PARENT));
@@ -403,7 +406,8 @@ static void read_directory(fuse_req_t req, uint64_t node, size_t size, off_t fro
 	struct err err = ERR_INIT;
 	auto_free char *data = malloc(size);
 	struct page p = {
-		.req = req, .ops = ops_of(req), .plus = plus, .data = data, .size = size
+		.req = req, .ops = ops_of(req), .plus = plus, .data = data, .size = size,
+		.hide = ops_of(req)->hide_trees && !node_is_inside(node),
 	};
 
 	if (!data)

@@ -19,6 +19,7 @@ struct ops {
 	struct cred cred; /* for whom */
 	uid_t uid;	  /* whose everything is shown to be */
 	gid_t gid;
+	bool hide_trees;
 	struct passthrough *passthrough;
 	pthread_mutex_t lock;
 	struct ops_file *open; /* guarded by lock */

@@ -1,9 +1,9 @@
 /*
- * derived.h: files that follow from blobs and can be made again at any time: layers' and images' indexes, decoded copies.
+ * derived.h: files that follow from blobs and can be made again at any time: layers' and images' indexes, decoded copies,
+ * files taken out of layers.
  *
- * They stand in the store's directory as index/<kind>/<2 hex>/<hex>, named by the digest of what they were made from. A file
- * appears whole, under its name, or not at all; nothing is synced, so that after a power failure it may be there and damaged: whoever
- * opens it verifies it. One is made by one process at a time: the next waits for it.
+ * They stand in the store's directory as index/<kind>/<2 hex>/<hex>[-<part>], named by the digest of what they were made from. A file
+ * appears whole, under its name, or not at all. One is made by one process at a time: the next waits for it.
  */
 #ifndef REGFS_DERIVED_H
 #define REGFS_DERIVED_H
@@ -15,7 +15,14 @@ enum derived_kind {
 	DERIVED_IMAGE,		/* index of an image, by the digest of the list of its layers */
 	DERIVED_COPY,		/* decoded copy of a layer, and its index */
 	DERIVED_COPY_INDEX,
+	DERIVED_FILE,		/* bytes of one file of a layer; part: its inode there */
 	DERIVED_KIND_COUNT
+};
+
+struct derived_name {
+	enum derived_kind kind;
+	struct digest key;
+	uint32_t part;		/* DERIVED_FILE only; else 0 */
 };
 
 struct derived;
@@ -25,28 +32,30 @@ int derived_new(const char *store_dir, struct derived **out, struct err *err) MU
 void derived_free(struct derived *d);
 
 /* An open descriptor, to read; ERR_NOT_FOUND. Marks the file as used now. */
-int derived_open(const struct derived *d, enum derived_kind kind, const struct digest *key, int *fd,
-		 struct err *err) MUST_CHECK;
+int derived_open(const struct derived *d, const struct derived_name *name, int *fd, struct err *err) MUST_CHECK;
 /* Absent is success. Whoever has it open goes on. */
-int derived_remove(const struct derived *d, enum derived_kind kind, const struct digest *key, struct err *err) MUST_CHECK;
+int derived_remove(const struct derived *d, const struct derived_name *name, struct err *err) MUST_CHECK;
 
 /* A file being made. */
 struct derived_draft {
 	int fd;			/* empty, to write and read */
-	enum derived_kind kind;
-	struct digest key;
+	struct derived_name name;
 };
 /* Waits while another, in any process, makes the same file. 1: yours to make; 0: it is there meanwhile. */
-int derived_begin(struct derived *d, enum derived_kind kind, const struct digest *key, struct derived_draft *out,
+int derived_begin(struct derived *d, const struct derived_name *name, struct derived_draft *out,
 		  struct err *err) MUST_CHECK;
-/* Gives it its name, in place of one that is there; the descriptor stays open, and the caller's: it may be taken with steal_fd(). */
-int derived_commit(struct derived *d, struct derived_draft *draft, struct err *err) MUST_CHECK;
+/* Gives it its name, in place of one that is there; the descriptor stays open, and may be taken with steal_fd(). Synced before that if
+ * `sync`; without it, the file may be there and damaged after a power failure: for what verifies its bytes when it reads them. */
+int derived_commit(struct derived *d, struct derived_draft *draft, bool sync, struct err *err) MUST_CHECK;
 /* Closes; without a commit the bytes are dropped. */
 void derived_end(struct derived *d, struct derived_draft *draft);
 
-/* Calls fn for each file of a kind: its key, size, and when it was last used or made (nanoseconds since 1970). A non-zero answer ends it
+/* Calls fn for each file of a kind: its size, and when it was last used or made (nanoseconds since 1970). A non-zero answer ends it
  * and is returned. */
-typedef int derived_fn(void *arg, const struct digest *key, int64_t size, int64_t used, struct err *err);
+typedef int derived_fn(void *arg, const struct derived_name *name, int64_t size, int64_t used, struct err *err);
 int derived_each(const struct derived *d, enum derived_kind kind, derived_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* Removes copies and files, those not used for longest first, until they hold at most `budget` bytes together. */
+int derived_shrink(const struct derived *d, int64_t budget, struct err *err) MUST_CHECK;
 
 #endif

@@ -39,7 +39,8 @@ int store_blob_open(const struct store *s, const struct digest *d, struct conten
 		    struct err *err) MUST_CHECK;
 /* 1 if the file is there, 0 if not. */
 int store_blob_exists(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
-/* Reads a whole blob of at most `max` bytes into `out`; ERR_ARGUMENT for a larger one. */
+/* Reads a whole blob of at most `max` bytes into `out`; ERR_ARGUMENT for a larger one. ERR_CORRUPT: its bytes
+ * have another digest. */
 int store_blob_read(const struct store *s, const struct digest *d, size_t max, struct buf *out,
 		    struct err *err) MUST_CHECK;
 /* Only inside a write transaction in which no row names the blob. Absent is success. */

@@ -221,6 +221,19 @@ int store_blob_exists(const struct store *s, const struct digest *d, struct err 
 	return err_sys(err, errno, "can't look for %s in the store", path);
 }
 
+static int compare_digest(const struct digest *d, const struct buf *bytes, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	struct digest found;
+	int r = digest_of((enum digest_algorithm)d->algorithm, bytes->data, bytes->len, &found, err);
+
+	if (r || digest_equal(&found, d))
+		return r;
+	return err_set(err, ERR_CORRUPT,
+		       "the file of %s holds other bytes: run `regfs check --data`, and push it again",
+		       digest_format(d, text));
+}
+
 int store_blob_read(const struct store *s, const struct digest *d, size_t max, struct buf *out,
 		    struct err *err)
 {
@@ -245,7 +258,7 @@ int store_blob_read(const struct store *s, const struct digest *d, size_t max, s
 		out->len = (size_t)n;
 		out->data[n] = '\0';
 	}
-	return 0;
+	return compare_digest(d, out, err);
 }
 
 int store_blob_unlink(const struct store *s, const struct digest *d, struct err *err)
@@ -599,9 +612,12 @@ static int open_shard(struct store *s, const struct digest *d, int *out, struct 
 	char path[PATH_LEN];
 
 	path[blob_path(d, path)] = '\0';
-	if (mkdirat(s->blobs, path, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "can't make the directory %s in the store", path);
 	*out = openat(s->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*out < 0 && errno == ENOENT) {
+		if (mkdirat(s->blobs, path, 0700) < 0 && errno != EEXIST)
+			return err_sys(err, errno, "can't make the directory %s in the store", path);
+		*out = openat(s->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	if (*out < 0)
 		return err_sys(err, errno, "can't open %s of the store", path);
 	/* Who made it may not have got as far as the sync. */

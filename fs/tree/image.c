@@ -499,13 +499,31 @@ int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *re
 	return r > 0 ? meta_write(tree->meta, false, renew, &n, err) : r;
 }
 
+int open_blob(struct tree *tree, const struct digest *digest, int64_t size, struct content **out,
+	      struct err *err)
+{
+	auto_content struct content *c = NULL;
+	char text[DIGEST_TEXT_MAX + 1];
+	int r = store_blob_open(tree->store, digest, &c, err);
+
+	if (r)
+		return r;
+	if (content_size(c) != size)
+		return err_set(err, ERR_CORRUPT,
+			       "the file of %s has %" PRId64 " bytes, not %" PRId64
+			       ": run `regfs check`, and push it again",
+			       digest_format(digest, text), content_size(c), size);
+	*out = steal(&c);
+	return 0;
+}
+
 int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
 		   const struct digest *digest, struct content **out, struct err *err)
 {
 	int64_t size;
 	int r = tree_blob_stat(tree, cred, repo, digest, &size, err);
 
-	return r ? r : store_blob_open(tree->store, digest, out, err);
+	return r ? r : open_blob(tree, digest, size, out, err);
 }
 
 static int note_user(void *arg, const struct ref_row *ref)

@@ -83,7 +83,7 @@ static int add_target(const struct tree *tree, const struct place *p, const stru
 {
 	const char *target = index_text(p->index, link->data);
 
-	if (tree->transform_symlinks && *target == '/') {
+	if (tree->inside.transform_symlinks && *target == '/') {
 		for (uint32_t dir = link->parent; dir != INDEX_ROOT; dir = index_inode(p->index, dir)->parent)
 			buf_adds(out, "../");
 		target += strspn(target, "/");
@@ -113,7 +113,7 @@ static int fill(const struct tree *tree, const struct place *in, uint32_t number
 		.attr_forever = true,
 		.data_forever = true,
 	};
-	if (S_ISLNK(i->mode) && tree->transform_symlinks) {
+	if (S_ISLNK(i->mode) && tree->inside.transform_symlinks) {
 		auto_buf struct buf target = BUF_INIT;
 
 		if (add_target(tree, in, i, &target))

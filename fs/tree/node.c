@@ -253,6 +253,11 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
+bool node_is_inside(uint64_t node)
+{
+	return inside_is(node);
+}
+
 /* ---- Children ---- */
 
 /* The child of that kind, with a fixed name: 1, or 0 if this parent has none. */
@@ -524,7 +529,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 	if (r)
 		return r;
 	if (n.kind == KIND_BLOB)
-		return store_blob_open(tree->store, &n.blob.digest, out, err);
+		return open_blob(tree, &n.blob.digest, n.blob.size, out, err);
 	if (n.kind == KIND_UPLOAD)
 		return store_upload_read(tree->store, n.upload.name, out, err);
 	if (!kind_of(n.kind)->text)

@@ -35,6 +35,9 @@ struct node_attr {
 	bool data_forever;	/* its bytes (a file) or its names (a directory) never change */
 };
 
+/* Whether a node is a rootfs/ or tree/, or below one. */
+bool node_is_inside(uint64_t node);
+
 /* ERR_NOT_FOUND, ERR_NOT_DIRECTORY. `absent_forever`, if not NULL: the absence may be remembered. */
 int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		struct node_attr *out, bool *absent_forever, struct err *err) MUST_CHECK;

@@ -619,6 +619,9 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 	subject = manifest_subject(&m);
 	if (subject)
 		out->subject = subject->digest;
+	if (tree->inside.index_on_push && m.kind == MANIFEST_IMAGE &&
+	    media_type_is_image_config(manifest_config(&m)->media_type))
+		shelf_prepare(tree->shelf, p.row.id);
 	return 0;
 }
 

@@ -68,8 +68,8 @@ static int give_image(struct walk *w, const struct image_row *image, int64_t pos
 	auto_buf struct buf bytes = BUF_INIT, annotations = BUF_INIT;
 	int r = store_blob_read(w->tree->store, &image->digest, LIMIT_MANIFEST, &bytes, w->err);
 
-	if (r == -ENOENT)
-		return 0;	/* in quarantine */
+	if (r == -ENOENT || (r && w->err && w->err->reason == ERR_CORRUPT))
+		return 0;	/* in quarantine, or about to be */
 	if (!r)
 		r = json_parse(bytes.data, bytes.len, &document, w->err);
 	if (r)

@@ -30,7 +30,12 @@
 #define NICENESS 10
 #define SPAN_BUDGET (48 * 1024 * 1024)	/* decoded spans in memory: tar order and directory order differ by less */
 #define SPAN_THREADS 2
+#define READ_SIZE (256 * 1024)
 #define RETRY (30 * INT64_C(1000000000))
+#define HOT_OPENS 2			/* of a file, before it is taken out of its layer */
+#define HOT_SIZE (128 * 1024)		/* smaller ones are read as fast out of a decoded span */
+#define HOT_PLACES 4096			/* files whose opens are counted; direct-mapped */
+#define HOT_JOBS 8			/* being taken out, or waiting for it */
 
 enum state { OPENING, READY, FAILED };
 
@@ -73,6 +78,13 @@ struct shelf {
 	struct shelf_item *buckets[BUCKETS];	/* guarded by lock, and what follows */
 	struct shelf_item *newest, *oldest;
 	unsigned idle;
+	struct {
+		int64_t slot;
+		uint32_t inode, opens;
+	} opened[HOT_PLACES];
+	unsigned hot_jobs;
+	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
+	atomic_llong taken_out;
 };
 
 /* ---- The table ---- */
@@ -238,13 +250,14 @@ static bool is_stopping(void *arg)
 static int open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
 		      struct index **out, struct err *err)
 {
+	const struct derived_name name = { .kind = kind, .key = *key };
 	auto_fd int fd = -1;
-	int r = derived_open(s->derived, kind, key, &fd, err);
+	int r = derived_open(s->derived, &name, &fd, err);
 
 	if (!r)
 		r = index_open(fd, index, out, err);
 	if (r == -EIO)
-		(void)!derived_remove(s->derived, kind, key, NULL);
+		(void)!derived_remove(s->derived, &name, NULL);
 	return r;
 }
 
@@ -279,14 +292,14 @@ static int index_layer_now(struct shelf *s, const struct digest *d, struct index
 	int r = blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
 
 	if (!r)
-		r = derived_begin(s->derived, DERIVED_LAYER, d, &draft.file, err);
+		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_LAYER, *d, 0 }, &draft.file, err);
 	if (r <= 0)
 		return r ? r : open_index(s, DERIVED_LAYER, INDEX_LAYER, d, out, err);
 	r = blame(err, layer_index(blob, is_stopping, s, draft.file.fd, err), d);
 	if (!r)
 		r = index_open(draft.file.fd, INDEX_LAYER, out, err);
 	if (!r)
-		r = derived_commit(s->derived, &draft.file, err);
+		r = derived_commit(s->derived, &draft.file, false, err);
 	atomic_fetch_add(&s->indexed, !r);
 	return r;
 }
@@ -440,13 +453,13 @@ static int merge_now(struct shelf *s, const struct digest *key, struct layers *l
 	int r = get_layers(s, l, err);
 
 	if (!r)
-		r = derived_begin(s->derived, DERIVED_IMAGE, key, &draft.file, err);
+		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_IMAGE, *key, 0 }, &draft.file, err);
 	if (r <= 0)
 		return r ? r : open_index(s, DERIVED_IMAGE, INDEX_IMAGE, key, out, err);
 	r = merge_index(l->indexes, l->digests, l->count, draft.file.fd, err);
 	if (!r)
 		r = index_open(draft.file.fd, INDEX_IMAGE, out, err);
-	return r ? r : derived_commit(s->derived, &draft.file, err);
+	return r ? r : derived_commit(s->derived, &draft.file, false, err);
 }
 
 static int open_image(struct shelf_item *item, struct err *err)
@@ -480,14 +493,34 @@ int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_
 	return await(item, out, err);
 }
 
+/* An image whose layers are to be indexed. */
+struct prepare_job {
+	struct work_job job;
+	struct shelf *shelf;
+	int64_t image;
+};
+
+static void prepare_run(struct work_job *job)
+{
+	struct prepare_job *p = container_of(job, struct prepare_job, job);
+	struct layers *l = calloc(1, sizeof(*l));
+
+	if (l && !is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
+		for (size_t i = 0; i < l->count; i++)
+			l->items[i] = request_layer(p->shelf, l->slots[i]);
+	if (l)
+		layers_free(l);
+	free(p);
+}
+
 void shelf_prepare(struct shelf *s, int64_t image)
 {
-	CLEANUP(cleanup_layers) struct layers *l = calloc(1, sizeof(*l));
+	struct prepare_job *p = malloc(sizeof(*p));
 
-	if (!l || list_layers(s, image, l, NULL) < 0)
+	if (!p)
 		return;
-	for (size_t i = 0; i < l->count; i++)
-		l->items[i] = request_layer(s, l->slots[i]);
+	*p = (struct prepare_job){ .job.fn = prepare_run, .shelf = s, .image = image };
+	work_submit(s->makers, &p->job);
 }
 
 const struct index *shelf_index(const struct shelf_item *item)
@@ -511,19 +544,21 @@ static int make_copy(struct shelf *s, const struct digest *d, struct index **ix,
 	int r = blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
 
 	if (!r)
-		r = derived_begin(s->derived, DERIVED_COPY, d, &copy.file, err);
+		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &copy.file, err);
 	if (r <= 0)
 		return r;
-	r = MIN(derived_begin(s->derived, DERIVED_COPY_INDEX, d, &index.file, err), 0);
+	r = MIN(derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, &index.file, err), 0);
 	if (!r)
 		r = blame(err, layer_copy(blob, is_stopping, s, copy.file.fd, index.file.fd, err), d);
 	if (!r)
 		r = index_open(index.file.fd, INDEX_COPY, ix, err);
 	/* The index comes last: where it is, the copy is whole. */
 	if (!r)
-		r = derived_commit(s->derived, &copy.file, err);
+		r = derived_commit(s->derived, &copy.file, false, err);
 	if (!r)
-		r = derived_commit(s->derived, &index.file, err);
+		r = derived_commit(s->derived, &index.file, false, err);
+	if (!r)
+		r = derived_shrink(s->derived, s->budget, err);
 	if (r)
 		return r;
 	*fd = steal_fd(&copy.file.fd);
@@ -540,7 +575,7 @@ static int open_copy(struct shelf *s, const struct digest *d, struct bytes *b, s
 		index_close(b->copy_index);
 		b->copy_index = NULL;
 		if (open_index(s, DERIVED_COPY_INDEX, INDEX_COPY, d, &b->copy_index, err) ||
-		    derived_open(s->derived, DERIVED_COPY, d, &fd, err)) {
+		    derived_open(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &fd, err)) {
 			index_close(b->copy_index);
 			b->copy_index = NULL;
 			r = make_copy(s, d, &b->copy_index, &fd, err);
@@ -635,22 +670,150 @@ static void release_file(void *arg)
 	free(f);
 }
 
-int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err)
+/* Out of the layer. */
+static int open_packed(struct shelf_item *layer, const struct index_inode *inode, struct content **out, struct err *err)
 {
 	static const struct content_reader reader = { read_file, release_file };
-	auto_shelf_item struct shelf_item *layer = NULL;
-	auto_free struct file *f = calloc(1, sizeof(*f));
-	int r = f ? shelf_get(s, SHELF_LAYER, layer_slot, &layer, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+	struct shelf *s = layer->shelf;
+	struct file *f;
+	int r = need_bytes(layer, err);
 
-	if (!r)
-		r = need_bytes(layer, err);
 	if (r)
 		return r;
-	f->inode = index_inode(layer->index, inode);
-	if (!f->inode || !S_ISREG(f->inode->mode) || f->inode->flags & INDEX_LINK)
+	f = malloc(sizeof(*f));
+	if (!f)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	pthread_mutex_lock(&s->lock);
+	hold(s, layer);
+	pthread_mutex_unlock(&s->lock);
+	*f = (struct file){ .layer = layer, .inode = inode };
+	return content_from_reader(&reader, f, (int64_t)inode->size, out, err);
+}
+
+/* ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ---- */
+
+struct hot_job {
+	struct work_job job;
+	struct shelf *shelf;
+	struct derived_name name;
+	struct content *content;
+};
+
+static int take_out(const struct hot_job *h, struct derived_draft *draft, struct err *err)
+{
+	int64_t size = content_size(h->content), at = 0;
+	auto_free char *data = malloc(READ_SIZE);
+	int r = data ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+
+	while (!r && at < size) {
+		ssize_t n = content_read(h->content, data, READ_SIZE, at, err);
+
+		if (n <= 0 || is_stopping(h->shelf))
+			return n < 0 ? (int)n : -EIO;
+		if (pwrite(draft->fd, data, (size_t)n, at) != n)
+			return err_sys(err, errno, "can't write a file taken out of a layer");
+		at += n;
+	}
+	return r;
+}
+
+/* In a thread of the pool. What fails, a full disk too, leaves the file in its layer. */
+static void hot_job_run(struct work_job *job)
+{
+	struct hot_job *h = container_of(job, struct hot_job, job);
+	struct shelf *s = h->shelf;
+	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
+
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+	/* Synced: nothing verifies its bytes later on. */
+	if (derived_begin(s->derived, &h->name, &draft.file, NULL) > 0 && take_out(h, &draft.file, NULL) == 0 &&
+	    derived_commit(s->derived, &draft.file, true, NULL) == 0) {
+		atomic_fetch_add(&s->taken_out, 1);
+		(void)!derived_shrink(s->derived, s->budget, NULL);
+	}
+	content_free(h->content);
+	pthread_mutex_lock(&s->lock);
+	s->hot_jobs--;
+	pthread_mutex_unlock(&s->lock);
+	free(h);
+}
+
+/* Whether this open makes the file worth it, and there is room for one more job. */
+static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode)
+{
+	size_t place = ((uint64_t)slot << 32 | inode) * 0x9e3779b97f4a7c15u >> 52;
+	bool hot;
+
+	_Static_assert(HOT_PLACES == 1 << 12, "the hash's bits");
+	pthread_mutex_lock(&s->lock);
+	if (s->opened[place].slot != slot || s->opened[place].inode != inode) {
+		s->opened[place].slot = slot;
+		s->opened[place].inode = inode;
+		s->opened[place].opens = 0;
+	}
+	hot = ++s->opened[place].opens >= HOT_OPENS && s->hot_jobs < HOT_JOBS;
+	s->hot_jobs += hot;
+	if (hot)
+		s->opened[place].opens = 0;
+	pthread_mutex_unlock(&s->lock);
+	return hot;
+}
+
+static void begin_hot(struct shelf_item *layer, const struct index_inode *inode, const struct derived_name *name)
+{
+	struct shelf *s = layer->shelf;
+	struct hot_job *h = calloc(1, sizeof(*h));
+
+	if (h && open_packed(layer, inode, &h->content, NULL) == 0) {
+		h->shelf = s;
+		h->name = *name;
+		h->job.fn = hot_job_run;
+		work_submit(s->makers, &h->job);
+		return;
+	}
+	free(h);
+	pthread_mutex_lock(&s->lock);
+	s->hot_jobs--;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* The file taken out, if it was; else it may begin to be. */
+static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
+{
+	const struct derived_name name = { .kind = DERIVED_FILE, .key = layer->digest, .part = number };
+	struct shelf *s = layer->shelf;
+	auto_fd int fd = -1;
+	struct stat st;
+
+	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / 4)
+		return -ENOENT;
+	if (derived_open(s->derived, &name, &fd, NULL) == 0) {
+		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == inode->size)
+			return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
+		(void)!derived_remove(s->derived, &name, NULL);
+	}
+	if (is_hot(s, layer->slot, number))
+		begin_hot(layer, inode, &name);
+	return -ENOENT;
+}
+
+int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err)
+{
+	auto_shelf_item struct shelf_item *layer = NULL;
+	const struct index_inode *i;
+	int r = shelf_get(s, SHELF_LAYER, layer_slot, &layer, err);
+
+	if (r)
+		return r;
+	i = index_inode(layer->index, inode);
+	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		return err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
-	f->layer = steal(&layer);
-	return content_from_reader(&reader, steal(&f), (int64_t)index_inode(f->layer->index, inode)->size, out, err);
+	return open_hot(layer, inode, i, out) == 0 ? 0 : open_packed(layer, i, out, err);
+}
+
+void shelf_set_budget(struct shelf *s, int64_t bytes)
+{
+	s->budget = bytes;
 }
 
 /* ---- The shelf ---- */
@@ -663,6 +826,7 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	if (!s)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	s->tree = tree;
+	s->budget = TREE_INSIDE_CACHE;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	r = derived_new(store_dir(tree->store), &s->derived, err);
@@ -678,11 +842,16 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	return 0;
 }
 
+void shelf_stop(struct shelf *s)
+{
+	atomic_store(&s->stopping, true);
+}
+
 void shelf_free(struct shelf *s)
 {
 	if (!s)
 		return;
-	atomic_store(&s->stopping, true);
+	shelf_stop(s);
 	work_free(s->makers);
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (s->buckets[i]) {
@@ -701,5 +870,6 @@ void shelf_free(struct shelf *s)
 void shelf_stats(struct shelf *s, struct shelf_stats *out)
 {
 	out->layers_indexed = atomic_load(&s->indexed);
+	out->files_taken_out = atomic_load(&s->taken_out);
 	span_cache_stats(s->cache, &out->spans);
 }

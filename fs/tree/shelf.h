@@ -27,7 +27,9 @@ enum shelf_kind {
 struct shelf_item;
 
 int shelf_new(struct tree *tree, struct shelf **out, struct err *err) MUST_CHECK;
-/* What is being made ends soon, unfinished. Nothing is held any more. */
+/* What is being made ends soon, unfinished, and nothing more is made: for those who wait not to be waited for. */
+void shelf_stop(struct shelf *s);
+/* The same, and frees it. Nothing is held any more. */
 void shelf_free(struct shelf *s);
 
 /* Waits until it is there. ERR_NOT_FOUND: no such row; ERR_CORRUPT: the layer can't be read as a tar, and why; ERR_IO: a layer isn't here. */
@@ -35,17 +37,24 @@ int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_
 void shelf_put(struct shelf_item *item);
 DEFINE_CLEANUP(cleanup_shelf_item, struct shelf_item *, shelf_put)
 #define auto_shelf_item CLEANUP(cleanup_shelf_item)
-/* Has the index made, if it isn't there, without waiting. For images: those of its layers. */
+/* Has the indexes of an image's layers made, where they aren't there, without waiting. */
 void shelf_prepare(struct shelf *s, int64_t image);
 
 const struct index *shelf_index(const struct shelf_item *item);
 /* An image's: the slot of one of its layers. */
 int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);
-/* The bytes of a regular file of a layer, by its inode there; takes a hold of its own. */
+/*
+ * The bytes of a regular file of a layer, by its inode there; takes a hold of its own. A file that is opened again and again is taken
+ * out of its layer, into one of its own, and content_fd() has that then.
+ */
 int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
 
+/* At most so many bytes for decoded copies of layers, and for files taken out; those not used for longest go. Before use. */
+void shelf_set_budget(struct shelf *s, int64_t bytes);
+
 struct shelf_stats {
-	int64_t layers_indexed;	/* by this process */
+	int64_t layers_indexed;		/* by this process */
+	int64_t files_taken_out;
 	struct span_stats spans;
 };
 void shelf_stats(struct shelf *s, struct shelf_stats *out);

@@ -28,7 +28,7 @@ struct tree {
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
 	struct shelf *shelf;	/* opened indexes, shelf.c */
-	bool transform_symlinks;
+	struct tree_inside inside;	/* settings of what is inside images */
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */
@@ -46,6 +46,9 @@ int need_image_digest(struct db *db, const struct repo_row *repo, const struct d
 int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
 	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
 
+/* A blob by its row. ERR_CORRUPT: its file has another size. */
+int open_blob(struct tree *tree, const struct digest *digest, int64_t size, struct content **out,
+	      struct err *err) MUST_CHECK;
 /* Config of an image into `out`; left empty where it isn't here, is too large or isn't an image's. */
 int read_config(struct tree *tree, const struct image_row *image, struct buf *out,
 		struct err *err) MUST_CHECK;

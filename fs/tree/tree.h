@@ -24,6 +24,8 @@ struct tree;
 
 /* Takes milliseconds, whatever the store's size; needs no repair after a crash. */
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err) MUST_CHECK;
+/* Long work on behalf of who waits for it (indexing a layer) ends soon, unfinished: before the doors are closed. NULL: nothing. */
+void tree_stop(struct tree *tree);
 void tree_close(struct tree *tree);
 
 /* ---- Repositories ---- */
@@ -281,6 +283,16 @@ struct tree_gc_options {
 void tree_set_grace(struct tree *tree, int64_t grace);
 /* Whether images are taken whose layers aren't here (their config must be). Once, before use. */
 void tree_set_sparse(struct tree *tree, bool sparse);
+
+/* What is inside images: rootfs/ and tree/. Once, before use. */
+struct tree_inside {
+	bool index_on_push;		/* index the layers of an image when it is pushed, not when it is first looked into */
+	bool transform_symlinks;	/* absolute links inside are shown as relative ones that stay in their root */
+	int64_t cache;			/* bytes at most for decoded copies, and files taken out of layers; 0: none */
+};
+#define TREE_INSIDE_CACHE (INT64_C(2) << 30)	/* as long as nothing else was set */
+void tree_set_inside(struct tree *tree, const struct tree_inside *inside);
+
 /* Collects garbage, beside everything else: see fs/upkeep/gc.h. */
 int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_options *options,
 	    struct gc_report *out, struct err *err) MUST_CHECK;

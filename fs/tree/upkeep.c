@@ -29,6 +29,12 @@ void tree_set_sparse(struct tree *tree, bool sparse)
 	tree->sparse = sparse;
 }
 
+void tree_set_inside(struct tree *tree, const struct tree_inside *inside)
+{
+	tree->inside = *inside;
+	shelf_set_budget(tree->shelf, inside->cache);
+}
+
 void tree_set_grace(struct tree *tree, int64_t grace)
 {
 	tree->grace = grace;

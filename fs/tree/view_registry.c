@@ -17,6 +17,7 @@ int view_version_text(const struct look *l, const struct node *n, struct buf *ou
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out)
 {
 	struct tree_stats s = { 0 };
+	struct shelf_stats inside;
 	int r = tree_stats(l->tree, l->cred, &s, l->err);
 
 	(void)n;
@@ -26,6 +27,12 @@ int view_stats_text(const struct look *l, const struct node *n, struct buf *out)
 		 "repositories %" PRId64 "\ntags %" PRId64 "\nimages %" PRId64 "\nblobs %" PRId64
 		 "\nblob-bytes %" PRId64 "\nuploads %" PRId64 "\nlast-event %" PRId64 "\n",
 		 s.repositories, s.tags, s.images, s.blobs, s.blob_bytes, s.uploads, s.event);
+	shelf_stats(l->tree->shelf, &inside);
+	buf_addf(out,
+		 "layers-indexed %" PRId64 "\nspans-decoded %" PRId64 "\nspan-bytes-decoded %" PRId64
+		 "\nspan-bytes-held %" PRId64 "\nfiles-taken-out %" PRId64 "\n",
+		 inside.layers_indexed, inside.spans.decoded, inside.spans.decoded_bytes, inside.spans.held_bytes,
+		 inside.files_taken_out);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/upkeep/gc.h"
+#include "fs/upkeep/indexes.h"
 
 #include "fs/base/timestamp.h"
 #include "fs/meta/blob.h"
@@ -158,6 +159,7 @@ static int look_at_upload(struct run *g, int64_t repository_id, const char *name
 
 	if ((r && r != -ENOENT) || touched >= g->before) {
 		g->report->kept_uploads++;
+		g->report->kept_upload_bytes += repository_id ? 0 : u.size;	/* those with a row are counted among the files */
 		return 0;
 	}
 	return end_upload(g, &u, err);
@@ -197,10 +199,17 @@ static int look_at_stray(void *arg, const char *name, struct err *err)
 {
 	struct run *g = arg;
 	auto_reader struct meta_reader rd = { .meta = g->meta };
-	int r = g->stopped ? 1 : meta_read_begin(g->meta, &rd.db, err);
+	int64_t touched, size;
+	int r;
 
+	if (g->stopped)
+		return 1;
+	r = meta_read_begin(g->meta, &rd.db, err);
 	if (!r)
 		r = upload_known(rd.db, name, err);
+	/* Those without a life of their own went before this, or (dry_run) haven't been touched since. */
+	if (r > 0 && store_upload_touched(g->store, name, &touched, &size, NULL) == 0 && touched >= g->before)
+		g->report->kept_upload_bytes += size;
 	return r ? MIN(r, 0) : look_at_upload(g, 0, name, err);
 }
 
@@ -341,6 +350,21 @@ static int count(struct run *g, struct err *err)
 	return r || !g->options->dry_run ? r : predict(g, rd.db, err);
 }
 
+/* Something went, so what was made from it may be left; else nothing lost its owner, and the cost is spared. */
+static int collect_indexes(struct run *g, struct err *err)
+{
+	const struct gc_report *o = g->report;
+	struct indexes_report report;
+	int r;
+
+	if (!g->options->dry_run && !o->images && !o->links && !o->blobs)
+		return 0;
+	r = indexes_collect(g->store, g->meta, g->options->dry_run, &report, err);
+	g->report->indexes = report.files;
+	g->report->index_bytes = report.bytes;
+	return r;
+}
+
 int gc_run(struct store *store, struct meta *meta, const struct gc_options *options,
 	   struct gc_report *out, struct err *err)
 {
@@ -361,5 +385,7 @@ int gc_run(struct store *store, struct meta *meta, const struct gc_options *opti
 		r = until_done(&g, step_links, err);
 	if (!r && !options->dry_run)
 		r = until_done(&g, step_doomed, err);
+	if (!r)
+		r = collect_indexes(&g, err);
 	return r < 0 ? r : count(&g, err);
 }

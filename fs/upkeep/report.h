@@ -12,8 +12,9 @@ struct gc_report {
 	int64_t images;			/* untagged */
 	int64_t links;			/* of blobs, out of repositories that don't need them */
 	int64_t blobs, blob_bytes;	/* files */
+	int64_t indexes, index_bytes;	/* derived files without an owner */
 	int64_t kept_blobs, kept_bytes;	/* unneeded, within their grace */
-	int64_t kept_uploads;		/* uploads within their grace, or being written */
+	int64_t kept_uploads, kept_upload_bytes;	/* within their grace, or being written */
 };
 
 /* A check of the store. */
