@@ -8,7 +8,6 @@
 #include <sys/sysmacros.h>
 
 #include "fs/base/limits.h"
-#include "fs/image/pack.h"
 
 /* ---- Sparse files ---- */
 

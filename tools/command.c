@@ -364,6 +364,12 @@ void table_release(struct table *t)
 	buf_release(&t->cells);
 }
 
+void size_add(int64_t *sum, int64_t size)
+{
+	if (__builtin_add_overflow(*sum, size, sum))
+		*sum = INT64_MAX;
+}
+
 char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1])
 {
 	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };

@@ -109,6 +109,8 @@ void table_addf(struct table *t, const char *fmt, ...) PRINTF(2, 3);
 int table_print(struct table *t, struct err *err) MUST_CHECK;
 void table_release(struct table *t);
 
+/* Adds to a sum of sizes, which images say as they like: it stops at what an int64_t holds. */
+void size_add(int64_t *sum, int64_t size);
 /* "74.8 MB"; returns out. */
 #define SIZE_TEXT_MAX 31
 char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1]);

@@ -231,7 +231,7 @@ static void add_text_line(struct diff *d, char letter, const char *path, const s
 
 static int64_t bytes_of(const struct node_attr *attr)
 {
-	return S_ISREG(attr->mode) ? attr->size : 0;
+	return attr && S_ISREG(attr->mode) ? attr->size : 0;
 }
 
 /* a NULL: it was added; b NULL: removed. */
@@ -241,9 +241,9 @@ static int report(struct diff *d, const char *path, const struct node_attr *a, c
 	int r = 0;
 
 	count->paths++;
-	count->bytes += bytes_of(a ? a : b);
+	size_add(&count->bytes, a ? bytes_of(a) : bytes_of(b));
 	if (a && b)
-		d->changed_to += bytes_of(b);
+		size_add(&d->changed_to, bytes_of(b));
 	if (d->o->stat)
 		return 0;
 	if (d->json)

@@ -26,7 +26,7 @@ void extract_count(struct extract *x, const struct node_attr *attr)
 
 	x->paths++;
 	if (S_ISREG(attr->mode))
-		x->bytes += attr->size;
+		size_add(&x->bytes, attr->size);
 	if (progress_due(&x->progress))
 		fprintf(stderr, "\r\033[Kextracting: %" PRId64 " files, %s", x->paths, size_text(x->bytes, size));
 }

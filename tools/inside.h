@@ -8,7 +8,7 @@
 #define REGFS_INSIDE_COMMAND_H
 
 #include "fs/base/timestamp.h"
-#include "fs/image/tar.h"
+#include "fs/image/pack.h"
 #include "fs/tree/rootfs.h"
 #include "tools/command.h"
 
