@@ -384,7 +384,7 @@ static void check_blob(const char *name, const struct buf *bytes, const struct b
 static void test_plain(void)
 {
 	auto_buf struct buf empty = BUF_INIT, mixed = BUF_INIT;
-	static const char *const beginnings[] = { "\x1f\x8b", "\x1f\x8b\x07", "BZh", "BZh91AY&S", "\xfd" "7zXY", "\x28\xb5\x2f" };
+	static const char *const beginnings[] = { "\x1f\x8b", "\x1f\x8b\x07", "BZh", "BZh91AY&S", ("\xfd" "7zXY"), "\x28\xb5\x2f" };
 
 	add_mixed(&mixed, 700000, 1);
 	check_blob("nothing", &empty, &empty, SPAN_PLAIN, 0);
