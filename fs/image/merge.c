@@ -219,6 +219,8 @@ static int take_attributes(struct merge *m, const struct index_inode *from, uint
 	i.flags &= INDEX_IMPLIED;
 	i.data = 0;
 	i.count = 0;
+	i.layer = 0;
+	i.layer_inode = 0;
 	*build_at(m->build, onto) = i;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/base/log.h"
+#include "fs/tree/inside.h"
 #include "fs/tree/node.h"
 
 #define FOREVER	   1e9		/* seconds */
@@ -450,8 +451,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_
 	struct err err = ERR_INIT;
 	auto_buf struct buf value = BUF_INIT;
 
-	/* Asked for by every exec and `ls -l`. */
-	if (!starts_with(name, "user.")) {
+	/* Asked for by every exec and `ls -l`; only what is inside images has others. */
+	if (!starts_with(name, "user.") && !inside_is(node)) {
 		fuse_reply_err(req, ENODATA);
 		return;
 	}

@@ -1,8 +1,8 @@
 /*
  * test_layer.c: layers' trees, and images' merged ones: what fs/image/layer.h, merge.h and index.h promise.
  *
- * Layers and trees are written as text (tarmake.h, indextext.h). Called with a directory's name, it puts there all
- * archives and indexes of the tables: seeds for the fuzz targets.
+ * Layers and trees are written as text (tarmake.h, indextext.h). `test_layer tar TEXT` writes such an archive, for
+ * tests/rootfs.t; `test_layer seeds DIR` all archives and indexes of the tables, for the fuzz targets.
  */
 #include "fs/base/base.h"
 #include "fs/base/limits.h"
@@ -752,10 +752,20 @@ static int write_seeds(const char *dir)
 	return 0;
 }
 
+static int write_tar(const char *text)
+{
+	auto_buf struct buf tar = BUF_INIT;
+
+	tarmake(&tar, text);
+	return fwrite(tar.data, 1, tar.len, stdout) == tar.len ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc > 1)
-		return write_seeds(argv[1]);
+	if (argc == 3 && streq(argv[1], "tar"))
+		return write_tar(argv[2]);
+	if (argc == 3 && streq(argv[1], "seeds"))
+		return write_seeds(argv[2]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(layer_cases); i++)
 		check_layer(layer_cases[i].name, layer_cases[i].layer, layer_cases[i].want);
