@@ -134,6 +134,9 @@ static int find_sections(struct index *ix, struct err *err)
 	if (!inodes || inodes > UINT32_MAX - 1 || !ix->texts_size || ix->texts[ix->texts_size - 1])
 		return damaged(err, "no root, or no texts");
 	ix->inode_count = (uint32_t)inodes;
+	for (size_t i = 0; i < ix->layer_count; i++)
+		if (!digest_algorithm_name((enum digest_algorithm)ix->layers[i].algorithm))
+			return damaged(err, "a layer's digest");
 	return 0;
 }
 
@@ -219,6 +222,10 @@ static bool leaf_ok(const struct index *ix, const struct index_inode *i)
 	bool image = ix->header->kind == INDEX_IMAGE;
 
 	if (image && (i->layer >= ix->layer_count || !i->layer_inode))
+		return false;
+	if (i->flags & INDEX_LINK && (image || !S_ISREG(i->mode) || i->flags & INDEX_SPARSE))
+		return false;
+	if ((i->flags & INDEX_WHITEOUT && (image || !S_ISCHR(i->mode))) || (i->flags & INDEX_SPARSE && !S_ISREG(i->mode)))
 		return false;
 	if (S_ISLNK(i->mode) || i->flags & INDEX_LINK) {
 		if (i->data >= ix->texts_size || (S_ISLNK(i->mode) && strlen(ix->texts + i->data) != i->size))

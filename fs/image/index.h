@@ -18,7 +18,8 @@
  * 2. A directory's number is greater than its parent's, and it has one name; so there is no loop. It lies at most
  *    LIMIT_TREE_DEPTH below the root.
  * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/', each once in its directory.
- * 4. An image's leaf names a layer it has.
+ * 4. An image's leaf names a layer it has; layers' digests are digests.
+ * 5. Flags stand only where enum index_flag has them.
  */
 #ifndef REGFS_INDEX_H
 #define REGFS_INDEX_H

@@ -466,7 +466,7 @@ ssize_t span_read(struct span_layer *l, void *data, size_t len, int64_t offset, 
 		return err_set(err, ERR_ARGUMENT, "cannot read at offset %" PRId64, offset);
 	if (offset >= t->size || !len)
 		return 0;
-	len = (size_t)MIN((uint64_t)MIN(len, (size_t)SSIZE_MAX), (uint64_t)(t->size - offset));
+	len = (size_t)MIN((uint64_t)len, (uint64_t)(t->size - offset));
 	if (t->coding == SPAN_PLAIN)
 		return content_read(l->blob, data, len, offset, err);
 	pthread_mutex_lock(&c->lock);

@@ -306,7 +306,13 @@ int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **
 	return 0;
 }
 
-bool zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len)
+int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err)
 {
-	return ZSTD_decompress(out, len, frame, frame_len) == len;
+	size_t n = ZSTD_decompress(out, len, frame, frame_len);
+
+	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return err_set(err, ERR_NO_MEMORY, "cannot decompress: out of memory");
+	if (ZSTD_isError(n))
+		return err_set(err, ERR_CORRUPT, "%s", ZSTD_getErrorName(n));
+	return n == len ? 0 : err_set(err, ERR_CORRUPT, "%zu bytes instead of %zu", n, len);
 }

@@ -30,7 +30,8 @@ static void decode(const struct span_table *t, const struct content *blob, const
 {
 	for (size_t i = 0; i < t->count; i++) {
 		const struct span_row *row = &t->rows[i];
-		size_t whole = MIN((MIN(want, (size_t)LIMIT_SPAN) + SPAN_PIECE - 1) / SPAN_PIECE * SPAN_PIECE, (size_t)row->size);
+		size_t pieces = (want + SPAN_PIECE - 1) / SPAN_PIECE;
+		size_t whole = MIN(pieces * SPAN_PIECE, (size_t)row->size);
 		/* Exactly as much, so that the sanitizer sees a byte written behind it. */
 		auto_free uint8_t *out = malloc(whole);
 		struct err err = ERR_INIT;
@@ -71,7 +72,7 @@ static void lie(const struct span_table *t, const struct content *blob, const st
 	if (control[0] & 8)
 		lying.size ^= control[7];
 	if (span_table_check(&lying, content_size(blob), NULL) == 0)
-		decode(&lying, blob, bytes, SIZE_MAX / 2, true);
+		decode(&lying, blob, bytes, LIMIT_SPAN, true);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -83,9 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err err = ERR_INIT;
 	struct span_table t;
 
+	span_draft_init(&d);
 	if (size < CONTROL)
 		return 0;
-	span_draft_init(&d);
 	buf_add(&copy, data + CONTROL, size - CONTROL);
 	if (content_from_buf(&copy, &blob, NULL) < 0)
 		return 0;
@@ -98,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(span_table_check(&t, content_size(blob), NULL) == 0);
 	if (bytes.len)
 		assert(t.count == 0 || span_find(&t, t.size - 1) == t.count - 1);
-	decode(&t, blob, &bytes, SIZE_MAX / 2, false);
+	decode(&t, blob, &bytes, LIMIT_SPAN, false);
 	decode(&t, blob, &bytes, (size_t)data[7] * 4096 + 1, false);
 	if (t.count)
 		lie(&t, blob, &bytes, data);

@@ -735,6 +735,20 @@ static int write_seeds(const char *dir)
 		if (!data || !seed(dir, "index", i, data, size))
 			return 1;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(merge_cases); i++) {
+		auto_index struct index *ix = NULL;
+		auto_fd int fd = memory_file();
+		const struct digest d = { .algorithm = DIGEST_SHA256 };
+		size_t size;
+		auto_free char *data = NULL;
+
+		if (index_of(merge_cases[i].layers[0], &ix, NULL) ||
+		    merge_index((const struct index *[]){ ix }, &d, 1, fd, NULL))
+			continue;
+		data = slurp(fd, &size);
+		if (!data || !seed(dir, "image", i, data, size))
+			return 1;
+	}
 	return 0;
 }
 

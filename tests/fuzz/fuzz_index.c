@@ -1,0 +1,118 @@
+/*
+ * fuzz_index.c: bytes as an index: if it opens, everything in it can be looked at, and merged.
+ *
+ * Magic, version, size and checksum are made right first (index.c has the header's layout); the kind is what it says.
+ */
+#include "fs/base/base.h"
+#include "fs/base/limits.h"
+#include "fs/image/inflate.h"
+#include "fs/image/merge.h"
+#include "tests/unit/indextext.h"
+
+#include <sys/mman.h>
+
+#define VERSION_AT 8
+#define KIND_AT    12
+#define SIZE_AT    16
+#define CRC_AT     24
+#define CRC_FROM   28
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int file_of(const uint8_t *input, size_t size, uint32_t *kind)
+{
+	auto_free uint8_t *data = malloc(size);
+	uint32_t version = INDEX_VERSION, crc;
+	uint64_t file_size = size;
+	int fd = memfd_create("regfs-fuzz", MFD_CLOEXEC);
+
+	assert(data && fd >= 0);
+	memcpy(data, input, size);
+	memcpy(data, "regfsIDX", 8);
+	memcpy(data + VERSION_AT, &version, sizeof(version));
+	memcpy(kind, data + KIND_AT, sizeof(*kind));
+	memcpy(data + SIZE_AT, &file_size, sizeof(file_size));
+	crc = inflate_crc32(0, data + CRC_FROM, size - CRC_FROM);
+	memcpy(data + CRC_AT, &crc, sizeof(crc));
+	assert(pwrite(fd, data, size, 0) == (ssize_t)size);
+	return fd;
+}
+
+/* Names that aren't there, in every directory; runs of sparse files. */
+static void look(const struct index *ix, bool layer)
+{
+	for (uint32_t n = 1; n <= index_inodes(ix); n++) {
+		const struct index_inode *i = index_inode(ix, n);
+		uint64_t end = 0;
+
+		if (S_ISDIR(i->mode))
+			assert(!index_lookup(ix, i, "") && !index_lookup(ix, i, ".."));
+		if (S_ISLNK(i->mode))
+			assert(strlen(index_text(ix, i->data)) == i->size);
+		if (layer && i->flags & INDEX_SPARSE && S_ISREG(i->mode))
+			for (uint32_t k = 0; k < i->count; k++) {
+				const struct index_extent *e = &index_extents(ix, i)[k];
+
+				assert(e->offset >= end && e->offset + e->size <= i->size);
+				end = e->offset + e->size;
+			}
+	}
+	assert(index_unpacked(ix) >= 0 && index_files(ix) >= 0 && index_file_size(ix));
+}
+
+static void look_at_layer(const struct index *ix)
+{
+	const struct digest d = { .algorithm = DIGEST_SHA256 };
+	struct span_table t = index_spans(ix);
+	auto_fd int fd = memfd_create("regfs-fuzz", MFD_CLOEXEC);
+	auto_index struct index *image = NULL;
+	auto_buf struct buf text = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	for (int bits = 0; bits < 40; bits += 13)
+		if (span_table_check(&t, INT64_C(1) << bits, &err) == 0 && t.count && t.size)
+			assert(span_find(&t, 0) == 0 && span_find(&t, t.size - 1) == t.count - 1);
+	if (merge_index(&ix, &d, 1, fd, &err)) {
+		assert(err.reason == ERR_CORRUPT && *err.text);
+		return;
+	}
+	assert(index_open(fd, INDEX_IMAGE, &image, &err) == 0);
+	indextext(image, INDEX_IMAGE, true, &text);
+}
+
+static void look_at_image(const struct index *ix, int fd)
+{
+	auto_buf struct buf layers = BUF_INIT;
+	struct err err = ERR_INIT;
+	char text[DIGEST_TEXT_MAX + 1];
+
+	for (size_t i = 0; i < index_layer_count(ix); i++)
+		assert(strchr(digest_format(index_layer(ix, i), text), ':'));
+	for (uint32_t n = 1; n <= index_inodes(ix); n++)
+		assert(S_ISDIR(index_inode(ix, n)->mode) || index_inode(ix, n)->layer < index_layer_count(ix));
+	assert(index_read_layers(fd, &layers, &err) == 0 || index_layer_count(ix) > LIMIT_MANIFEST_REFS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	auto_index struct index *ix = NULL;
+	auto_buf struct buf text = BUF_INIT;
+	auto_fd int fd = -1;
+	struct err err = ERR_INIT;
+	uint32_t kind;
+
+	if (size < 56 + 16 * INDEX_SECTION_COUNT)
+		return 0;
+	fd = file_of(input, size, &kind);
+	if (index_open(fd, (enum index_kind)kind, &ix, &err)) {
+		assert(err.reason == ERR_CORRUPT && *err.text);
+		return 0;
+	}
+	assert(indextext(ix, (enum index_kind)kind, false, &text) <= LIMIT_TREE_DEPTH + 1);
+	look(ix, kind == INDEX_LAYER);
+	if (kind == INDEX_LAYER)
+		look_at_layer(ix);
+	if (kind == INDEX_IMAGE)
+		look_at_image(ix, fd);
+	return 0;
+}
