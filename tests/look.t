@@ -77,6 +77,7 @@ def layers():
     yield 'escape2', [f('d/file', b'inside'), f('up/file', b'inside'),
         f('../../dotdot', b'inside'), f('/absolute', b'inside')]
     yield 'outside', [f('x', b'x'), h('outside', '../../../etc/shadow')]
+    yield 'outside3', [h('outside', '\x1b[31m\u009b/shadow')]
     yield 'outside2', [l('etc', '/etc'), h('outside', 'etc/shadow')]
 
 def e(name, kind, mode=0o644, uid=0, gid=0, mtime=1700000000, xattrs={}):
@@ -113,7 +114,7 @@ for name, entries in layers():
 PY
 }
 
-for name in base top escape escape2 outside outside2; do
+for name in base top escape escape2 outside outside2 outside3; do
 	nasty $name >"$T/$name.tar" || bail "no layer $name"
 done
 start_regfs --open
@@ -376,11 +377,21 @@ exits 0 'links to outside, and files behind them' regfs extract nasty:escape "$T
 is "$(find "$T/escape" -type f -printf '%P %s\n' | sort | xargs)" 'absolute 6 dotdot 6 ok 2 tmp/escaped/file 6' 'stay inside'
 check_fails 'nothing is made outside' test -e /tmp/escaped
 is "$(readlink "$T/escape/d")" /tmp/escaped 'the link is what it is'
-for name in outside outside2; do
+for name in outside outside2 outside3; do
 	push_tars hostile $name "$T/$name.tar" >/dev/null
 	exits 4 "a hard link to the outside" regfs extract hostile:$name "$T/$name"
 	check_fails 'makes nothing' test -e "$T/$name"
 done
+unlike "$ERR" $'\e|\xc2\x9b' 'nothing that a terminal obeys is said of it'
+if [ $root = yes ]; then
+	mkdir -m 777 "$T/theirs"
+	chown 65534 "$T/theirs"
+	exits 0 'one file into a directory of another user' regfs extract nasty:base:etc/passwd "$T/theirs"
+	is "$(stat -c '%u %a' "$T/theirs")" '65534 777' 'which stays what it was'
+	rm "$T/theirs/passwd"
+	exits 0 'an image into it' regfs extract nasty:base "$T/theirs"
+	is "$(stat -c '%u %a' "$T/theirs")" '0 755' "becomes the image's root"
+fi
 
 # ---- extract --tar ----
 

@@ -452,6 +452,22 @@ void output_release(struct output *o)
 	buf_release(&o->array);
 }
 
+void print_error(const char *text)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+		/* The second half of the control characters, as UTF-8. */
+		bool high = *s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0;
+
+		if (*s < 0x20 || *s == 0x7f || high)
+			buf_addf(&b, high ? "\\302\\%03o" : "\\%03o", high ? *++s : *s);
+		else
+			buf_addc(&b, (char)*s);
+	}
+	fprintf(stderr, "regfs: %s\n", b.data);
+}
+
 int report_change(const struct store_options *options, const char *done, const char *what,
 		  struct err *err)
 {

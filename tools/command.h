@@ -147,6 +147,9 @@ int output_print(struct output *o, struct err *err) MUST_CHECK;
 void output_release(struct output *o);
 #define auto_output CLEANUP(output_release)
 
+/* "regfs: " and a text on standard error; what a terminal would obey is escaped, since texts hold names that others chose. */
+void print_error(const char *text);
+
 /* What a change did, or (dry_run) would do: one line, or a JSON document. */
 int report_change(const struct store_options *options, const char *done, const char *what,
 		  struct err *err) MUST_CHECK;

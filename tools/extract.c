@@ -20,13 +20,18 @@ static const struct option_row extract_rows[] = {
 	{ 0 },
 };
 
+static void count_path(struct extract *x, const struct node_attr *attr)
+{
+	x->paths++;
+	if (S_ISREG(attr->mode))
+		size_add(&x->bytes, attr->size);
+}
+
 void extract_count(struct extract *x, const struct node_attr *attr)
 {
 	char size[SIZE_TEXT_MAX + 1];
 
-	x->paths++;
-	if (S_ISREG(attr->mode))
-		size_add(&x->bytes, attr->size);
+	count_path(x, attr);
 	if (progress_due(&x->progress))
 		fprintf(stderr, "\r\033[Kextracting: %" PRId64 " files, %s", x->paths, size_text(x->bytes, size));
 }
@@ -48,7 +53,7 @@ static int list_below(struct extract *x, const char *path, uint64_t directory, b
 		x->bytes -= r > 0 && S_ISREG(attr->mode) ? attr->size : 0;
 		if (r < 0)
 			return r;
-		extract_count(x, attr);
+		count_path(x, attr);
 		if (!quiet) {
 			name_out(&x->out, below.data);
 			buf_adds(&x->out, S_ISDIR(attr->mode) ? "/\n" : "\n");
@@ -64,7 +69,7 @@ static int list(struct extract *x, const struct node_attr *node, const char *nam
 {
 	if (S_ISDIR(node->mode))
 		return list_below(x, "", node->id, quiet);
-	extract_count(x, node);
+	count_path(x, node);
 	if (quiet)
 		return 0;
 	name_out(&x->out, name);

@@ -226,7 +226,7 @@ static bool layer_contents(struct tree *tree, const char *repo, const struct lay
 		return false;
 	if (tree_layer_contents(tree, &cred, repo, &row->digest, out, &err) == 0)
 		return true;
-	fprintf(stderr, "regfs: %s\n", err.text);
+	print_error(err.text);
 	return false;
 }
 

@@ -153,7 +153,7 @@ static int run(const struct command *c, int argc, char **argv)
 	if (!r)
 		return EXIT_DONE;
 	if (*err.text)
-		fprintf(stderr, "regfs: %s\n", err.text);
+		print_error(err.text);
 	return err_row(err.reason)->exit_status;
 }
 

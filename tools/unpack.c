@@ -382,12 +382,19 @@ static int check_empty(int fd, const char *dir, struct err *err)
 	return empty ? 0 : err_set(err, ERR_NOT_EMPTY, "%.200s is not empty: name a new directory", dir);
 }
 
-/* *mode: what it had, if it was there. */
-static int open_top(const char *dir, mode_t new_mode, int *out, mode_t *mode, struct err *err)
+/* Whoever owns a directory may always enter it, so it is ours, too. */
+static int keep_out(int fd, const struct stat *st)
 {
-	auto_fd int fd = -1;
-	struct stat st;
+	if (st->st_uid != geteuid() && fchown(fd, geteuid(), (gid_t)-1) < 0)
+		return -1;
+	return fchmod(fd, 0700);
+}
+
+/* *before: what it was, if it was there. */
+static int open_top(const char *dir, int *out, struct stat *before, bool *was_there, struct err *err)
+{
 	bool made = mkdir(dir, 0700) == 0;
+	auto_fd int fd = -1;
 	int r;
 
 	if (!made && errno != EEXIST)
@@ -398,9 +405,9 @@ static int open_top(const char *dir, mode_t new_mode, int *out, mode_t *mode, st
 	r = made ? 0 : check_empty(fd, dir, err);
 	if (r)
 		return r;
-	if (fstat(fd, &st) < 0 || (!made && fchmod(fd, 0700) < 0))
+	if (fstat(fd, before) < 0 || keep_out(fd, before) < 0)
 		return err_set(err, ERR_IO, "can't keep others out of %.200s: %s", dir, strerror(errno));
-	*mode = made ? new_mode : st.st_mode & 07777;
+	*was_there = !made;
 	*out = steal_fd(&fd);
 	return 0;
 }
@@ -416,12 +423,22 @@ static void allow_descriptors(void)
 	}
 }
 
+/* Gives it back as it was. */
+static int restore_top(struct unpack *u, const struct stat *before, mode_t mode)
+{
+	if ((before->st_uid != geteuid() && fchown(u->top, before->st_uid, (gid_t)-1) < 0) || fchmod(u->top, mode) < 0)
+		return err_set(u->x->err, ERR_IO, "can't set the mode of %.200s: %s", u->dir, strerror(errno));
+	return 0;
+}
+
 int unpack(struct extract *x, const struct node_attr *node, const char *name, const char *dir)
 {
 	struct unpack u = { .x = x, .dir = dir, .root = geteuid() == 0 };
-	mode_t mask = umask(0), mode = 0700;
+	mode_t mask = umask(0);
 	auto_fd int top = -1;
-	int r = open_top(dir, 0777 & ~mask, &top, &mode, x->err);
+	struct stat before = { 0 };
+	bool was_there = false;
+	int r = open_top(dir, &top, &before, &was_there, x->err);
 
 	if (r)
 		return r;
@@ -429,9 +446,7 @@ int unpack(struct extract *x, const struct node_attr *node, const char *name, co
 	allow_descriptors();
 	if (!S_ISDIR(node->mode)) {
 		r = unpack_entry(&u, name, top, name, node);
-		if (fchmod(top, mode) < 0 && !r)
-			r = err_sys(x->err, errno, "can't set the mode of %.200s", dir);
-		return r;
+		return r ? r : restore_top(&u, &before, was_there ? before.st_mode & 07777 : 0777 & ~mask);
 	}
 	r = unpack_below(&u, "", top, node->id);
 	return r ? r : note_failure(&u, "", set_attributes(&u, top, node));
