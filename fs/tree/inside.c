@@ -123,11 +123,21 @@ static int fill(const struct tree *tree, const struct place *in, uint32_t number
 	return 0;
 }
 
+/* A root that can't be opened is a directory all the same, which says why when it is read. */
+static bool is_closed_root(uint64_t number, int r)
+{
+	return r < 0 && r != -ENOENT && (number & INODE_MASK) == INDEX_ROOT;
+}
+
 int inside_getattr(struct tree *tree, uint64_t number, struct node_attr *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
 	int r = place_get(tree, number, &p, err);
 
+	if (is_closed_root(number, r)) {
+		inside_closed_attr(number, out);
+		return 0;
+	}
 	return r ? r : fill(tree, &p, p.number, out);
 }
 
@@ -289,6 +299,8 @@ int inside_getxattr(struct tree *tree, uint64_t number, const char *name, struct
 	int r = place_get(tree, number, &p, err);
 	bool more = !r && index_xattr_first(p.index, p.inode, &x);
 
+	if (is_closed_root(number, r))
+		return err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
 	if (r)
 		return r;
 	if (shows_opaque(&p) && streq(name, OPAQUE_NAME)) {
@@ -310,7 +322,7 @@ int inside_listxattr(struct tree *tree, uint64_t number, struct buf *out, struct
 	int r = place_get(tree, number, &p, err);
 
 	if (r)
-		return r;
+		return is_closed_root(number, r) ? 0 : r;
 	if (shows_opaque(&p))
 		buf_add(out, OPAQUE_NAME, sizeof(OPAQUE_NAME));
 	for (bool more = index_xattr_first(p.index, p.inode, &x); more; more = index_xattr_next(&x))

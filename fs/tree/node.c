@@ -354,8 +354,7 @@ int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, con
 	r = lookup_outside(tree, cred, parent, name, out, absent_forever, err);
 	if (r || !inside_is(out->id))
 		return r;
-	/* Its index may have to be made now: no state of the database is held for that. What can't be opened is
-	 * a directory all the same, which says why when it is read. */
+	/* Its index may have to be made now: no state of the database is held for that. */
 	door = out->id;
 	if (inside_getattr(tree, door, out, err))
 		inside_closed_attr(door, out);

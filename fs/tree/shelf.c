@@ -217,6 +217,18 @@ int shelf_blame(struct err *err, int r, const struct digest *d)
 	return err_set(err, err->reason, "layer %s can't be looked into: %s", digest_format(d, text), why);
 }
 
+/* 1: the index is the caller's to make; 0: *out is what another process made since it was looked for. */
+static int begin_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
+		       struct draft *draft, struct index **out, struct err *err)
+{
+	int r = derived_begin(s->derived, &(struct derived_name){ kind, *key, 0 }, &draft->file, err), opened;
+
+	if (r < 0)
+		return r;
+	opened = shelf_open_index(s, kind, index, key, out, r ? NULL : err);
+	return opened && r ? 1 : opened;
+}
+
 static int index_layer_now(struct shelf *s, const struct digest *d, struct index **out, struct err *err)
 {
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
@@ -224,9 +236,9 @@ static int index_layer_now(struct shelf *s, const struct digest *d, struct index
 	int r = shelf_blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
 
 	if (!r)
-		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_LAYER, *d, 0 }, &draft.file, err);
+		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, out, err);
 	if (r <= 0)
-		return r ? r : shelf_open_index(s, DERIVED_LAYER, INDEX_LAYER, d, out, err);
+		return r;
 	r = shelf_blame(err, layer_index(blob, shelf_is_stopping, s, draft.file.fd, err), d);
 	if (!r)
 		r = index_open(draft.file.fd, INDEX_LAYER, out, err);
@@ -384,13 +396,23 @@ static int merge_now(struct shelf *s, const struct digest *key, struct layers *l
 	int r = get_layers(s, l, err);
 
 	if (!r)
-		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_IMAGE, *key, 0 }, &draft.file, err);
+		r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, key, &draft, out, err);
 	if (r <= 0)
-		return r ? r : shelf_open_index(s, DERIVED_IMAGE, INDEX_IMAGE, key, out, err);
+		return r;
 	r = merge_index(l->indexes, l->digests, l->count, draft.file.fd, err);
 	if (!r)
 		r = index_open(draft.file.fd, INDEX_IMAGE, out, err);
 	return r ? r : derived_commit(s->derived, &draft.file, false, err);
+}
+
+/* Whether an index is of these layers: its leaves name them by number. */
+static bool is_of(const struct index *ix, const struct layers *l)
+{
+	bool same = index_layer_count(ix) == l->count;
+
+	for (size_t i = 0; same && i < l->count; i++)
+		same = digest_equal(index_layer(ix, i), &l->digests[i]);
+	return same;
 }
 
 static int open_image(struct shelf_item *item, struct err *err)
@@ -408,6 +430,11 @@ static int open_image(struct shelf_item *item, struct err *err)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	memcpy(item->slots, l->slots, l->count * sizeof(*item->slots));
 	r = shelf_open_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &item->index, err);
+	if (!r && !is_of(item->index, l)) {
+		index_close(steal(&item->index));
+		r = derived_remove(s->derived, &(struct derived_name){ DERIVED_IMAGE, item->digest, 0 }, err);
+		return r ? r : merge_now(s, &item->digest, l, &item->index, err);
+	}
 	return r ? merge_now(s, &item->digest, l, &item->index, err) : 0;
 }
 
