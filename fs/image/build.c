@@ -11,6 +11,7 @@
 #include "fs/base/limits.h"
 
 #define HOPS_MAX 40	/* symbolic links followed for one path, as Linux has it */
+#define XATTR_STEP 4	/* bytes of attributes that cost a step */
 
 struct name {
 	uint32_t dir, inode, hash;
@@ -281,6 +282,10 @@ int build_add_xattrs(struct build *b, const void *bytes, size_t size, uint32_t *
 	size_t i;
 	int r = 0;
 
+	/* A global header may give a megabyte of them to each of a million files. */
+	b->steps += (int64_t)size / XATTR_STEP;
+	if (b->steps > LIMIT_TREE_STEPS)
+		return err_set(err, ERR_CORRUPT, "its files have more extended attributes than regfs compares");
 	if (2 * (b->sets.len / sizeof(row) + 1) > b->set_slot_count)
 		r = grow_sets(b, err);
 	if (r)

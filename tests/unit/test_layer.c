@@ -596,6 +596,27 @@ static void check_long_whiteouts(void)
 	buf_release(&e.entry);
 }
 
+/* Each entry has all attributes of a global header. */
+static void check_many_attributes(void)
+{
+	auto_buf struct buf tar = BUF_INIT, header = BUF_INIT;
+	auto_index struct index *ix = NULL;
+	auto_fd int fd = memory_file();
+	struct err err = ERR_INIT;
+	int r;
+
+	buf_adds(&header, "g g");
+	for (int i = 0; i < 16; i++) {
+		buf_addf(&header, " xuser.a%d=", i);
+		path_of(&header, 1, 60000);
+	}
+	tarmake_add(&tar, header.data);
+	for (int i = 0; i < 2000; i++)
+		tarmake_add(&tar, "f a");
+	r = index_of_tar(&tar, fd, &ix, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT, "a megabyte of attributes for each of 2000 files: %s", err.text);
+}
+
 static void check_many_layers(void)
 {
 	enum { N = 200 };
@@ -776,6 +797,7 @@ int main(int argc, char **argv)
 	check_many_layers();
 	check_damage();
 	check_long_whiteouts();
+	check_many_attributes();
 	check_many();
 	check_depth();
 	return done_testing();
