@@ -421,7 +421,7 @@ static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_
 	if (*at == '/')
 		dir = INDEX_ROOT;
 	while (!r && dir && *at) {
-		size_t len = strcspn(at, "/");
+		size_t len = (size_t)(strchrnul(at, '/') - at);
 
 		r = count_step(w);
 		if (r)
@@ -429,11 +429,13 @@ static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_
 		if (len > LIMIT_TREE_NAME)
 			return err_set(w->err, ERR_CORRUPT, "a link in it leads to a name of more than %d bytes",
 				       LIMIT_TREE_NAME);
-		snprintf(name, sizeof(name), "%.*s", (int)len, at);
-		if (streq(name, ".."))
+		if (len == 2 && at[0] == '.' && at[1] == '.') {
 			dir = build_at(w->b, dir)->parent;
-		else if (*name && !streq(name, "."))
+		} else if (len > 1 || (len && *at != '.')) {
+			memcpy(name, at, len);
+			name[len] = '\0';
 			r = step(w, dir, name, &dir);
+		}
 		at += len;
 		at += *at == '/';
 	}
