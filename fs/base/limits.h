@@ -58,7 +58,8 @@
 #define LIMIT_TREE_ENTRIES (2 * 1024 * 1024) /* files of a layer, and of an image: 300 MiB while its index is made */
 #define LIMIT_TREE_TEXTS (256 * 1024 * 1024) /* names and link targets of a layer, together */
 #define LIMIT_TREE_XATTRS (64 * 1024 * 1024) /* extended attributes of a layer, equal ones once */
-#define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths: some 20 s */
+#define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths, and each 4 bytes of
+					      * attributes: some 20 s */
 #define LIMIT_DIFF_TEXT (16 * 1024 * 1024)   /* a file whose lines are compared */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 

@@ -11,6 +11,7 @@
 #include "fs/base/limits.h"
 
 #define HOPS_MAX 40	/* symbolic links followed for one path, as Linux has it */
+#define XATTR_STEP 4	/* bytes of attributes that cost a step */
 
 struct name {
 	uint32_t dir, inode, hash;
@@ -281,6 +282,10 @@ int build_add_xattrs(struct build *b, const void *bytes, size_t size, uint32_t *
 	size_t i;
 	int r = 0;
 
+	/* A global header may give a megabyte of them to each of a million files. */
+	b->steps += (int64_t)size / XATTR_STEP;
+	if (b->steps > LIMIT_TREE_STEPS)
+		return err_set(err, ERR_CORRUPT, "its files have more extended attributes than regfs compares");
 	if (2 * (b->sets.len / sizeof(row) + 1) > b->set_slot_count)
 		r = grow_sets(b, err);
 	if (r)
@@ -416,7 +421,7 @@ static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_
 	if (*at == '/')
 		dir = INDEX_ROOT;
 	while (!r && dir && *at) {
-		size_t len = strcspn(at, "/");
+		size_t len = (size_t)(strchrnul(at, '/') - at);
 
 		r = count_step(w);
 		if (r)
@@ -424,11 +429,13 @@ static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_
 		if (len > LIMIT_TREE_NAME)
 			return err_set(w->err, ERR_CORRUPT, "a link in it leads to a name of more than %d bytes",
 				       LIMIT_TREE_NAME);
-		snprintf(name, sizeof(name), "%.*s", (int)len, at);
-		if (streq(name, ".."))
+		if (len == 2 && at[0] == '.' && at[1] == '.') {
 			dir = build_at(w->b, dir)->parent;
-		else if (*name && !streq(name, "."))
+		} else if (len > 1 || (len && *at != '.')) {
+			memcpy(name, at, len);
+			name[len] = '\0';
 			r = step(w, dir, name, &dir);
+		}
 		at += len;
 		at += *at == '/';
 	}

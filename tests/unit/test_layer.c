@@ -596,6 +596,50 @@ static void check_long_whiteouts(void)
 	buf_release(&e.entry);
 }
 
+/* Each entry has all attributes of a global header. */
+static void check_many_attributes(void)
+{
+	auto_buf struct buf tar = BUF_INIT, header = BUF_INIT;
+	auto_index struct index *ix = NULL;
+	auto_fd int fd = memory_file();
+	struct err err = ERR_INIT;
+	int r;
+
+	buf_adds(&header, "g g");
+	for (int i = 0; i < 16; i++) {
+		buf_addf(&header, " xuser.a%d=", i);
+		path_of(&header, 1, 60000);
+	}
+	tarmake_add(&tar, header.data);
+	for (int i = 0; i < 2000; i++)
+		tarmake_add(&tar, "f a");
+	r = index_of_tar(&tar, fd, &ix, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT, "a megabyte of attributes for each of 2000 files: %s", err.text);
+}
+
+/* Each path leads over thirty links whose targets are dots. */
+static void check_many_dots(void)
+{
+	auto_buf struct buf tar = BUF_INIT, text = BUF_INIT;
+	auto_index struct index *ix = NULL;
+	auto_fd int fd = memory_file();
+	struct err err = ERR_INIT;
+	int r;
+
+	for (int i = 0; i < 38; i++) {
+		buf_reset(&text);
+		buf_addf(&text, "l l%d ->", i);
+		for (int n = 0; n < 2000; n++)
+			buf_adds(&text, "./");
+		buf_addf(&text, i ? "l%d" : "d", i - 1);
+		tarmake_add(&tar, text.data);
+	}
+	for (int i = 0; i < 6000; i++)
+		tarmake_add(&tar, "f l37/x");
+	r = index_of_tar(&tar, fd, &ix, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT, "links to dots, again and again: %s", err.text);
+}
+
 static void check_many_layers(void)
 {
 	enum { N = 200 };
@@ -776,6 +820,8 @@ int main(int argc, char **argv)
 	check_many_layers();
 	check_damage();
 	check_long_whiteouts();
+	check_many_attributes();
+	check_many_dots();
 	check_many();
 	check_depth();
 	return done_testing();
