@@ -113,7 +113,7 @@ ssize_t span_decode(const struct span_table *t, const struct content *blob, size
  * Shared by all layers; safe from several threads. A reader that wants a span which another is decoding waits for
  * it. The first small read of a span decodes as far as it must; a further one beyond that, all of it. Sequential reading
  * (reads of the same layer that begin about where one ended, for 256 KiB) has the next span decoded ahead, by a thread of the cache's.
- * Memory: `budget`, and for each thread, the caller's and the cache's, that is in here at most one span.
+ * Memory: `budget`, 4 MiB to use again, and for each thread, the caller's and the cache's, that is in here at most one span.
  */
 struct span_cache;
 /* At most `budget` bytes of decoded spans that nobody is reading; `threads` decode ahead (0: none). */

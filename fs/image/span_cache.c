@@ -13,7 +13,7 @@
  *
  * Invariants, while the lock isn't held:
  * 1. An entry that is decoding or kept is in its bucket; of one span there is at most one of each, and the decoding one is longer.
- * 2. Kept entries are in the list of use; held is the sum of their sizes.
+ * 2. Kept entries are in the list of use; held is the sum of their rooms' sizes.
  * 3. held <= budget, or every kept entry is being read.
  * 4. ahead <= threads: a job never waits for another, so whoever waits for an entry waits for its own span only.
  * 5. An entry's references: one for its bucket, one for each reader, waiter or decoder.
@@ -33,13 +33,24 @@
 /* Bytes read in a row after which the next span is decoded ahead. */
 #define RUN_AHEAD ((int64_t)SPAN_TARGET / 4)
 
+/* Freed spans' memory is used again: giving it back and getting it anew costs a page fault for each 4 KiB, which together took a
+ * quarter of what reading a whole image took. */
+#define SPARES 16
+#define SPARES_SIZE ((size_t)4 * 1024 * 1024)
+#define SPARE_SLACK ((size_t)2 * SPAN_PIECE)	/* of a spare one, beyond what is needed */
+
 enum state { DECODING, KEPT, GONE };
+
+struct room {
+	uint8_t *data;
+	size_t size;
+};
 
 struct entry {
 	struct span_layer *layer;
 	size_t span;
 	size_t size;		/* bytes in data, once it is kept */
-	uint8_t *data;		/* NULL until it is kept */
+	struct room room;	/* none until it is kept */
 	/* All guarded by the cache's lock: */
 	enum state state;
 	unsigned refs;
@@ -76,6 +87,8 @@ struct span_cache {
 	struct entry **buckets;
 	struct entry *newest, *oldest;
 	size_t held;
+	struct room spares[SPARES];	/* the longest unused first */
+	size_t spare_count, spare_size;
 	unsigned ahead;		/* jobs that decode ahead */
 	struct span_stats stats;
 };
@@ -118,12 +131,49 @@ static void list_add(struct span_cache *c, struct entry *e)
 	c->newest = e;
 }
 
-static void unref(struct entry *e)
+static struct room spare_take(struct span_cache *c, size_t i)
+{
+	struct room room = c->spares[i];
+
+	c->spare_count--;
+	c->spare_size -= room.size;
+	memmove(&c->spares[i], &c->spares[i + 1], (c->spare_count - i) * sizeof(room));
+	return room;
+}
+
+/* Memory for that many bytes; called without the lock. */
+static struct room room_new(struct span_cache *c, size_t size)
+{
+	struct room room = { .size = (size + SPAN_PIECE - 1) / SPAN_PIECE * SPAN_PIECE };
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < c->spare_count && !room.data; i++)
+		if (c->spares[i].size >= room.size && c->spares[i].size <= room.size + SPARE_SLACK)
+			room = spare_take(c, i);
+	pthread_mutex_unlock(&c->lock);
+	if (!room.data)
+		room.data = malloc(room.size);
+	return room;
+}
+
+static void room_free(struct span_cache *c, struct room room)
+{
+	if (!room.data || room.size > SPARES_SIZE) {
+		free(room.data);
+		return;
+	}
+	while (c->spare_count == SPARES || c->spare_size + room.size > SPARES_SIZE)
+		free(spare_take(c, 0).data);
+	c->spares[c->spare_count++] = room;
+	c->spare_size += room.size;
+}
+
+static void unref(struct span_cache *c, struct entry *e)
 {
 	if (--e->refs)
 		return;
 	pthread_cond_destroy(&e->done);
-	free(e->data);
+	room_free(c, e->room);
 	free(e);
 }
 
@@ -137,11 +187,11 @@ static void drop(struct span_cache *c, struct entry *e)
 	*p = e->in_bucket;
 	if (e->state == KEPT) {
 		list_remove(c, e);
-		c->held -= e->size;
+		c->held -= e->room.size;
 	}
 	e->state = GONE;
 	pthread_cond_broadcast(&e->done);
-	unref(e);
+	unref(c, e);
 }
 
 /* Keeps the budget, as far as nobody reads what is held. */
@@ -158,7 +208,7 @@ static void evict(struct span_cache *c)
 
 static void release(struct span_cache *c, struct entry *e)
 {
-	unref(e);
+	unref(c, e);
 	evict(c);
 }
 
@@ -184,18 +234,18 @@ static struct entry *entry_new(struct span_cache *c, struct span_layer *l, size_
 /* Decodes a new entry; called without the lock, returns with it. A failed one is gone; the caller's reference stays. */
 static int entry_decode(struct span_cache *c, struct entry *e, struct err *err)
 {
-	uint8_t *data = malloc(e->size);
+	struct room room = room_new(c, e->size);
 	struct entry *shorter;
 	ssize_t n;
 
-	if (data)
-		n = span_decode(e->layer->table, e->layer->blob, e->span, e->size, data, err);
+	if (room.data)
+		n = span_decode(e->layer->table, e->layer->blob, e->span, e->size, room.data, err);
 	else
 		n = err_set(err, ERR_NO_MEMORY, "cannot read a layer: out of memory");
 	pthread_mutex_lock(&c->lock);
 	c->stats.decoded++;
 	if (n < 0) {
-		free(data);
+		room_free(c, room);
 		drop(c, e);
 		return (int)n;
 	}
@@ -203,9 +253,9 @@ static int entry_decode(struct span_cache *c, struct entry *e, struct err *err)
 	shorter = find(c, e->layer, e->span, KEPT);
 	if (shorter)
 		drop(c, shorter);
-	e->data = data;
+	e->room = room;
 	e->state = KEPT;
-	c->held += e->size;
+	c->held += e->room.size;
 	list_add(c, e);
 	pthread_cond_broadcast(&e->done);
 	evict(c);
@@ -265,7 +315,7 @@ static int entry_get(struct span_layer *l, size_t span, size_t want, bool sequen
 	pthread_mutex_unlock(&c->lock);
 	ret = entry_decode(c, *out, err);
 	if (ret < 0)
-		unref(*out);
+		unref(c, *out);
 	return ret;
 }
 
@@ -280,7 +330,7 @@ static void run_ahead(struct work_job *work_job)
 
 	/* Whoever reads a damaged span is told then. */
 	if (entry_decode(c, e, NULL) < 0)
-		unref(e);
+		unref(c, e);
 	else
 		release(c, e);
 	l->ahead--;
@@ -377,6 +427,8 @@ void span_cache_free(struct span_cache *c)
 	work_free(c->work);
 	while (c->oldest)
 		drop(c, c->oldest);
+	while (c->spare_count)
+		free(spare_take(c, 0).data);
 	free(c->buckets);
 	pthread_cond_destroy(&c->ahead_ended);
 	pthread_mutex_destroy(&c->lock);
@@ -446,7 +498,7 @@ static int read_span(struct span_layer *l, size_t span, size_t from, size_t len,
 	pthread_mutex_unlock(&c->lock);
 	if (ret < 0)
 		return ret;
-	memcpy(data, e->data + from, len);
+	memcpy(data, e->room.data + from, len);
 	pthread_mutex_lock(&c->lock);
 	release(c, e);
 	pthread_mutex_unlock(&c->lock);
