@@ -70,7 +70,7 @@ static int copy_run(struct extract *x, const struct content *c, const struct tar
 static int write_data(struct extract *x, const struct node_attr *file, const struct extents *e)
 {
 	auto_content struct content *c = NULL;
-	int r = file->size ? node_open(x->tree, &x->cred, file->id, &c, x->err) : 0;
+	int r = file->size ? node_open(x->tree, &x->cred, file->id, &c, NULL, x->err) : 0;
 	int64_t size = 0;
 
 	/* What was opened can be written: only now its header goes out. */

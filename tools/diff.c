@@ -62,11 +62,11 @@ struct diff {
 static int compare_bytes(struct diff *d, const struct node_attr *a, const struct node_attr *b)
 {
 	auto_content struct content *left = NULL, *right = NULL;
-	int r = node_open(d->tree, &d->cred, a->id, &left, d->err);
+	int r = node_open(d->tree, &d->cred, a->id, &left, NULL, d->err);
 	ssize_t n = 1;
 
 	if (!r)
-		r = node_open(d->tree, &d->cred, b->id, &right, d->err);
+		r = node_open(d->tree, &d->cred, b->id, &right, NULL, d->err);
 	for (int64_t at = 0; !r && n > 0; at += n) {
 		n = content_read(left, d->buffers[0], COMPARE_BUFFER, at, d->err);
 		if (n > 0 && content_read(right, d->buffers[1], (size_t)n, at, d->err) < 0)
@@ -364,7 +364,7 @@ static int diff_directories(struct diff *d, const char *path, uint64_t a, uint64
 static int read_text(struct diff *d, const struct node_attr *file, struct buf *out)
 {
 	auto_content struct content *c = NULL;
-	int r = file->size > LIMIT_DIFF_TEXT ? 0 : node_open(d->tree, &d->cred, file->id, &c, d->err);
+	int r = file->size > LIMIT_DIFF_TEXT ? 0 : node_open(d->tree, &d->cred, file->id, &c, NULL, d->err);
 
 	for (int64_t at = 0; !r && c && at < file->size; at = (int64_t)out->len) {
 		ssize_t n = content_read(c, d->buffers[0], COMPARE_BUFFER, at, d->err);

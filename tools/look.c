@@ -376,7 +376,7 @@ static int cat_operand(struct tree *tree, const struct inside_options *o, const 
 		return err_set(err, ERR_IS_DIRECTORY, "%.300s is a directory (regfs ls lists it)", operand);
 	if (!S_ISREG(attr.mode))
 		return err_set(err, ERR_UNSUPPORTED, "%.300s is a %s: it has no bytes", operand, type_text(attr.mode));
-	r = node_open(tree, &cred, attr.id, &c, err);
+	r = node_open(tree, &cred, attr.id, &c, NULL, err);
 	return inside_blame(operand, r ? r : copy_out(c, err), err);
 }
 

@@ -211,7 +211,7 @@ static int copy_run(struct extract *x, const struct content *c, int fd, int64_t 
 static int copy_file(struct extract *x, const struct node_attr *file, int fd)
 {
 	auto_content struct content *c = NULL;
-	int r = node_open(x->tree, &x->cred, file->id, &c, x->err);
+	int r = node_open(x->tree, &x->cred, file->id, &c, NULL, x->err);
 
 	if (!r && ftruncate(fd, file->size) < 0)
 		r = errno == EFBIG ? err_set(x->err, ERR_UNSUPPORTED, "it is larger than files can be here") :

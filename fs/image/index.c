@@ -7,6 +7,7 @@
 #include "fs/base/base.h"
 #include "fs/image/index.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "fs/base/limits.h"
@@ -273,6 +274,11 @@ static int check_header(const struct index *ix, enum index_kind kind, struct err
 	return 0;
 }
 
+void index_expect(int fd)
+{
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 int index_open(int fd, enum index_kind kind, struct index **out, struct err *err)
 {
 	auto_index struct index *ix = calloc(1, sizeof(*ix));
@@ -286,6 +292,7 @@ int index_open(int fd, enum index_kind kind, struct index **out, struct err *err
 		return err_sys(err, errno, "can't look at an index");
 	if (st.st_size < (off_t)sizeof(struct index_header))
 		return damaged(err, "it is too short");
+	index_expect(fd);
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(err, errno, "can't map an index");

@@ -76,6 +76,8 @@ struct index_extent {
 
 struct index;
 
+/* Has the kernel begin to read the file behind `fd`, all of which index_open() will look at. */
+void index_expect(int fd);
 /* Maps the file behind `fd` (not taken). ERR_CORRUPT: damaged, of another version or kind. */
 int index_open(int fd, enum index_kind kind, struct index **out, struct err *err) MUST_CHECK;
 void index_close(struct index *ix);

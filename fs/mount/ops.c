@@ -27,6 +27,7 @@
 #define FOREVER	   1e9		/* seconds */
 #define BLOCK	   4096		/* st_blksize of what is small */
 #define BLOCK_BLOB (128 * 1024) /* of what isn't: what cp and cat read at a time anyway */
+#define ROOM	   (128 * 1024) /* most that the kernel asks for at a time, as it is */
 #define NANO	   1000000000
 
 /* Offsets of a directory: "." and ".." come before the tree's own cookies, which are below 2^62. */
@@ -40,9 +41,46 @@ struct ops_file {
 	bool cached; /* known to passthrough */
 };
 
+/* What an answer is made in. One of ROOM bytes is used again: memory given back and got anew costs a page fault for each 4 KiB, as
+ * much as the rest of a read together. */
+struct ops_room {
+	struct ops_room *next;
+	size_t size;
+	char data[];
+};
+
 static struct ops *ops_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/* NULL: no memory. */
+static struct ops_room *room_get(struct ops *o, size_t size)
+{
+	struct ops_room *room = NULL;
+
+	size = MAX(size, (size_t)ROOM);
+	pthread_mutex_lock(&o->lock);
+	if (size == ROOM && o->spare) {
+		room = o->spare;
+		o->spare = room->next;
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (!room && (room = malloc(sizeof(*room) + size)))
+		room->size = size;
+	return room;
+}
+
+static void room_put(struct ops *o, struct ops_room *room)
+{
+	if (room->size != ROOM) {
+		free(room);
+		return;
+	}
+	pthread_mutex_lock(&o->lock);
+	room->next = o->spare;
+	o->spare = room;
+	pthread_mutex_unlock(&o->lock);
 }
 
 /* ---- Answers ---- */
@@ -216,23 +254,26 @@ static void close_file(struct ops *o, struct ops_file *f)
 
 void ops_close_all(struct ops *o)
 {
+	struct ops_room *room;
+
 	while (o->open)
 		close_file(o, o->open);
+	while ((room = o->spare)) {
+		o->spare = room->next;
+		free(room);
+	}
 }
 
 static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *backing,
 		     struct err *err)
 {
-	struct node_attr a;
-	int r;
+	bool forever;
+	int r = node_open(o->tree, &o->cred, node, &f->content, &forever, err);
 
-	if ((r = node_getattr(o->tree, &o->cred, node, &a, err)) < 0 ||
-	    (r = node_open(o->tree, &o->cred, node, &f->content, err)) < 0)
-		return r;
 	f->node = node;
 	*backing = 0;
-	if (!a.data_forever)
-		return 0;
+	if (r || !forever)
+		return r;
 	*backing = passthrough_open(o->passthrough, node, content_fd(f->content));
 	if (*backing < 0)
 		return err_set(err, ERR_NO_MEMORY, "no memory for an open file");
@@ -295,21 +336,21 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 		    struct fuse_file_info *fi)
 {
 	const struct ops_file *f = (const struct ops_file *)(uintptr_t)fi->fh;
+	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
-	auto_free char *data = NULL;
-	int64_t left = content_size(f->content) - offset;
+	struct ops_room *room = room_get(o, size);
 	ssize_t n;
 
-	size = left <= 0 ? 0 : MIN(size, (size_t)left);
-	data = malloc(size ? size : 1);
-	if (!data) {
+	if (!room) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	n = content_read(f->content, data, size, offset, &err);
+	n = content_read(f->content, room->data, size, offset, &err);
 	if (n < 0)
-		return fail(req, &err);
-	fuse_reply_buf(req, data, (size_t)n);
+		fail(req, &err);
+	else
+		fuse_reply_buf(req, room->data, (size_t)n);
+	room_put(o, room);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)
@@ -404,19 +445,22 @@ static int fill(struct page *p, uint64_t node, off_t from, struct err *err)
 
 static void read_directory(fuse_req_t req, uint64_t node, size_t size, off_t from, bool plus)
 {
+	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
-	auto_free char *data = malloc(size);
-	struct page p = {
-		.req = req, .ops = ops_of(req), .plus = plus, .data = data, .size = size,
-		.hide = ops_of(req)->hide_trees && !node_is_inside(node),
-	};
+	struct ops_room *room = room_get(o, size);
+	struct page p = { .req = req, .ops = o, .plus = plus, .size = size,
+			  .hide = o->hide_trees && !node_is_inside(node) };
 
-	if (!data)
+	if (!room) {
 		fuse_reply_err(req, ENOMEM);
-	else if (fill(&p, node, from, &err) < 0)
+		return;
+	}
+	p.data = room->data;
+	if (fill(&p, node, from, &err) < 0)
 		fail(req, &err);
 	else
 		fuse_reply_buf(req, p.data, p.used);
+	room_put(o, room);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t from,

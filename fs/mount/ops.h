@@ -11,6 +11,7 @@
 
 struct tree;
 struct ops_file;
+struct ops_room;
 struct fuse_lowlevel_ops;
 
 /* A session's userdata must be one of these. */
@@ -23,9 +24,10 @@ struct ops {
 	struct passthrough *passthrough;
 	pthread_mutex_t lock;
 	struct ops_file *open; /* guarded by lock */
+	struct ops_room *spare; /* guarded by lock; memory for answers: as many as there were requests at a time */
 };
 
-/* Closes what the kernel left open, when no request comes any more. */
+/* Closes what the kernel left open, and frees what answers were made in, when no request comes any more. */
 void ops_close_all(struct ops *o);
 
 extern const struct fuse_lowlevel_ops ops_table;

@@ -512,14 +512,18 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 	return r ? r : no_memory(&s.look, out);
 }
 
-int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out,
+int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out, bool *forever,
 	      struct err *err)
 {
 	auto_session struct session s = { 0 };
 	auto_buf struct buf text = BUF_INIT;
 	struct node n;
+	bool ignored;
 	int r = enter(cred, file, err);
 
+	if (!forever)
+		forever = &ignored;
+	*forever = r > 0;
 	if (r)
 		return r < 0 ? r : inside_open(tree, file, out, err);
 	r = session_begin(&s, tree, cred, err);
@@ -527,6 +531,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		r = node_load(&s.look, file, &n);
 	if (r)
 		return r;
+	*forever = kind_of(n.kind)->fixed_data;
 	if (n.kind == KIND_BLOB)
 		return open_blob(tree, &n.blob.digest, n.blob.size, out, err);
 	if (n.kind == KIND_UPLOAD)

@@ -60,7 +60,8 @@ int node_parent(struct tree *tree, const struct cred *cred, uint64_t directory, 
 
 int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, struct buf *out,
 		  struct err *err) MUST_CHECK;
-int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out,
+/* *forever: node_attr's data_forever; may be NULL. */
+int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct content **out, bool *forever,
 	      struct err *err) MUST_CHECK;
 
 /* ---- Writing: tags are links in a repository's _tags/ ---- */

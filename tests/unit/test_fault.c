@@ -107,7 +107,7 @@ static void look(struct scenario *s, struct tree *t, const struct digest *config
 	for (size_t i = 0; !r && i < ARRAY_SIZE(path); i++)
 		r = node_lookup(t, &s->cred, a.id, path[i], &a, NULL, &err);
 	if (good(s, "lookup", r, &err) &&
-	    good(s, "node", node_open(t, &s->cred, a.id, &index, &err), &err) &&
+	    good(s, "node", node_open(t, &s->cred, a.id, &index, NULL, &err), &err) &&
 	    content_size(index) != a.size)
 		complain(s, "a file that is shorter than was said", &err);
 }

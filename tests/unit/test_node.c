@@ -213,7 +213,7 @@ static void look_at_file(struct walk *w, const char *path, const struct entry *e
 	auto_content struct content *content = NULL;
 	char data[8192];
 
-	if (node_open(w->tree, &c, e->attr.id, &content, NULL))
+	if (node_open(w->tree, &c, e->attr.id, &content, NULL, NULL))
 		return complain(w, path, e->name, "can't be opened");
 	if (content_size(content) != e->attr.size)
 		complain(w, path, e->name, "another size than was said");
@@ -380,7 +380,7 @@ static void test_numbers(struct tree *t)
 
 	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
 		is_int(node_getattr(t, &c, odd[i], &a, NULL), -ENOENT, "no node %" PRIx64, odd[i]);
-		is_int(node_open(t, &c, odd[i], &content, NULL), -ENOENT, "to open");
+		is_int(node_open(t, &c, odd[i], &content, NULL, NULL), -ENOENT, "to open");
 		is_int(node_readlink(t, &c, odd[i], &b, NULL), -ENOENT, "or to read");
 	}
 	is_int(node_parent(t, &c, NODE_ROOT, &repo, NULL), 0, "the root's parent");
