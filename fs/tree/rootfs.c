@@ -287,13 +287,16 @@ int rootfs_walk(struct tree *tree, const struct cred *cred, uint64_t root, const
 {
 	struct walk w = { .tree = tree, .cred = cred, .root = root, .left = BUF_INIT, .follow = follow, .path = path,
 			  .err = err };
-	int r = 0;
+	uint64_t above;
+	int r;
 
 	if (strlen(path) > LIMIT_TREE_PATH)
 		return err_set(err, ERR_NOT_FOUND, "a path of more than %d bytes", LIMIT_TREE_PATH);
 	buf_adds(&w.left, path);
-	if (buf_error(&w.left))
-		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = buf_error(&w.left) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+	/* A root that can't be opened has attributes: its parent is what says that it can't. */
+	if (!r)
+		r = node_parent(tree, cred, root, &above, err);
 	if (!r)
 		r = walk(&w);
 	buf_release(&w.left);
