@@ -2,8 +2,8 @@
  * httpd.c: the HTTP front: the libmicrohttpd daemon, and a request's life (request.h draws it).
  *
  * Memory: LIMIT_HTTP_BUFFER for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
- * LIMIT_MANIFEST_MEMORY for all manifests that are arriving, a page of a list for each that is
- * being made, and about two kilobytes a request.
+ * LIMIT_UPLOAD_SMALL for a small body that waits for its job, LIMIT_MANIFEST_MEMORY for all manifests that
+ * are arriving, a page of a list for each that is being made, and about two kilobytes a request.
  *
  * What libmicrohttpd leaves to us, or does in its own way:
  *   1. It takes a request with both Content-Length and Transfer-Encoding, or two of either, and a
@@ -503,7 +503,7 @@ static void completed(void *arg, struct MHD_Connection *connection UNUSED, void 
 		/* The connection broke. Closing the upload may wait for the disk. */
 		body_abandon(r->body);
 		r->job.fn = run_release;
-		work_submit(h->jobs, &r->job);
+		work_submit(h->commits, &r->job);
 	} else if (r) {
 		request_release(r);
 	}

@@ -39,7 +39,7 @@ one_document() {
 # ---- Help and usage ----
 
 commands=(serve mount version status 'repo list' 'repo show' 'repo add' 'repo rm' 'tag list' 'tag add'
-	'tag rm' 'image list' 'image show' 'image layers' 'image used-by' 'image rm')
+	'tag rm' ls cat diff extract 'image list' 'image show' 'image layers' 'image used-by' 'image rm')
 exits 0 'regfs --help' regfs --help
 help=$OUT
 is "$ERR" '' '--help is for standard output'
@@ -160,6 +160,7 @@ exits 1 'image show: no tag latest' regfs image show console-web
 
 exits 0 'image layers' regfs image layers console-web:1.0
 is "$(grep -oE 'sha256:[0-9a-f]{64}' <<<"$OUT" | xargs)" "${layers[*]}" 'base first'
+is "$(head -n 1 <<<"$OUT" | xargs)" 'LAYER DIGEST SIZE FILES UNPACKED MEDIA-TYPE INSTRUCTION' 'its columns'
 like "$OUT" 'application/vnd.oci.image.layer.v1.tar\+gzip +ADD busybox /bin/' 'media type and instruction'
 like "$(tail -n 1 <<<"$OUT")" 'COPY message /' 'the instruction of the second'
 unlike "$OUT" 'CMD' 'not one that made no layer'
@@ -167,6 +168,9 @@ one_document 'image layers' regfs image layers console-web:1.0 --json
 is "$(jq -c 'map([.number, .digest, .size, .["media-type"], .instruction])' <<<"$OUT")" \
 	"$(jq -c '.layers as $l | [range(2) | [. + 1, $l[.].digest, $l[.].size, $l[.].mediaType,
 		["ADD busybox /bin/", "COPY message /"][.]]]' "$(blob_path "$L" "$one")")" 'image layers: facts'
+is "$(jq -c 'map([.files, .unpacked])' <<<"$OUT")" \
+	"[[6,$(($(stat -c %s "$T/rootfs/bin/busybox") + $(stat -c %s "$T/rootfs/etc/passwd")))],[1,10]]" \
+	'image layers: files and their bytes'
 
 exits 0 'image used-by a tag' regfs image used-by console-web:1.0
 like "$OUT" 'console-web:1\.0' 'the tag'

@@ -322,6 +322,32 @@ is "$(files)" 4 'the next one ends the work'
 is_there keep/manifests/t 'the image is there'
 is_there "keep/blobs/$(digest_of "$T/one")" 'and its layers'
 check 'with the right bytes' "$REGFS" check --store "$STORE" --data
+
+# ---- Indexes: of layers, of images, by whatever door they were made ----
+
+indexes() {
+	find "$STORE/index" -type f 2>/dev/null | sed -E 's/.*index.([a-z]+).*/\1/' | sort | uniq -c | xargs
+}
+L=$T/layout
+make_image "$L" 1 'hello one' >/dev/null && make_image "$L" 2 'hello two' >/dev/null || bail 'no image'
+push_layout "$L" 1 inside >/dev/null
+second=$(push_layout "$L" 2 inside)
+if have_fuse; then
+	background "$T/mount.log" "$REGFS" mount --store "$STORE" --ready-fd 9 "$MNT" 9>"$T/mounted"
+	wait_until grep -q READY "$T/mounted"
+	is "$(cat "$MNT"/inside/_tags/{1,2}/rootfs/message)" $'hello one\nhello two' 'two images are looked into'
+	is "$(indexes)" '2 image 3 layer' 'an index for each, and for each of their layers'
+	gc --grace 0
+	is "$(jq -r '.removed.indexes' <<<"$OUT") $(indexes)" '0 2 image 3 layer' 'they stay with their images'
+	check 'one image goes' "$REGFS" image rm --store "$STORE" "inside@$second"
+	gc --grace 0
+	is "$(jq -r '.removed | "\(.blobs) \(.indexes) \(."index-bytes" > 1000)"' <<<"$OUT") $(indexes)" \
+		'3 2 true 1 image 2 layer' 'and with it what only it needs'
+	is "$(cat "$MNT/inside/_tags/1/rootfs/message")" 'hello one' 'the other is as it was'
+	find "$STORE/index" -type f -delete
+	check 'an index may be removed at any time' cmp "$MNT/inside/_tags/1/rootfs/bin/busybox" "$(command -v busybox)"
+	fusermount3 -u "$MNT"
+fi
 stop_regfs
 
 done_testing

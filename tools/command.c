@@ -250,6 +250,31 @@ struct cred command_cred(void)
 	return cred_administrator("command");
 }
 
+int answer_no(struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "%s", "");
+}
+
+/* ---- Progress ---- */
+
+#define PROGRESS_EVERY INT64_C(200000000)	/* nanoseconds between two lines on a terminal */
+
+bool progress_due(int64_t *last)
+{
+	int64_t now = timestamp_now();
+
+	if (!isatty(STDERR_FILENO) || now - *last < PROGRESS_EVERY)
+		return false;
+	*last = now;
+	return true;
+}
+
+void progress_end(int64_t last)
+{
+	if (last)
+		fputs("\r\033[K", stderr);
+}
+
 /* ---- Tables ---- */
 
 void table_add(struct table *t, const char *cell)
@@ -269,7 +294,7 @@ void table_addf(struct table *t, const char *fmt, ...)
 }
 
 /* Characters on a terminal: UTF-8 without its continuation bytes. */
-static size_t width_of(const char *s)
+size_t text_width(const char *s)
 {
 	size_t n = 0;
 
@@ -281,7 +306,7 @@ static size_t width_of(const char *s)
 static void add_row(struct buf *out, const char **cells, const size_t *widths, size_t columns)
 {
 	for (size_t i = 0; i < columns; i++) {
-		size_t pad = i + 1 < columns ? widths[i] - width_of(cells[i]) + 2 : 0;
+		size_t pad = i + 1 < columns ? widths[i] - text_width(cells[i]) + 2 : 0;
 
 		buf_adds(out, cells[i]);
 		buf_addf(out, "%*s", (int)pad, "");
@@ -291,7 +316,7 @@ static void add_row(struct buf *out, const char **cells, const size_t *widths, s
 	buf_addc(out, '\n');
 }
 
-static bool use_colour(void)
+bool use_colour(void)
 {
 	const char *no = getenv("NO_COLOR");
 
@@ -312,7 +337,7 @@ int table_print(struct table *t, struct err *err)
 	for (size_t at = 0; at < t->cells.len; at += strlen(t->cells.data + at) + 1) {
 		size_t *w = &widths[column++ % t->columns];
 
-		*w = MAX(*w, width_of(t->cells.data + at));
+		*w = MAX(*w, text_width(t->cells.data + at));
 	}
 	column = 0;
 	for (size_t at = 0; at < t->cells.len; at += strlen(t->cells.data + at) + 1) {
@@ -337,6 +362,12 @@ int table_print(struct table *t, struct err *err)
 void table_release(struct table *t)
 {
 	buf_release(&t->cells);
+}
+
+void size_add(int64_t *sum, int64_t size)
+{
+	if (__builtin_add_overflow(*sum, size, sum))
+		*sum = INT64_MAX;
 }
 
 char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1])
@@ -419,6 +450,22 @@ void output_release(struct output *o)
 {
 	table_release(&o->table);
 	buf_release(&o->array);
+}
+
+void print_error(const char *text)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+		/* The second half of the control characters, as UTF-8. */
+		bool high = *s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0;
+
+		if (*s < 0x20 || *s == 0x7f || high)
+			buf_addf(&b, high ? "\\302\\%03o" : "\\%03o", high ? *++s : *s);
+		else
+			buf_addc(&b, (char)*s);
+	}
+	fprintf(stderr, "regfs: %s\n", b.data);
 }
 
 int report_change(const struct store_options *options, const char *done, const char *what,

@@ -33,6 +33,7 @@ struct command {
 	const struct option_row *options;
 	const char *summary;
 	const char *details;		/* or NULL */
+	/* A failure whose text is empty has said what there is to say: it is the exit status only. */
 	int (*run)(const void *options, char **operands, int count, struct err *err);
 };
 
@@ -41,7 +42,7 @@ struct command {
 
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
-	repo_commands[], tag_commands[], image_commands[], upkeep_commands[];
+	repo_commands[], tag_commands[], image_commands[], upkeep_commands[], look_commands[], diff_commands[], extract_commands[];
 
 /* A configuration file that was read: what its values live in, and where they stood. */
 struct config_file {
@@ -93,6 +94,9 @@ DEFINE_CLEANUP(cleanup_tree, struct tree *, tree_close)
 
 struct cred command_cred(void);
 
+/* The exit status for "the answer is no", where nothing more is to be said. */
+int answer_no(struct err *err) MUST_CHECK;
+
 /* ---- Output ---- */
 
 /* A table: cells row by row, the first row being the header; aligned when it is printed. */
@@ -105,9 +109,21 @@ void table_addf(struct table *t, const char *fmt, ...) PRINTF(2, 3);
 int table_print(struct table *t, struct err *err) MUST_CHECK;
 void table_release(struct table *t);
 
+/* Adds to a sum of sizes, which images say as they like: it stops at what an int64_t holds. */
+void size_add(int64_t *sum, int64_t size);
 /* "74.8 MB"; returns out. */
 #define SIZE_TEXT_MAX 31
 char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1]);
+
+/* Whether it is time for another line of progress on standard error: it is a terminal, and the last one is a while ago. */
+bool progress_due(int64_t *last);
+/* Takes the line away, if there was one. */
+void progress_end(int64_t last);
+
+/* Whether standard output may have colour: it is a terminal, and NO_COLOR isn't set. */
+bool use_colour(void);
+/* Columns that a text takes on a terminal. */
+size_t text_width(const char *s);
 
 /* Writes a JSON document (and a newline) to standard output. */
 int print_json(const struct buf *json, struct err *err) MUST_CHECK;
@@ -130,6 +146,9 @@ void output_object(struct output *o);
 int output_print(struct output *o, struct err *err) MUST_CHECK;
 void output_release(struct output *o);
 #define auto_output CLEANUP(output_release)
+
+/* "regfs: " and a text on standard error; what a terminal would obey is escaped, since texts hold names that others chose. */
+void print_error(const char *text);
 
 /* What a change did, or (dry_run) would do: one line, or a JSON document. */
 int report_change(const struct store_options *options, const char *done, const char *what,

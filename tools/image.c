@@ -176,33 +176,118 @@ static int run_show(const void *options, char **operands, int count, struct err 
 
 /* ---- layers ---- */
 
-static int add_layer(void *arg, const struct tree_layer *layer)
+/* The layers are kept, and looked into afterwards: that may take long. */
+struct layer_row {
+	int number;
+	struct digest digest;
+	int64_t size;
+	char *media_type, *instruction;
+};
+
+struct layer_rows {
+	struct layer_row rows[LIMIT_MANIFEST_REFS];
+	size_t count;
+	struct err *err;
+};
+
+static void layer_rows_free(struct layer_rows *l)
 {
-	struct output *out = arg;
+	for (size_t i = 0; i < l->count; i++) {
+		free(l->rows[i].media_type);
+		free(l->rows[i].instruction);
+	}
+	free(l);
+}
+DEFINE_CLEANUP(cleanup_layer_rows, struct layer_rows *, layer_rows_free)
+
+static int keep_layer(void *arg, const struct tree_layer *layer)
+{
+	struct layer_rows *l = arg;
+	struct layer_row *row = &l->rows[l->count];
+
+	if (l->count == LIMIT_MANIFEST_REFS)
+		return err_set(l->err, ERR_CORRUPT, "the image has more than %d layers", LIMIT_MANIFEST_REFS);
+	*row = (struct layer_row){ .number = layer->number,
+				   .digest = layer->digest,
+				   .size = layer->size,
+				   .media_type = strdup(layer->media_type),
+				   .instruction = strdup(layer->instruction) };
+	l->count++;
+	return row->media_type && row->instruction ? 0 : err_set(l->err, ERR_NO_MEMORY, "out of memory");
+}
+
+/* What is in it, or why that can't be said, on standard error. false: nothing is known. */
+static bool layer_contents(struct tree *tree, const char *repo, const struct layer_row *row, struct tree_contents *out)
+{
+	const struct cred cred = command_cred();
+	struct err err = ERR_INIT;
+
+	if (!media_type_is_tar(row->media_type))
+		return false;
+	if (tree_layer_contents(tree, &cred, repo, &row->digest, out, &err) == 0)
+		return true;
+	print_error(err.text);
+	return false;
+}
+
+static void add_layer(struct output *out, const struct layer_row *layer, const struct tree_contents *contents)
+{
 	char digest[DIGEST_TEXT_MAX + 1], size[SIZE_TEXT_MAX + 1];
 
 	output_object(out);
 	json_add_number(&out->array, "number", layer->number);
 	json_add_digest(&out->array, "digest", &layer->digest);
 	json_add_number(&out->array, "size", layer->size);
+	if (contents) {
+		json_add_number(&out->array, "files", contents->files);
+		json_add_number(&out->array, "unpacked", contents->unpacked);
+	}
 	json_add_text(&out->array, "media-type", layer->media_type);
 	json_add_text(&out->array, "instruction", layer->instruction);
 	buf_addc(&out->array, '}');
 	table_addf(&out->table, "%02d", layer->number);
 	table_add(&out->table, digest_format(&layer->digest, digest));
 	table_add(&out->table, size_text(layer->size, size));
+	if (contents)
+		table_addf(&out->table, "%" PRId64, contents->files);
+	else
+		table_add(&out->table, "-");
+	table_add(&out->table, contents ? size_text(contents->unpacked, size) : "-");
 	table_add(&out->table, layer->media_type);
 	table_add(&out->table, layer->instruction);
-	return 0;
+}
+
+static int list_layers(struct tree *tree, const struct ref *ref, struct output *out, struct err *err)
+{
+	CLEANUP(cleanup_layer_rows) struct layer_rows *l = calloc(1, sizeof(*l));
+	const struct cred cred = command_cred();
+	char text[DIGEST_TEXT_MAX + 1];
+	const char *reference = reference_of(ref, text);
+	bool all_tar = true;
+	int r = l ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+
+	if (!r) {
+		l->err = err;
+		r = tree_image_layers(tree, &cred, ref->name, reference, keep_layer, l, err);
+	}
+	for (size_t i = 0; !r && i < l->count; i++)
+		all_tar = all_tar && media_type_is_tar(l->rows[i].media_type);
+	if (!r && all_tar)
+		r = tree_layers_prepare(tree, &cred, ref->name, reference, err);
+	for (size_t i = 0; !r && i < l->count; i++) {
+		struct tree_contents contents;
+		bool known = layer_contents(tree, ref->name, &l->rows[i], &contents);
+
+		add_layer(out, &l->rows[i], known ? &contents : NULL);
+	}
+	return r;
 }
 
 static int run_layers(const void *options, char **operands, int count, struct err *err)
 {
-	static const char *const header[] = { "LAYER", "DIGEST", "SIZE", "MEDIA-TYPE", "INSTRUCTION" };
+	static const char *const header[] = { "LAYER", "DIGEST", "SIZE", "FILES", "UNPACKED", "MEDIA-TYPE", "INSTRUCTION" };
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
 	auto_tree struct tree *tree = NULL;
-	char text[DIGEST_TEXT_MAX + 1];
 	struct output out;
 	struct ref ref;
 	int r = open_ref(o, operands[0], &ref, &tree, err);
@@ -211,7 +296,7 @@ static int run_layers(const void *options, char **operands, int count, struct er
 	if (r)
 		return r;
 	output_begin(&out, o->json, header, ARRAY_SIZE(header));
-	r = tree_image_layers(tree, &cred, ref.name, reference_of(&ref, text), add_layer, &out, err);
+	r = list_layers(tree, &ref, &out, err);
 	if (!r)
 		r = output_print(&out, err);
 	output_release(&out);

@@ -12,7 +12,7 @@
 #include <signal.h>
 
 static const struct command *const tables[] = {
-	serve_commands, mount_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
+	serve_commands, mount_commands, look_commands, diff_commands, extract_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
 	registry_commands,
 };
 
@@ -152,7 +152,8 @@ static int run(const struct command *c, int argc, char **argv)
 	r = c->run(options, argv + optind, count, &err);
 	if (!r)
 		return EXIT_DONE;
-	fprintf(stderr, "regfs: %s\n", err.text);
+	if (*err.text)
+		print_error(err.text);
 	return err_row(err.reason)->exit_status;
 }
 

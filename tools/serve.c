@@ -220,6 +220,7 @@ struct doors {
 
 static void close_doors(struct doors *d)
 {
+	tree_stop(d->tree);
 	if (d->httpd)
 		httpd_stop(d->httpd);
 	if (d->mount)

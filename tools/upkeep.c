@@ -7,25 +7,6 @@
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
 
-#define PROGRESS_EVERY INT64_C(200000000)	/* nanoseconds between two lines on a terminal */
-
-/* Whether it is time for another line of progress on a terminal. */
-static bool time_for_progress(int64_t *last)
-{
-	int64_t now = timestamp_now();
-
-	if (!isatty(STDERR_FILENO) || now - *last < PROGRESS_EVERY)
-		return false;
-	*last = now;
-	return true;
-}
-
-static void end_progress(int64_t last)
-{
-	if (last)
-		fputs("\r\033[K", stderr);
-}
-
 /* ---- gc ---- */
 
 struct gc_command_options {
@@ -50,7 +31,7 @@ static bool gc_line(void *arg, const struct gc_report *r)
 {
 	char size[SIZE_TEXT_MAX + 1];
 
-	if (time_for_progress(arg))
+	if (progress_due(arg))
 		fprintf(stderr, "\r\033[Kcollecting: %" PRId64 " blobs, %s", r->blobs,
 			size_text(r->blob_bytes, size));
 	return false;
@@ -117,7 +98,7 @@ static int run_gc(const void *options, char **operands, int count, struct err *e
 		r = open_store(&o->common, &tree, err);
 	if (!r)
 		r = tree_gc(tree, &cred, &g, &report, err);
-	end_progress(last);
+	progress_end(last);
 	return r ? r : print_gc(o, &report, err);
 }
 
@@ -151,7 +132,7 @@ static bool check_line(void *arg, const struct check_report *r)
 	struct check_output *o = arg;
 	char size[SIZE_TEXT_MAX + 1];
 
-	if (time_for_progress(&o->last))
+	if (progress_due(&o->last))
 		fprintf(stderr, "\r\033[Kchecking: %" PRId64 " blobs, %s", r->blobs,
 			size_text(r->bytes, size));
 	return false;
@@ -172,7 +153,7 @@ static void add_problem(void *arg, enum check_problem problem, const char *text)
 	struct check_output *o = arg;
 
 	if (!o->json) {
-		end_progress(o->last);
+		progress_end(o->last);
 		printf("%s%s\n", kinds[problem].says, text);
 		return;
 	}
@@ -241,7 +222,7 @@ static int run_check(const void *options, char **operands, int count, struct err
 		r = open_store(&o->common, &tree, err);
 	if (!r)
 		r = tree_check(tree, &cred, &c, &report, err);
-	end_progress(out.last);
+	progress_end(out.last);
 	if (!r)
 		r = print_check(&out, &report, err);
 	buf_release(&out.problems);

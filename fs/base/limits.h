@@ -60,6 +60,7 @@
 #define LIMIT_TREE_XATTRS (64 * 1024 * 1024) /* extended attributes of a layer, equal ones once */
 #define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths, and each 4 bytes of
 					      * attributes: some 20 s */
+#define LIMIT_DIFF_TEXT (16 * 1024 * 1024)   /* a file whose lines are compared */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 
 #endif

@@ -17,7 +17,6 @@
 #include "fs/base/work.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
 #define IDLE_SECONDS 10
@@ -65,18 +64,6 @@ static struct work_job *next_job(struct work *w)
 	return job;
 }
 
-/*
- * Who is woken doesn't take the processor from who runs: a commit wakes dozens, and the thread that writes the
- * next one had the processor for half of the time it needed (200 clients that push 1 KiB each, 2 cores: 1,530 a
- * second, 1,610 with it). The connections' threads stay as they are, and come first.
- */
-static void be_patient(void)
-{
-	const struct sched_param none = { 0 };
-
-	(void)!sched_setscheduler(0, SCHED_BATCH, &none);
-}
-
 static void *thread_main(void *arg)
 {
 	struct work *w = arg;
@@ -84,7 +71,6 @@ static void *thread_main(void *arg)
 	pthread_t before;
 	bool join;
 
-	be_patient();
 	pthread_mutex_lock(&w->lock);
 	while ((job = next_job(w))) {
 		pthread_mutex_unlock(&w->lock);

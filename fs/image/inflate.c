@@ -621,11 +621,14 @@ static int begin_span(struct span_reader *s, const struct span_row *row, const u
 			reader_begin(&s->r, NULL, 0);
 		return ret < 0 ? ret : 0;
 	}
-	if (row->window_size && !zstd_unpack(window, row->window_size, s->window, HISTORY))
-		return err_set(err, ERR_CORRUPT,
-			       "the index of the layer is damaged: the window at offset %" PRIu32
-			       " doesn't have %zu bytes; have it made again",
-			       row->window, HISTORY);
+	if (row->window_size) {
+		struct err why = ERR_INIT;
+
+		ret = zstd_unpack(window, row->window_size, s->window, HISTORY, &why);
+		if (ret < 0)
+			return err_set(err, why.reason, "cannot read the layer's index, window at %" PRIu32 ": %s; have it made again",
+				       row->window, why.text);
+	}
 	return reader_begin_at(&s->r, (int64_t)row->in, row->bits, s->window, row->window_size ? HISTORY : 0, err);
 }
 

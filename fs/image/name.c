@@ -149,3 +149,29 @@ int ref_parse(const char *text, struct ref *out, struct err *err)
 		*out = ref;
 	return ret;
 }
+
+/* Where the path's colon is: behind a digest, or a tag, or the name if a slash follows; else the end. */
+static size_t path_colon(const char *text)
+{
+	size_t at = strcspn(text, ":@");
+
+	if (text[at] == ':' && text[at + 1] != '/') {
+		at += 1 + strcspn(text + at + 1, ":@/");
+		/* A port: this names a host. */
+		if (text[at] == '/')
+			return strlen(text);
+	}
+	if (text[at] != '@')
+		return at;
+	at += strcspn(text + at, ":");
+	return text[at] ? at + 1 + strcspn(text + at + 1, ":") : at;
+}
+
+int ref_path_parse(const char *text, struct ref *out, const char **path, struct err *err)
+{
+	size_t colon = path_colon(text);
+	auto_free char *ref = strndup(text, colon);
+
+	*path = text[colon] ? text + colon + 1 : NULL;
+	return ref ? ref_parse(ref, out, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+}

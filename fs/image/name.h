@@ -29,4 +29,8 @@ struct ref {
 /* ERR_USAGE-class errors name the value; no host part is taken (it names another registry). */
 int ref_parse(const char *text, struct ref *out, struct err *err) MUST_CHECK;
 
+/* A REF, and after a colon a PATH inside the image: what begins with a slash behind the name (name:/etc/passwd), anything
+ * behind a tag or a digest (name:tag:etc/passwd, name@sha256:...:/etc). *path points into text; NULL: there is none. */
+int ref_path_parse(const char *text, struct ref *out, const char **path, struct err *err) MUST_CHECK;
+
 #endif

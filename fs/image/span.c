@@ -114,7 +114,8 @@ int span_table_check(const struct span_table *t, int64_t blob_size, struct err *
 {
 	if (t->size < 0 || t->size > LIMIT_LAYER_UNPACKED)
 		return table_fault(err, "its size is impossible");
-	if ((uintptr_t)t->rows % _Alignof(struct span_row) || (uintptr_t)t->pieces % _Alignof(uint32_t))
+	if ((t->count && (uintptr_t)t->rows % _Alignof(struct span_row)) ||
+	    (t->piece_count && (uintptr_t)t->pieces % _Alignof(uint32_t)))
 		return table_fault(err, "its arrays are out of place");
 	switch (t->coding) {
 	case SPAN_GZIP:

@@ -113,7 +113,7 @@ ssize_t span_decode(const struct span_table *t, const struct content *blob, size
  * Shared by all layers; safe from several threads. A reader that wants a span which another is decoding waits for
  * it. The first small read of a span decodes as far as it must; a further one beyond that, all of it. Sequential reading
  * (reads of the same layer that begin about where one ended, for 256 KiB) has the next span decoded ahead, by a thread of the cache's.
- * Memory: `budget`, and for each thread, the caller's and the cache's, that is in here at most one span.
+ * Memory: `budget`, for each thread, the caller's and the cache's, that is in here at most one span, and 16 MiB for what comes next.
  */
 struct span_cache;
 /* At most `budget` bytes of decoded spans that nobody is reading; `threads` decode ahead (0: none). */
@@ -137,7 +137,7 @@ struct span_stats {
 	int64_t decoded;	/* spans decoded so far, wholly or in part, with success or without */
 	int64_t decoded_bytes;
 	int64_t hits;		/* reads answered from memory */
-	int64_t held_bytes;	/* now */
+	int64_t held_bytes;	/* of memory for decoded spans that are kept, now */
 };
 void span_cache_stats(struct span_cache *c, struct span_stats *out);
 

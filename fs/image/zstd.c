@@ -28,6 +28,7 @@ struct reader {
 	uint8_t *input;
 	size_t cap;
 	ZSTD_inBuffer in;
+	bool known;	/* was decoded before: what it wants that we don't have is damage */
 };
 
 static void reader_release(struct reader *r)
@@ -98,7 +99,11 @@ static int unsupported(struct err *err, const struct reader *r, const char *what
 
 static int decode_failed(struct err *err, const struct reader *r, size_t ret)
 {
-	switch (ZSTD_getErrorCode(ret)) {
+	ZSTD_ErrorCode code = ZSTD_getErrorCode(ret);
+
+	if (r->known && code != ZSTD_error_memory_allocation)
+		return damaged(err, r, ZSTD_getErrorName(ret));
+	switch (code) {
 	case ZSTD_error_memory_allocation:
 		return err_set(err, ERR_NO_MEMORY, "cannot read a zstd layer: out of memory");
 	case ZSTD_error_frameParameter_windowTooLarge:
@@ -243,6 +248,7 @@ int zstd_span(const struct content *blob, const struct span_row *row, int64_t in
 	bool ended = false;
 	int ret = reader_init(&r, blob, start, in_end, MAX(cap, (size_t)HEADER_MAX), err);
 
+	r.known = true;
 	if (ret == 0)
 		ret = reader_refill(&r, err);
 	if (ret == 0)
@@ -300,7 +306,13 @@ int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **
 	return 0;
 }
 
-bool zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len)
+int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err)
 {
-	return ZSTD_decompress(out, len, frame, frame_len) == len;
+	size_t n = ZSTD_decompress(out, len, frame, frame_len);
+
+	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return err_set(err, ERR_NO_MEMORY, "cannot decompress: out of memory");
+	if (ZSTD_isError(n))
+		return err_set(err, ERR_CORRUPT, "%s", ZSTD_getErrorName(n));
+	return n == len ? 0 : err_set(err, ERR_CORRUPT, "%zu bytes instead of %zu", n, len);
 }

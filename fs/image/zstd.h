@@ -23,7 +23,7 @@ DEFINE_CLEANUP(cleanup_zstd_packer, struct zstd_packer *, zstd_packer_free)
 /* The frame is the packer's until the next call. */
 int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **frame, size_t *frame_len,
 	      struct err *err) MUST_CHECK;
-/* Whether a frame in memory is whole and has exactly `len` bytes; they are in `out`. */
-bool zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len);
+/* A frame of exactly `len` bytes, into `out`. ERR_CORRUPT, without a word on whose frame it is. */
+int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err) MUST_CHECK;
 
 #endif

@@ -35,7 +35,7 @@ struct change {
 	bool alone;
 	int result;
 	struct err error;
-	bool lead;	/* woken to lead, not because it is done */
+	bool lead;	/* woken to lead, not because it is done; read after `wake` only */
 	sem_t wake;
 	struct change *next;
 };
@@ -222,18 +222,20 @@ static void lead(struct meta *m, const struct change *own)
 
 static int write_change(struct meta *m, struct change *c, struct err *err)
 {
+	bool first;
+
 	sem_init(&c->wake, 0, 0);
 	pthread_mutex_lock(&m->lock);
 	*m->last = c;
 	m->last = &c->next;
-	c->lead = !m->led;
+	first = !m->led;
 	m->led = true;
 	pthread_mutex_unlock(&m->lock);
 	/* Who doesn't lead at once is told to later, or is woken when all is done. */
-	if (!c->lead)
+	if (!first)
 		while (sem_wait(&c->wake) < 0)
 			;
-	if (c->lead)
+	if (first || c->lead)
 		lead(m, c);
 	sem_destroy(&c->wake);
 	if (c->result && err)

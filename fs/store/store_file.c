@@ -612,9 +612,12 @@ static int open_shard(struct store *s, const struct digest *d, int *out, struct 
 	char path[PATH_LEN];
 
 	path[blob_path(d, path)] = '\0';
-	if (mkdirat(s->blobs, path, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "can't make the directory %s in the store", path);
 	*out = openat(s->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*out < 0 && errno == ENOENT) {
+		if (mkdirat(s->blobs, path, 0700) < 0 && errno != EEXIST)
+			return err_sys(err, errno, "can't make the directory %s in the store", path);
+		*out = openat(s->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	if (*out < 0)
 		return err_sys(err, errno, "can't open %s of the store", path);
 	/* Who made it may not have got as far as the sync. */

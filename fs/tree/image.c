@@ -389,6 +389,49 @@ static int need_blob(struct db *db, const char *name, const struct digest *diges
 	return 0;
 }
 
+int tree_layer_contents(struct tree *tree, const struct cred *cred, const char *repo, const struct digest *layer,
+			struct tree_contents *out, struct err *err)
+{
+	auto_shelf_item struct shelf_item *item = NULL;
+	struct blob_row blob = { 0 };
+	int r = permit(cred, ACTION_PULL, repo, err);
+
+	if (!r) {
+		auto_reader struct meta_reader rd = { 0 };
+
+		r = tree_reader(tree, &rd, err);
+		if (!r)
+			r = need_blob(rd.db, repo, layer, &blob, err);
+	}
+	if (!r && blob.id > SHELF_SLOT_MAX)
+		r = err_set(err, ERR_UNSUPPORTED, "the registry has had more blobs than a node's number tells apart");
+	if (!r)
+		r = shelf_get(tree->shelf, SHELF_LAYER, blob.id, &item, err);
+	if (!r) {
+		out->files = index_files(shelf_index(item));
+		out->unpacked = index_unpacked(shelf_index(item));
+	}
+	return r;
+}
+
+int tree_layers_prepare(struct tree *tree, const struct cred *cred, const char *repo, const char *reference, struct err *err)
+{
+	struct image_row image = { 0 };
+	struct repo_row row;
+	int r;
+
+	{
+		auto_reader struct meta_reader rd = { 0 };
+
+		r = begin_look(tree, cred, repo, &rd, &row, err);
+		if (!r)
+			r = need_image(rd.db, &row, reference, &image, err);
+	}
+	if (!r && !image.is_index)
+		shelf_prepare(tree->shelf, image.id);
+	return r;
+}
+
 int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
 		   const struct digest *digest, int64_t *size, struct err *err)
 {

@@ -225,6 +225,65 @@ int inside_open(struct tree *tree, uint64_t file, struct content **out, struct e
 	return shelf_open(tree->shelf, shelf_layer_slot(p.item, p.inode->layer), p.inode->layer_inode, out, err);
 }
 
+static uint64_t source_of(const struct place *p)
+{
+	if (p->kind == SHELF_LAYER || S_ISDIR(p->inode->mode) || S_ISLNK(p->inode->mode))
+		return number_of(p->kind, p->slot, p->number);
+	return number_of(SHELF_LAYER, shelf_layer_slot(p->item, p->inode->layer), p->inode->layer_inode);
+}
+
+int inside_source(struct tree *tree, uint64_t number, uint64_t *out, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	int r = place_get(tree, number, &p, err);
+
+	if (!r)
+		*out = source_of(&p);
+	return r;
+}
+
+/* The first extent of a file that ends behind `offset`, or one behind the last. */
+static uint32_t extent_behind(const struct index_extent *e, uint32_t count, uint64_t offset)
+{
+	uint32_t low = 0;
+
+	while (low < count) {
+		uint32_t middle = low + (count - low) / 2;
+
+		if (e[middle].offset + e[middle].size > offset)
+			count = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+int inside_data(struct tree *tree, uint64_t file, int64_t offset, int64_t *start, int64_t *end, struct err *err)
+{
+	auto_place struct place p = { 0 };
+	const struct index_extent *e;
+	uint64_t source;
+	uint32_t i;
+	int r = inside_source(tree, file, &source, err);
+
+	if (!r)
+		r = place_get(tree, source, &p, err);
+	if (!r && !S_ISREG(p.inode->mode))
+		r = err_set(err, ERR_ARGUMENT, "it has no bytes");
+	if (r)
+		return r;
+	*end = (int64_t)p.inode->size;
+	*start = MIN(offset, *end);
+	if (!(p.inode->flags & INDEX_SPARSE))
+		return 0;
+	e = index_extents(p.index, p.inode);
+	i = extent_behind(e, p.inode->count, (uint64_t)offset);
+	*start = i < p.inode->count ? MAX(offset, (int64_t)e[i].offset) : *end;
+	if (i < p.inode->count)
+		*end = (int64_t)(e[i].offset + e[i].size);
+	return 0;
+}
+
 /* ---- Extended attributes ---- */
 
 /* Of a layer alone, as overlayfs wants it in the directory of a lower layer. */

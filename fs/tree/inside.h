@@ -33,6 +33,12 @@ int inside_list(struct tree *tree, uint64_t directory, uint64_t cookie, node_ent
 int inside_parent(struct tree *tree, uint64_t directory, uint64_t *parent, bool *outside, struct err *err) MUST_CHECK;
 int inside_readlink(struct tree *tree, uint64_t link, struct buf *out, struct err *err) MUST_CHECK;
 int inside_open(struct tree *tree, uint64_t file, struct content **out, struct err *err) MUST_CHECK;
+/* The number that a leaf has in its layer, whatever the merge made of its link count: where these are the same, all but that
+ * count is. A directory's or a symbolic link's is itself. */
+int inside_source(struct tree *tree, uint64_t number, uint64_t *out, struct err *err) MUST_CHECK;
+/* The next run of a file's bytes at or behind `offset`, from *start to below *end; both are the size if none comes. What isn't in
+ * a run is a hole. */
+int inside_data(struct tree *tree, uint64_t file, int64_t offset, int64_t *start, int64_t *end, struct err *err) MUST_CHECK;
 int inside_getxattr(struct tree *tree, uint64_t number, const char *name, struct buf *out, struct err *err) MUST_CHECK;
 int inside_listxattr(struct tree *tree, uint64_t number, struct buf *out, struct err *err) MUST_CHECK;
 

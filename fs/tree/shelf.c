@@ -1,91 +1,25 @@
 /*
  * shelf.c: what is opened, in one table; layers are indexed by a pool of threads, images merged by who asks.
- *
- *	absent ──get──> OPENING ──> READY ───nobody holds it, and there are too many──> absent
- *	                   └──────> FAILED ──the same, or it may be tried again───────> absent
- *
- * Invariants:
- * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held.
- * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end.
- * 3. Nothing is read or made with the lock held.
+ * The states of an item stand in shelf_state.h.
  */
 #include "fs/base/base.h"
 #include "fs/tree/shelf.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "fs/base/timestamp.h"
-#include "fs/base/work.h"
 #include "fs/image/layer.h"
 #include "fs/image/merge.h"
-#include "fs/store/derived.h"
+#include "fs/tree/shelf_state.h"
 #include "fs/tree/state.h"
 
-#define BUCKETS 1024
 #define ITEMS_MAX 512			/* opened, that nobody holds: each is a mapping, a layer a descriptor too */
 #define MAKERS 2			/* threads that index layers; on 2 cores a third makes none faster */
 #define NICENESS 10
 #define SPAN_BUDGET (48 * 1024 * 1024)	/* decoded spans in memory: tar order and directory order differ by less */
 #define SPAN_THREADS 2
-#define READ_SIZE (256 * 1024)
 #define RETRY (30 * INT64_C(1000000000))
-#define HOT_OPENS 2			/* of a file, before it is taken out of its layer */
-#define HOT_SIZE (128 * 1024)		/* smaller ones are read as fast out of a decoded span */
-#define HOT_PLACES 4096			/* files whose opens are counted; direct-mapped */
-#define HOT_JOBS 8			/* being taken out, or waiting for it */
-
-enum state { OPENING, READY, FAILED };
-
-/* How to read a layer's bytes; made when the first file of it is opened. */
-struct bytes {
-	struct content *blob;		/* or its decoded copy */
-	struct index *copy_index;	/* or NULL */
-	struct span_table table;
-	struct span_layer *spans;
-};
-
-struct shelf_item {
-	struct shelf *shelf;
-	struct work_job job;
-	enum shelf_kind kind;
-	int64_t slot;
-	struct digest digest;		/* a layer's, or of the list of an image's */
-	struct index *index;
-	int64_t *slots;			/* an image's layers */
-	pthread_mutex_t opening;	/* held while bytes is made: decoding a copy takes as long as its readers would wait anyway */
-	struct bytes bytes;		/* guarded by opening until made, constant then */
-	/* All guarded by shelf.lock: */
-	enum state state;
-	unsigned holds;
-	int64_t failed_at;
-	struct err err;			/* FAILED */
-	struct shelf_item *next;	/* in its bucket */
-	struct shelf_item *newer, *older;	/* by use; not held only */
-};
-
-struct shelf {
-	struct tree *tree;
-	struct derived *derived;
-	struct span_cache *cache;
-	struct work *makers;
-	atomic_bool stopping;
-	atomic_llong indexed;
-	pthread_mutex_t lock;
-	pthread_cond_t settled;		/* an item became READY or FAILED */
-	struct shelf_item *buckets[BUCKETS];	/* guarded by lock, and what follows */
-	struct shelf_item *newest, *oldest;
-	unsigned idle;
-	struct {
-		int64_t slot;
-		uint32_t inode, opens;
-	} opened[HOT_PLACES];
-	unsigned hot_jobs;
-	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
-	atomic_llong taken_out;
-};
 
 /* ---- The table ---- */
 
@@ -105,9 +39,7 @@ static struct shelf_item **find(struct shelf *s, enum shelf_kind kind, int64_t s
 
 static void item_free(struct shelf_item *item)
 {
-	span_layer_free(item->bytes.spans);
-	index_close(item->bytes.copy_index);
-	content_free(item->bytes.blob);
+	shelf_release_bytes(item);
 	index_close(item->index);
 	free(item->slots);
 	pthread_mutex_destroy(&item->opening);
@@ -159,6 +91,13 @@ static void hold(struct shelf *s, struct shelf_item *item)
 {
 	if (item->holds++ == 0)
 		unlink_idle(s, item);
+}
+
+void shelf_hold(struct shelf_item *item)
+{
+	pthread_mutex_lock(&item->shelf->lock);
+	hold(item->shelf, item);
+	pthread_mutex_unlock(&item->shelf->lock);
 }
 
 /* Ends the opener's hold. */
@@ -239,16 +178,21 @@ static int await(struct shelf_item *item, struct shelf_item **out, struct err *e
 
 /* ---- Layers ---- */
 
-static bool is_stopping(void *arg)
+void shelf_be_nice(void)
 {
-	const struct shelf *s = arg;
+	/* This thread's only: Linux keeps niceness for each thread. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+}
+
+bool shelf_is_stopping(void *shelf)
+{
+	const struct shelf *s = shelf;
 
 	return atomic_load(&s->stopping);
 }
 
-/* Opens an index that is there; one that is damaged or old is removed, to be made again. */
-static int open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
-		      struct index **out, struct err *err)
+int shelf_open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
+		     struct index **out, struct err *err)
 {
 	const struct derived_name name = { .kind = kind, .key = *key };
 	auto_fd int fd = -1;
@@ -261,8 +205,7 @@ static int open_index(struct shelf *s, enum derived_kind kind, enum index_kind i
 	return r;
 }
 
-/* Names the layer whose fault it is, and what can be done. */
-static int blame(struct err *err, int r, const struct digest *d)
+int shelf_blame(struct err *err, int r, const struct digest *d)
 {
 	char text[DIGEST_TEXT_MAX + 1], why[ERR_TEXT_MAX];
 
@@ -274,17 +217,6 @@ static int blame(struct err *err, int r, const struct digest *d)
 	return err_set(err, err->reason, "layer %s can't be looked into: %s", digest_format(d, text), why);
 }
 
-struct draft {
-	struct derived *derived;
-	struct derived_draft file;
-};
-
-static void draft_end(struct draft *d)
-{
-	derived_end(d->derived, &d->file);
-}
-#define auto_draft CLEANUP(draft_end)
-
 /* 1: the index is the caller's to make; 0: *out is what another process made since it was looked for. */
 static int begin_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
 		       struct draft *draft, struct index **out, struct err *err)
@@ -293,7 +225,7 @@ static int begin_index(struct shelf *s, enum derived_kind kind, enum index_kind 
 
 	if (r < 0)
 		return r;
-	opened = open_index(s, kind, index, key, out, r ? NULL : err);
+	opened = shelf_open_index(s, kind, index, key, out, r ? NULL : err);
 	return opened && r ? 1 : opened;
 }
 
@@ -301,13 +233,13 @@ static int index_layer_now(struct shelf *s, const struct digest *d, struct index
 {
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
 	auto_content struct content *blob = NULL;
-	int r = blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
+	int r = shelf_blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
 
 	if (!r)
 		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, out, err);
 	if (r <= 0)
 		return r;
-	r = blame(err, layer_index(blob, is_stopping, s, draft.file.fd, err), d);
+	r = shelf_blame(err, layer_index(blob, shelf_is_stopping, s, draft.file.fd, err), d);
 	if (!r)
 		r = index_open(draft.file.fd, INDEX_LAYER, out, err);
 	if (!r)
@@ -324,8 +256,7 @@ static void layer_job(struct work_job *job)
 	struct err err = ERR_INIT;
 	int r;
 
-	/* This thread's only: Linux keeps niceness for each thread. */
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+	shelf_be_nice();
 	r = index_layer_now(s, &item->digest, &item->index, &err);
 	settle(item, r, &err);
 }
@@ -352,7 +283,7 @@ static void begin_layer(struct shelf_item *item)
 	int r = layer_digest(s, item->slot, &item->digest, &err);
 
 	if (!r)
-		r = open_index(s, DERIVED_LAYER, INDEX_LAYER, &item->digest, &item->index, &err);
+		r = shelf_open_index(s, DERIVED_LAYER, INDEX_LAYER, &item->digest, &item->index, &err);
 	else
 		return settle(item, r, &err);
 	if (!r)
@@ -498,7 +429,7 @@ static int open_image(struct shelf_item *item, struct err *err)
 	if (!item->slots)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	memcpy(item->slots, l->slots, l->count * sizeof(*item->slots));
-	r = open_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &item->index, err);
+	r = shelf_open_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &item->index, err);
 	if (!r && !is_of(item->index, l)) {
 		index_close(steal(&item->index));
 		r = derived_remove(s->derived, &(struct derived_name){ DERIVED_IMAGE, item->digest, 0 }, err);
@@ -532,7 +463,7 @@ static void prepare_run(struct work_job *job)
 	struct prepare_job *p = container_of(job, struct prepare_job, job);
 	struct layers *l = calloc(1, sizeof(*l));
 
-	if (l && !is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
+	if (l && !shelf_is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
 		for (size_t i = 0; i < l->count; i++)
 			l->items[i] = request_layer(p->shelf, l->slots[i]);
 	if (l)
@@ -558,289 +489,6 @@ const struct index *shelf_index(const struct shelf_item *item)
 int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer)
 {
 	return item->slots[layer];
-}
-
-/* ---- Bytes ---- */
-
-/* Makes the decoded copy of a layer that can't be entered anywhere; *fd is the copy. 0: another process has made it meanwhile. */
-static int make_copy(struct shelf *s, const struct digest *d, struct index **ix, int *fd, struct err *err)
-{
-	auto_draft struct draft copy = { .derived = s->derived, .file = { .fd = -1 } };
-	auto_draft struct draft index = { .derived = s->derived, .file = { .fd = -1 } };
-	auto_content struct content *blob = NULL;
-	int r = blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
-
-	if (!r)
-		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &copy.file, err);
-	if (r <= 0)
-		return r;
-	r = MIN(derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, &index.file, err), 0);
-	if (!r)
-		r = blame(err, layer_copy(blob, is_stopping, s, copy.file.fd, index.file.fd, err), d);
-	if (!r)
-		r = index_open(index.file.fd, INDEX_COPY, ix, err);
-	/* The index comes last: where it is, the copy is whole. */
-	if (!r)
-		r = derived_commit(s->derived, &copy.file, false, err);
-	if (!r)
-		r = derived_commit(s->derived, &index.file, false, err);
-	if (!r)
-		r = derived_shrink(s->derived, s->budget, err);
-	if (r)
-		return r;
-	*fd = steal_fd(&copy.file.fd);
-	return 1;
-}
-
-static int open_copy(struct shelf *s, const struct digest *d, struct bytes *b, struct err *err)
-{
-	auto_fd int fd = -1;
-	struct stat st;
-	int r = 0;
-
-	while (!r && fd < 0) {
-		index_close(b->copy_index);
-		b->copy_index = NULL;
-		if (open_index(s, DERIVED_COPY_INDEX, INDEX_COPY, d, &b->copy_index, err) ||
-		    derived_open(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &fd, err)) {
-			index_close(b->copy_index);
-			b->copy_index = NULL;
-			r = make_copy(s, d, &b->copy_index, &fd, err);
-		}
-	}
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, errno, "can't look at a decoded copy");
-	return content_from_fd(steal_fd(&fd), st.st_size, &b->blob, err);
-}
-
-static int open_bytes(struct shelf_item *item, struct bytes *b, struct err *err)
-{
-	struct shelf *s = item->shelf;
-	int r;
-
-	b->table = index_spans(item->index);
-	r = b->table.coding == SPAN_NONE ? open_copy(s, &item->digest, b, err) :
-					blame(err, store_blob_open(s->tree->store, &item->digest, &b->blob, err),
-					      &item->digest);
-
-	if (!r && b->copy_index)
-		b->table = index_spans(b->copy_index);
-	if (!r)
-		r = span_table_check(&b->table, content_size(b->blob), err);
-	return r ? r : span_layer_new(s->cache, &b->table, b->blob, &b->spans, err);
-}
-
-static int need_bytes(struct shelf_item *item, struct err *err)
-{
-	struct bytes *b = &item->bytes;
-	int r = 0;
-
-	pthread_mutex_lock(&item->opening);
-	if (!b->spans) {
-		r = open_bytes(item, b, err);
-		if (r) {
-			index_close(b->copy_index);
-			content_free(b->blob);
-			*b = (struct bytes){ 0 };
-		}
-	}
-	pthread_mutex_unlock(&item->opening);
-	return r;
-}
-
-/* An open file. */
-struct file {
-	struct shelf_item *layer;
-	const struct index_inode *inode;
-};
-
-static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_t offset, struct err *err)
-{
-	const struct index_extent *e = index_extents(f->layer->index, f->inode);
-	uint64_t start = (uint64_t)offset, end = start + len;
-
-	memset(data, 0, len);
-	for (uint32_t i = 0; i < f->inode->count; i++) {
-		uint64_t from = MAX(start, e[i].offset), to = MIN(end, e[i].offset + e[i].size);
-		ssize_t n;
-
-		if (from >= to)
-			continue;
-		n = span_read(f->layer->bytes.spans, data + (from - start), to - from,
-			      (int64_t)(e[i].data + (from - e[i].offset)), err);
-		if (n < 0)
-			return n;
-		if ((uint64_t)n < to - from)
-			return err_set(err, ERR_CORRUPT, "a layer ends inside a file");
-	}
-	return (ssize_t)len;
-}
-
-static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, struct err *err)
-{
-	const struct file *f = arg;
-	ssize_t n;
-
-	if (f->inode->flags & INDEX_SPARSE)
-		return read_extents(f, data, len, offset, err);
-	n = span_read(f->layer->bytes.spans, data, len, (int64_t)f->inode->data + offset, err);
-	return n >= 0 && (size_t)n < len ? err_set(err, ERR_CORRUPT, "a layer ends inside a file") : n;
-}
-
-static void release_file(void *arg)
-{
-	struct file *f = arg;
-
-	shelf_put(f->layer);
-	free(f);
-}
-
-/* Out of the layer. */
-static int open_packed(struct shelf_item *layer, const struct index_inode *inode, struct content **out, struct err *err)
-{
-	static const struct content_reader reader = { read_file, release_file };
-	struct shelf *s = layer->shelf;
-	struct file *f;
-	int r = need_bytes(layer, err);
-
-	if (r)
-		return r;
-	f = malloc(sizeof(*f));
-	if (!f)
-		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	pthread_mutex_lock(&s->lock);
-	hold(s, layer);
-	pthread_mutex_unlock(&s->lock);
-	*f = (struct file){ .layer = layer, .inode = inode };
-	return content_from_reader(&reader, f, (int64_t)inode->size, out, err);
-}
-
-/* ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ---- */
-
-struct hot_job {
-	struct work_job job;
-	struct shelf *shelf;
-	struct derived_name name;
-	struct content *content;
-};
-
-static int take_out(const struct hot_job *h, struct derived_draft *draft, struct err *err)
-{
-	int64_t size = content_size(h->content), at = 0;
-	auto_free char *data = malloc(READ_SIZE);
-	int r = data ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
-
-	while (!r && at < size) {
-		ssize_t n = content_read(h->content, data, READ_SIZE, at, err);
-
-		if (n <= 0 || is_stopping(h->shelf))
-			return n < 0 ? (int)n : -EIO;
-		if (pwrite(draft->fd, data, (size_t)n, at) != n)
-			return err_sys(err, errno, "can't write a file taken out of a layer");
-		at += n;
-	}
-	return r;
-}
-
-/* In a thread of the pool. What fails, a full disk too, leaves the file in its layer. */
-static void hot_job_run(struct work_job *job)
-{
-	struct hot_job *h = container_of(job, struct hot_job, job);
-	struct shelf *s = h->shelf;
-	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
-
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
-	/* Synced: nothing verifies its bytes later on. */
-	if (derived_begin(s->derived, &h->name, &draft.file, NULL) > 0 && take_out(h, &draft.file, NULL) == 0 &&
-	    derived_commit(s->derived, &draft.file, true, NULL) == 0) {
-		atomic_fetch_add(&s->taken_out, 1);
-		(void)!derived_shrink(s->derived, s->budget, NULL);
-	}
-	content_free(h->content);
-	pthread_mutex_lock(&s->lock);
-	s->hot_jobs--;
-	pthread_mutex_unlock(&s->lock);
-	free(h);
-}
-
-/* Whether this open makes the file worth it, and there is room for one more job. */
-static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode)
-{
-	size_t place = ((uint64_t)slot << 32 | inode) * 0x9e3779b97f4a7c15u >> 52;
-	bool hot;
-
-	_Static_assert(HOT_PLACES == 1 << 12, "the hash's bits");
-	pthread_mutex_lock(&s->lock);
-	if (s->opened[place].slot != slot || s->opened[place].inode != inode) {
-		s->opened[place].slot = slot;
-		s->opened[place].inode = inode;
-		s->opened[place].opens = 0;
-	}
-	hot = ++s->opened[place].opens >= HOT_OPENS && s->hot_jobs < HOT_JOBS;
-	s->hot_jobs += hot;
-	if (hot)
-		s->opened[place].opens = 0;
-	pthread_mutex_unlock(&s->lock);
-	return hot;
-}
-
-static void begin_hot(struct shelf_item *layer, const struct index_inode *inode, const struct derived_name *name)
-{
-	struct shelf *s = layer->shelf;
-	struct hot_job *h = calloc(1, sizeof(*h));
-
-	if (h && open_packed(layer, inode, &h->content, NULL) == 0) {
-		h->shelf = s;
-		h->name = *name;
-		h->job.fn = hot_job_run;
-		work_submit(s->makers, &h->job);
-		return;
-	}
-	free(h);
-	pthread_mutex_lock(&s->lock);
-	s->hot_jobs--;
-	pthread_mutex_unlock(&s->lock);
-}
-
-/* The file taken out, if it was; else it may begin to be. */
-static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
-{
-	const struct derived_name name = { .kind = DERIVED_FILE, .key = layer->digest, .part = number };
-	struct shelf *s = layer->shelf;
-	auto_fd int fd = -1;
-	struct stat st;
-
-	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / 4)
-		return -ENOENT;
-	if (derived_open(s->derived, &name, &fd, NULL) == 0) {
-		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == inode->size)
-			return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
-		(void)!derived_remove(s->derived, &name, NULL);
-	}
-	if (is_hot(s, layer->slot, number))
-		begin_hot(layer, inode, &name);
-	return -ENOENT;
-}
-
-int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err)
-{
-	auto_shelf_item struct shelf_item *layer = NULL;
-	const struct index_inode *i;
-	int r = shelf_get(s, SHELF_LAYER, layer_slot, &layer, err);
-
-	if (r)
-		return r;
-	i = index_inode(layer->index, inode);
-	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
-		return err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
-	return open_hot(layer, inode, i, out) == 0 ? 0 : open_packed(layer, i, out, err);
-}
-
-void shelf_set_budget(struct shelf *s, int64_t bytes)
-{
-	s->budget = bytes;
 }
 
 /* ---- The shelf ---- */
@@ -869,13 +517,18 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	return 0;
 }
 
+void shelf_stop(struct shelf *s)
+{
+	atomic_store(&s->stopping, true);
+}
+
 void shelf_free(struct shelf *s)
 {
 	if (!s)
 		return;
-	atomic_store(&s->stopping, true);
+	shelf_stop(s);
 	work_free(s->makers);
-	for (size_t i = 0; i < BUCKETS; i++)
+	for (size_t i = 0; i < SHELF_BUCKETS; i++)
 		while (s->buckets[i]) {
 			struct shelf_item *item = s->buckets[i];
 

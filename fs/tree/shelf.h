@@ -27,7 +27,9 @@ enum shelf_kind {
 struct shelf_item;
 
 int shelf_new(struct tree *tree, struct shelf **out, struct err *err) MUST_CHECK;
-/* What is being made ends soon, unfinished. Nothing is held any more. */
+/* What is being made ends soon, unfinished, and nothing more is made: for those who wait not to be waited for. */
+void shelf_stop(struct shelf *s);
+/* The same, and frees it. Nothing is held any more. */
 void shelf_free(struct shelf *s);
 
 /* Waits until it is there. ERR_NOT_FOUND: no such row; ERR_CORRUPT: the layer can't be read as a tar, and why; ERR_IO: a layer isn't here. */

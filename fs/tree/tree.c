@@ -41,6 +41,12 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	return 0;
 }
 
+void tree_stop(struct tree *t)
+{
+	if (t)
+		shelf_stop(t->shelf);
+}
+
 void tree_close(struct tree *t)
 {
 	if (!t)

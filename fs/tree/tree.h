@@ -24,6 +24,8 @@ struct tree;
 
 /* Takes milliseconds, whatever the store's size; needs no repair after a crash. */
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err) MUST_CHECK;
+/* Long work on behalf of who waits for it (indexing a layer) ends soon, unfinished: before the doors are closed. NULL: nothing. */
+void tree_stop(struct tree *tree);
 void tree_close(struct tree *tree);
 
 /* ---- Repositories ---- */
@@ -155,6 +157,18 @@ struct tree_layer {
 typedef int tree_layer_fn(void *arg, const struct tree_layer *layer);
 int tree_image_layers(struct tree *tree, const struct cred *cred, const char *repo,
 		      const char *reference, tree_layer_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+struct tree_contents {
+	int64_t files;			/* that aren't directories, each once; whiteouts don't count */
+	int64_t unpacked;		/* bytes of all files, holes included */
+};
+/* What is in a layer that the repository holds; makes its index, if there is none yet. ERR_CORRUPT: it isn't a tar that can be
+ * read; ERR_BLOB_UNKNOWN. */
+int tree_layer_contents(struct tree *tree, const struct cred *cred, const char *repo, const struct digest *layer,
+			struct tree_contents *out, struct err *err) MUST_CHECK;
+/* Begins the indexes of all layers of an image that have none yet, without waiting. */
+int tree_layers_prepare(struct tree *tree, const struct cred *cred, const char *repo, const char *reference,
+			struct err *err) MUST_CHECK;
 
 /* Who needs a digest: tags ("name:tag"), images and indexes ("name@sha256:..."). */
 struct tree_use {

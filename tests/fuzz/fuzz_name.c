@@ -6,6 +6,27 @@
 
 #include <assert.h>
 
+/* What is before the path is a REF, and both are all of the text. */
+static void check_ref_path(const char *text)
+{
+	struct err err = ERR_INIT;
+	struct ref ref, again;
+	const char *path;
+
+	if (ref_path_parse(text, &ref, &path, &err) < 0) {
+		assert(err_row(err.reason)->exit_status == 2 && err.text[0]);
+		return;
+	}
+	if (!path) {
+		assert(ref_parse(text, &again, NULL) == 0);
+		return;
+	}
+	assert(path > text && path[-1] == ':');
+	auto_free char *before = strndup(text, (size_t)(path - 1 - text));
+	assert(before && ref_parse(before, &again, NULL) == 0);
+	assert(ref.tag[0] || ref.digest.algorithm != DIGEST_NONE || *path == '/');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_name(const char *text)
@@ -84,5 +105,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_tag(text);
 	check_digest(text);
 	check_ref(text);
+	check_ref_path(text);
 	return 0;
 }

@@ -438,6 +438,86 @@ static void test_batch(struct meta *meta, bool end_transaction)
 	pthread_cond_destroy(&b.changed);
 }
 
+/* ---- The lead is handed on ---- */
+
+#define CHAIN 12	/* changes, each queued while the one before it runs */
+#define ROUNDS 4	/* meta.c's */
+
+struct chain {
+	struct meta *meta;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int running;		/* guarded by lock: the last change that began to run */
+	pid_t queued[CHAIN];	/* guarded by lock: threads on their way into the queue */
+	pid_t ran_in[CHAIN];	/* the thread that ran each change */
+};
+
+struct link {
+	struct chain *chain;
+	int number;
+};
+
+/* Lasts until the next is in the queue, so that whoever leads finds another batch. */
+static int link_change(struct db *db, void *arg, struct err *err)
+{
+	struct link *l = arg;
+	struct chain *c = l->chain;
+	pid_t next = 0;
+
+	(void)db;
+	(void)err;
+	c->ran_in[l->number] = gettid();
+	pthread_mutex_lock(&c->lock);
+	c->running = l->number;
+	pthread_cond_broadcast(&c->changed);
+	while (l->number + 1 < CHAIN && !(next = c->queued[l->number + 1]))
+		pthread_cond_wait(&c->changed, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	while (next && !is_asleep(next))
+		sched_yield();
+	return 0;
+}
+
+static void *link_main(void *arg)
+{
+	struct link *l = arg;
+	struct chain *c = l->chain;
+
+	pthread_mutex_lock(&c->lock);
+	while (c->running < l->number - 1)
+		pthread_cond_wait(&c->changed, &c->lock);
+	c->queued[l->number] = gettid();
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+	return meta_write(c->meta, false, link_change, l, NULL) ? arg : NULL;
+}
+
+/* Who leads runs the batches of others, but not for ever. */
+static void test_rounds(struct meta *meta)
+{
+	struct chain c = { .meta = meta, .running = -1 };
+	struct link links[CHAIN];
+	pthread_t threads[CHAIN];
+
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_cond_init(&c.changed, NULL);
+	for (int i = 0; i < CHAIN; i++) {
+		links[i] = (struct link){ &c, i };
+		pthread_create(&threads[i], NULL, link_main, &links[i]);
+	}
+	for (int i = 0; i < CHAIN; i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		ok(!failed, "change %d of a chain", i);
+	}
+	for (int i = 0; i < CHAIN; i++)
+		is_int(c.ran_in[i], c.queued[i / ROUNDS * ROUNDS], "change %d was run by the thread of %d", i,
+		       i / ROUNDS * ROUNDS);
+	pthread_mutex_destroy(&c.lock);
+	pthread_cond_destroy(&c.changed);
+}
+
 /* ---- The mark ---- */
 
 static bool mark_moved(const struct meta *m, struct db_mark *mark)
@@ -614,6 +694,7 @@ int main(void)
 	test_snapshot(m);
 	test_batch(m, false);
 	test_batch(m, true);
+	test_rounds(m);
 	test_repos(m);
 	meta_close(m);
 	test_writers(tmp.dir);

@@ -156,8 +156,45 @@ static void test_ref_limits(void)
 	}
 }
 
+static void test_paths(void)
+{
+	static const struct {
+		const char *text, *name, *tag, *path;
+	} good[] = {
+		{ "a", "a", "", NULL },
+		{ "a/b:1.0", "a/b", "1.0", NULL },
+		{ "a:/etc/x", "a", "", "/etc/x" },
+		{ "a:1:/etc/x", "a", "1", "/etc/x" },
+		{ "a:1:etc/x", "a", "1", "etc/x" },
+		{ "a:1:", "a", "1", "" },
+		{ "a:/x:y@z", "a", "", "/x:y@z" },
+		{ "a:1:x@y:z", "a", "1", "x@y:z" },
+		{ "a@" DIGEST, "a", "", NULL },
+		{ "a@" DIGEST ":/x:y", "a", "", "/x:y" },
+		{ "a:1@" DIGEST ":x", "a", "1", "x" },
+	};
+	static const char *const bad[] = { "", ":/x", "a:x/y", "h:5000/a:1", "h:5000/a:1:/x", "a@sha256:/x", "a::/x", "a@x" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		const char *path = "unset";
+		struct ref ref;
+
+		is_int(ref_path_parse(good[i].text, &ref, &path, NULL), 0, "%s", good[i].text);
+		is_str(ref.name, good[i].name, "its name");
+		is_str(ref.tag, good[i].tag, "its tag");
+		is_str(path ? path : "none", good[i].path ? good[i].path : "none", "its path");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		const char *path;
+		struct ref ref;
+
+		is_int(ref_path_parse(bad[i], &ref, &path, NULL), -EINVAL, "\"%s\"", bad[i]);
+	}
+}
+
 int main(void)
 {
+	test_paths();
 	test_names();
 	test_limits();
 	test_tags();

@@ -1,0 +1,100 @@
+/*
+ * shelf_state.h: what shelf.c and shelf_bytes.c share, and nobody else sees.
+ *
+ *	absent ──get──> OPENING ──> READY ───nobody holds it, and there are too many──> absent
+ *	                   └──────> FAILED ──the same, or it may be tried again───────> absent
+ *
+ * Invariants:
+ * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held.
+ * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end.
+ * 3. Nothing is read or made with shelf.lock held. Lock order: item.opening, shelf.lock.
+ */
+#ifndef REGFS_SHELF_STATE_H
+#define REGFS_SHELF_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fs/base/work.h"
+#include "fs/store/derived.h"
+#include "fs/tree/shelf.h"
+
+#define SHELF_BUCKETS 1024
+#define SHELF_HOT_PLACES 4096			/* files whose opens are counted; direct-mapped */
+
+enum shelf_state { OPENING, READY, FAILED };
+
+/* How to read a layer's bytes; made when the first file of it is opened. */
+struct bytes {
+	struct content *blob;		/* or its decoded copy */
+	struct index *copy_index;	/* or NULL */
+	struct span_table table;
+	struct span_layer *spans;
+};
+
+struct shelf_item {
+	struct shelf *shelf;
+	struct work_job job;
+	enum shelf_kind kind;
+	int64_t slot;
+	struct digest digest;		/* a layer's, or of the list of an image's */
+	struct index *index;
+	int64_t *slots;			/* an image's layers */
+	pthread_mutex_t opening;	/* held while bytes is made: decoding a copy takes as long as its readers would wait anyway */
+	struct bytes bytes;		/* guarded by opening until made, constant then */
+	/* All guarded by shelf.lock: */
+	enum shelf_state state;
+	unsigned holds;
+	int64_t failed_at;
+	struct err err;			/* FAILED */
+	struct shelf_item *next;	/* in its bucket */
+	struct shelf_item *newer, *older;	/* by use; not held only */
+};
+
+struct shelf {
+	struct tree *tree;
+	struct derived *derived;
+	struct span_cache *cache;
+	struct work *makers;
+	atomic_bool stopping;
+	atomic_llong indexed;
+	pthread_mutex_t lock;
+	pthread_cond_t settled;		/* an item became READY or FAILED */
+	struct shelf_item *buckets[SHELF_BUCKETS];	/* guarded by lock, and what follows */
+	struct shelf_item *newest, *oldest;
+	unsigned idle;
+	struct {
+		int64_t slot;
+		uint32_t inode, opens;
+	} opened[SHELF_HOT_PLACES];
+	unsigned hot_jobs;
+	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
+	atomic_llong taken_out;
+};
+
+/* One more hold of an item that is held. */
+void shelf_hold(struct shelf_item *item);
+bool shelf_is_stopping(void *shelf);
+/* This thread's work is for later: others go before it. */
+void shelf_be_nice(void);
+/* Opens an index that is there; one that is damaged or old is removed, to be made again. */
+int shelf_open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
+		     struct index **out, struct err *err) MUST_CHECK;
+/* Names the layer whose fault it is, and what can be done. Returns what the caller is to return. */
+int shelf_blame(struct err *err, int r, const struct digest *d) MUST_CHECK;
+
+struct draft {
+	struct derived *derived;
+	struct derived_draft file;
+};
+
+static inline void draft_end(struct draft *d)
+{
+	derived_end(d->derived, &d->file);
+}
+#define auto_draft CLEANUP(draft_end)
+
+/* shelf_bytes.c: what an item holds to be read; a layer's only. */
+void shelf_release_bytes(struct shelf_item *item);
+
+#endif

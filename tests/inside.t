@@ -1,0 +1,148 @@
+#!/bin/bash
+# inside.t: how rootfs/ and tree/ are shown and made: the mount's options, --index, --index-cache, a program that ends
+# while it indexes; that walking them holds up nobody else.
+. "$(dirname "$0")/lib.sh"
+need curl jq busybox
+have_fuse || skip_all 'no /dev/fuse that can be opened here'
+
+stat_of() {
+	sed -n "s/^$1 //p" "$MNT/_registry/stats"
+}
+
+# wait_stat NAME VALUE: until the statistics say so; fails after 30 seconds.
+wait_stat() {
+	local i
+
+	for ((i = 0; i < 600; i++)); do
+		[ "$(stat_of "$1")" = "$2" ] && return 0
+		read -r -t 0.05 <> <(:)
+	done
+	return 1
+}
+
+# tar_image LAYOUT TAG TAR: an image of one uncompressed layer; prints its digest.
+tar_image() {
+	local layer config d
+
+	layer=$(descriptor "$1" "$3" application/vnd.oci.image.layer.v1.tar) || return 1
+	jq -cn --arg id "$(digest_of "$3")" --arg arch "$ARCH" '{architecture: $arch, os: "linux",
+		rootfs: {type: "layers", diff_ids: [$id]}}' >"$T/config.json"
+	config=$(descriptor "$1" "$T/config.json" application/vnd.oci.image.config.v1+json) || return 1
+	jq -cn --argjson config "$config" --argjson layer "$layer" '{schemaVersion: 2,
+		mediaType: "application/vnd.oci.image.manifest.v1+json", config: $config, layers: [$layer]}' >"$T/manifest.json"
+	d=$(descriptor "$1" "$T/manifest.json" application/vnd.oci.image.manifest.v1+json) &&
+		add_tag "$1" "$d" "$2" && jq -r .digest <<<"$d"
+}
+
+L=$T/layout
+mkdir -p "$T/links/usr/lib" "$T/links/etc"
+echo fact >"$T/links/etc/fact"
+ln -s /etc/fact "$T/links/usr/lib/absolute"
+ln -s / "$T/links/root"
+ln -s ../etc/fact "$T/links/usr/relative"
+ln -s /etc/fact "$T/links/absolute"
+head -c 400000 /dev/urandom >"$T/links/large"
+tar -C "$T/links" -cf "$T/links.tar" .
+tar_image "$L" links "$T/links.tar" >/dev/null || bail 'no image'
+make_image "$L" one 'hello one' >/dev/null
+make_image "$L" two 'hello two' >/dev/null
+
+# ---- Made when they are looked into, or when they come ----
+
+start_regfs --open --mount "$MNT"
+push_layout "$L" one a >/dev/null || bail 'no push'
+check 'listing an image indexes nothing' ls "$MNT"/a/_tags/one/ "$MNT"/a/_layers/sha256/*
+is "$(stat_of layers-indexed)" 0 'nor does a push'
+is "$(cat "$MNT/a/_tags/one/rootfs/message")" 'hello one' 'looking into it does'
+is "$(stat_of layers-indexed)" 2 'both layers'
+push_layout "$L" links a >/dev/null
+link=$MNT/a/_tags/links/rootfs
+is "$(readlink "$link/usr/lib/absolute" "$link/root" | xargs)" '/etc/fact /' 'links are shown as they are'
+for i in 1 2 3; do
+	check "a large file, opened for the ${i}th time" cmp "$link/large" "$T/links/large"
+done
+check 'stands by itself then' wait_stat files-taken-out 1
+check 'and is read from there' cmp "$link/large" "$T/links/large"
+is "$(find "$STORE/index/file" -type f -size +100k | wc -l)" 1 'a file among the indexes'
+find "$STORE/index/file" -type f -delete
+check 'which may go at any time' cmp "$link/large" "$T/links/large"
+stop_regfs
+
+start_regfs --open --mount "$MNT" --index push --mount-options hide-trees,transform-symlinks --index-cache 0
+push_layout "$L" two b >/dev/null
+check '--index push: a push does, in the background' wait_stat layers-indexed 1
+is "$(stat_of layers-indexed)" 1 'the one that had none'
+is "$(cat "$MNT/b/_tags/two/rootfs/message")" 'hello two' 'and it is there'
+
+# ---- hide-trees ----
+
+is "$(ls "$MNT/b/_tags/two/" | grep -cx rootfs)" 0 'hide-trees: no rootfs in a listing'
+is "$(ls "$MNT"/b/_layers/sha256/* | grep -cx tree)" 0 'hide-trees: no tree either'
+check 'hide-trees: both answer' test -d "$MNT/b/_tags/two/rootfs" -a -d "$(echo "$MNT"/b/_layers/sha256/*/ | cut -d' ' -f1)tree"
+is "$(ls "$MNT/b/_tags/two/rootfs/" | xargs)" 'bin etc message tmp' 'hide-trees: what is inside is listed'
+is "$(find "$MNT" -name message)" '' 'hide-trees: a walker finds nothing inside'
+
+# ---- transform-symlinks ----
+
+link=$MNT/a/_tags/links/rootfs
+is "$(readlink "$link/usr/lib/absolute" "$link/absolute" "$link/root" "$link/usr/relative" | xargs)" \
+	'../../etc/fact etc/fact . ../etc/fact' 'transform-symlinks: absolute links stay inside'
+is "$(cat "$link/usr/lib/absolute" "$link/absolute" "$link/root/etc/fact" | xargs)" 'fact fact fact' 'transform-symlinks: they lead there'
+is "$(stat -c %s "$link/usr/lib/absolute")" 14 'transform-symlinks: their size is that of what is shown'
+for i in 1 2 3 4; do
+	cmp "$link/large" "$T/links/large" || fail '--index-cache 0: the bytes'
+done
+is "$(stat_of files-taken-out)" 0 '--index-cache 0: nothing is taken out'
+stop_regfs
+
+fails_with 'no mount option nonsense: there are hide-trees' 'an unknown mount option' \
+	"$REGFS" mount --store "$STORE" -o hide-trees,nonsense "$T/other"
+fails_with 'look or push, not always' 'another --index' "$REGFS" serve --store "$STORE" --index always --listen 127.0.0.1:0
+
+# ---- Ending while it indexes ----
+
+truncate -s 3000000000 "$T/zeros"
+tar -C "$T" --format=gnu -cf - zeros | gzip -1 >"$T/zeros.tar.gz"
+rm "$T/zeros"
+tar_image "$L" zeros "$T/zeros.tar.gz" >/dev/null
+start_regfs --open --mount "$MNT"
+push_layout "$L" zeros c >/dev/null
+cat "$MNT/c/_tags/zeros/rootfs/zeros" >/dev/null 2>&1 &
+reader=$!
+# It is being indexed as soon as its draft is there.
+i=0
+until compgen -G "$STORE/index/layer/*/*.new" >/dev/null || ! kill -0 $reader 2>/dev/null || [ $((i++)) -gt 5000 ]; do
+	read -r -t 0.002 <> <(:)
+done
+stop_regfs
+wait $reader 2>/dev/null
+is "$(find "$STORE/index" -name '*.new')" '' 'a program that ends while it indexes leaves nothing half made'
+
+# ---- Others go on ----
+
+for i in $(seq 40); do
+	mkdir -p "$T/many"
+	head -c 2000000 /dev/urandom >"$T/many/$i"
+	tar -C "$T/many" -cf "$T/many.tar" .
+	tar_image "$L" "many$i" "$T/many.tar" >/dev/null
+	rm "$T/many/$i"
+done
+start_regfs --open --mount "$MNT"
+for i in $(seq 40); do
+	push_layout "$L" "many$i" walked >/dev/null
+done
+find "$MNT/walked/_images" -type f -path '*/rootfs/*' >"$T/walked" &
+walker=$!
+slowest=0
+asked=0
+while kill -0 $walker 2>/dev/null; do
+	http GET /v2/walked/manifests/many1 -w '%{http_code} %{time_total}'
+	[ "${CODE%% *}" = 200 ] || fail 'a pull while images are walked' "$CODE"
+	slowest=$(printf '%s\n' "$slowest" "${CODE##* }" | sort -g | tail -n 1)
+	asked=$((asked + 1))
+done
+wait $walker
+is "$(wc -l <"$T/walked")" 40 'a walk over 40 images finds the files of all'
+ok "$(awk -v s="$slowest" -v n="$asked" 'BEGIN {print !(n > 0 && s < 2)}')" "meanwhile each pull was answered ($asked, $slowest s at most)"
+stop_regfs
+done_testing
