@@ -28,10 +28,11 @@
 
 /* Readers of one layer at a time whose reading is told from jumping about. */
 #define STREAMS 8
-/* How far a read may begin from where one ended, and still go on with it: the kernel's read-ahead comes by several threads, in
- * any order. */
+/* How far before where one ended a read may begin, and still go on with it: the kernel's read-ahead comes by several threads, in
+ * any order. And how far behind it: who reads small files in the layer's order skips others. */
 #define NEAR ((int64_t)256 * 1024)
-/* Bytes read in a row after which the next span is decoded ahead. */
+#define SKIP ((int64_t)4 * SPAN_TARGET)
+/* Bytes read in a row, without those skipped, after which the next span is decoded ahead. */
 #define RUN_AHEAD ((int64_t)SPAN_TARGET / 4)
 
 /* Memory kept for the next entries: so many, of at most so many bytes. */
@@ -374,7 +375,7 @@ static int64_t note_read(struct span_layer *l, int64_t offset, size_t len)
 	int64_t end = offset + (int64_t)len;
 
 	for (; s < l->streams + STREAMS; s++) {
-		if (s->used && offset >= s->next - NEAR && offset <= s->next + NEAR)
+		if (s->used && offset >= s->next - NEAR && offset <= s->next + SKIP)
 			break;
 		if (s->used < oldest->used)
 			oldest = s;
@@ -384,7 +385,7 @@ static int64_t note_read(struct span_layer *l, int64_t offset, size_t len)
 		*s = (struct stream){ .next = end };
 	}
 	if (end > s->next) {
-		s->run += end - s->next;
+		s->run += MIN(end - s->next, (int64_t)len);
 		s->next = end;
 	}
 	s->used = ++l->clock;

@@ -1,9 +1,10 @@
 /*
  * workers.c: the threads that serve a FUSE session.
  *
- * It begins with one. A thread that takes a request and leaves nobody waiting for the
- * next one makes another, up to WORKERS_MAX; they stay until the end (an idle one costs
- * a stack and an untouched buffer).
+ * It begins with one. A thread that takes a request and leaves nobody waiting for the next one wakes a
+ * parked one, or makes another, up to WORKERS_MAX. One that comes back and finds WAITING_MAX waiting parks:
+ * the kernel wakes those that wait in turn, and more of them only means colder caches. They stay until
+ * the end (an idle one costs a stack and an untouched buffer).
  *
  * A thread can be cancelled only while it waits for a request: one that it has taken is
  * answered.
@@ -24,6 +25,7 @@
 #include <fuse_lowlevel.h>
 
 #define WORKERS_MAX 10
+#define WAITING_MAX 2
 
 struct worker {
 	struct workers *all;
@@ -39,6 +41,10 @@ struct workers {
 	atomic_bool stopping;
 	atomic_bool expected; /* that the kernel ends the connection */
 	pthread_mutex_t lock;
+	pthread_cond_t wanted;		 /* wakes became more, or it is over */
+	unsigned parked;		 /* guarded by lock */
+	unsigned wakes;			 /* guarded by lock; parked ones that may go on, and count as idle already */
+	bool over;			 /* guarded by lock; a thread has left: so will all */
 	unsigned count;			 /* guarded by lock; made so far */
 	unsigned alive;			 /* guarded by lock */
 	struct worker each[WORKERS_MAX]; /* a thread's own once it runs */
@@ -73,14 +79,53 @@ static int add_worker(struct workers *w)
 	return r;
 }
 
-/* What the kernel sends without waiting for an answer isn't worth a thread. */
-static bool needs_answer(const struct fuse_buf *buf)
+/* What nobody waits for, and takes no time, isn't worth a thread. */
+static bool is_worth_one(const struct fuse_buf *buf)
 {
-	enum { FORGET = 2, BATCH_FORGET = 42 };
+	enum { FORGET = 2, RELEASE = 18, RELEASEDIR = 29, BATCH_FORGET = 42 };
 	uint32_t head[2];
 
 	memcpy(head, buf->mem, sizeof(head));
-	return head[1] != FORGET && head[1] != BATCH_FORGET;
+	return head[1] != FORGET && head[1] != BATCH_FORGET && head[1] != RELEASE && head[1] != RELEASEDIR;
+}
+
+/* Somebody has to wait for the next request. */
+static void need_another(struct workers *w)
+{
+	bool woken;
+
+	pthread_mutex_lock(&w->lock);
+	woken = w->wakes < w->parked;
+	if (woken) {
+		w->wakes++;
+		atomic_fetch_add(&w->idle, 1);
+		pthread_cond_signal(&w->wanted);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (!woken)
+		(void)add_worker(w);
+}
+
+/* Back from a request: waits for the next one (idle), or parks until it is to. */
+static void rejoin(struct workers *w)
+{
+	if (atomic_load(&w->idle) < WAITING_MAX) {
+		atomic_fetch_add(&w->idle, 1);
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	/* Looked at again: whoever leaves nobody waiting looks for parked ones with the lock held, after. */
+	if (atomic_load(&w->idle) < WAITING_MAX) {
+		atomic_fetch_add(&w->idle, 1);
+	} else {
+		w->parked++;
+		while (!w->wakes && !w->over)
+			pthread_cond_wait(&w->wanted, &w->lock);
+		w->parked--;
+		if (w->wakes)
+			w->wakes--;
+	}
+	pthread_mutex_unlock(&w->lock);
 }
 
 static int receive(struct worker *worker)
@@ -98,6 +143,8 @@ static void leave(struct workers *w)
 	bool last;
 
 	pthread_mutex_lock(&w->lock);
+	w->over = true;
+	pthread_cond_broadcast(&w->wanted);
 	last = --w->alive == 0;
 	pthread_mutex_unlock(&w->lock);
 	if (last && !atomic_load(&w->expected) && w->ended)
@@ -117,10 +164,10 @@ static void *serve(void *arg)
 			continue;
 		if (n <= 0)
 			break;
-		if (atomic_fetch_sub(&w->idle, 1) == 1 && needs_answer(&worker->buf))
-			(void)add_worker(w);
+		if (atomic_fetch_sub(&w->idle, 1) == 1 && is_worth_one(&worker->buf))
+			need_another(w);
 		fuse_session_process_buf(w->session, &worker->buf);
-		atomic_fetch_add(&w->idle, 1);
+		rejoin(w);
 	}
 	leave(w);
 	return NULL;
@@ -130,6 +177,7 @@ static void release(struct workers *w)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(w->each); i++)
 		free(w->each[i].buf.mem);
+	pthread_cond_destroy(&w->wanted);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -146,6 +194,7 @@ int workers_start(struct fuse_session *session, void (*ended)(void *arg), void *
 	w->ended = ended;
 	w->arg = arg;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wanted, NULL);
 	r = add_worker(w);
 	if (r != 0) {
 		release(w);
@@ -167,6 +216,8 @@ void workers_stop(struct workers *w)
 	workers_expect_end(w);
 	pthread_mutex_lock(&w->lock);
 	atomic_store(&w->stopping, true);
+	w->over = true;
+	pthread_cond_broadcast(&w->wanted);
 	count = w->count;
 	for (unsigned i = 0; i < count; i++)
 		pthread_cancel(w->each[i].thread);

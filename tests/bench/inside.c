@@ -1,8 +1,7 @@
 /*
  * inside.c: what the rows about images' insides measure with.
  *
- *	inside slurp DIR <LIST	reads each file of a list of paths, each ending with a NUL, below DIR, once, as cat does:
- *				prints milliseconds and bytes
+ *	inside slurp DIR SIZE	walks it, and reads each file of at most so many bytes, as grep -r would: prints milliseconds, files, bytes
  *	inside random SECONDS FILE...	4 KiB from anywhere in them, again and again: prints reads a second
  *	inside half SECONDS BLOB	for each read half of a 4 MiB span of a gzip file is decoded by zlib, from a window and a bit
  *				position that are in memory, as an index of such spans would have it: prints reads a second
@@ -11,6 +10,7 @@
 #include "fs/base/base.h"
 
 #include <fcntl.h>
+#include <fts.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <zlib.h>
@@ -65,32 +65,38 @@ static int64_t size_of(int fd)
 
 /* ---- Reading everything ---- */
 
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
 static int slurp(char **argv)
 {
 	static char data[CHUNK];
-	int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *path = NULL;
-	size_t cap = 0;
-	int64_t total = 0;
+	char *roots[] = { argv[0], NULL };
+	int64_t most = atoll(argv[1]), total = 0, count = 0;
 	double start = now();
+	FTS *walk = fts_open(roots, FTS_PHYSICAL, by_name);
+	FTSENT *e;
 
-	if (dir < 0)
+	if (!walk)
 		die(argv[0]);
-	while (getdelim(&path, &cap, 0, stdin) > 0) {
-		int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	while ((e = fts_read(walk))) {
 		ssize_t n;
+		int fd;
 
-		if (fd < 0)
-			die(path);
+		if (e->fts_info != FTS_F || e->fts_statp->st_size > most)
+			continue;
+		fd = open_or_die(e->fts_accpath);
 		while ((n = read(fd, data, sizeof(data))) > 0)
 			total += n;
 		if (n < 0)
-			die(path);
+			die(e->fts_path);
 		close(fd);
+		count++;
 	}
-	free(path);
-	close(dir);
-	printf("%.3f %lld\n", (now() - start) * 1000, (long long)total);
+	fts_close(walk);
+	printf("%.3f %lld %lld\n", (now() - start) * 1000, (long long)count, (long long)total);
 	return 0;
 }
 
@@ -264,7 +270,7 @@ static int drop(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && streq(argv[1], "slurp"))
+	if (argc == 4 && streq(argv[1], "slurp"))
 		return slurp(argv + 2);
 	if (argc >= 4 && streq(argv[1], "random"))
 		return random_reads(argv + 2);
@@ -272,6 +278,6 @@ int main(int argc, char **argv)
 		return half(argv + 2);
 	if (argc >= 3 && streq(argv[1], "drop"))
 		return drop(argv + 2);
-	fprintf(stderr, "usage: inside slurp DIR | random SECONDS FILE... | half SECONDS BLOB | drop FILE...\n");
+	fprintf(stderr, "usage: inside slurp DIR SIZE | random SECONDS FILE... | half SECONDS BLOB | drop FILE...\n");
 	return 2;
 }
