@@ -6,23 +6,6 @@ need curl jq busybox
 export HOME=$T/home
 mkdir "$HOME"
 
-# exits STATUS DESCRIPTION COMMAND...: what it prints is in OUT and ERR afterwards.
-exits() {
-	local want=$1 description=$2
-
-	shift 2
-	run "$@"
-	if [ "$STATUS" = "$want" ]; then
-		pass "$description"
-	else
-		fail "$description" "$*: status $STATUS, not $want"$'\n'"$OUT$ERR"
-	fi
-}
-
-regfs() {
-	"$REGFS" "$@"
-}
-
 # one_document DESCRIPTION COMMAND...: it prints one JSON document, and nothing else.
 one_document() {
 	local description=$1

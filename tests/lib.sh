@@ -135,6 +135,24 @@ run() {
 	ERR=$(tr -d '\0' <"$T/run.err")
 }
 
+# exits STATUS DESCRIPTION COMMAND...: what it prints is in OUT and ERR afterwards.
+exits() {
+	local want=$1 description=$2
+
+	shift 2
+	run "$@"
+	if [ "$STATUS" = "$want" ]; then
+		pass "$description"
+	else
+		fail "$description" "$*: status $STATUS, not $want"$'\n'"$OUT$ERR"
+	fi
+}
+
+# The program under test, as a user calls it.
+regfs() {
+	"$REGFS" "$@"
+}
+
 skip() {
 	tests_run=$((tests_run + 1))
 	printf 'ok %d - # SKIP %s\n' "$tests_run" "$1"

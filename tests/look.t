@@ -7,23 +7,6 @@ export HOME=$T/home REGFS_STORE=$STORE
 mkdir "$HOME"
 root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 
-regfs() {
-	"$REGFS" "$@"
-}
-
-# exits STATUS DESCRIPTION COMMAND...: what it prints is in OUT and ERR afterwards.
-exits() {
-	local want=$1 description=$2
-
-	shift 2
-	run "$@"
-	if [ "$STATUS" = "$want" ]; then
-		pass "$description"
-	else
-		fail "$description" "$*: status $STATUS, not $want"$'\n'"$OUT$ERR"
-	fi
-}
-
 # on_terminal COMMAND...: what it writes to a terminal of 80 columns.
 on_terminal() {
 	COLUMNS=80 script -qec "stty cols 80; $(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'
