@@ -273,10 +273,32 @@ empty() {
 wait_until empty
 ok $? 'what was deleted goes'
 
-# ---- At once, and killed ----
+# ---- A promise ----
 
+# A HEAD finds a blob that is long past its grace, and wants to write down that it was asked for. A collection is
+# faster: sqlite3 in its place, which holds the lock until the server waits for it.
 stop_regfs
 start_regfs --open --gc-interval 0
+check 'a blob' push_blob promised "$T/three"
+sql 'UPDATE repository_blob SET linked = 1'
+waits_for_lock() {
+	grep -qs nanosleep "/proc/$REGFS_PID/task/"*/wchan
+}
+coproc COLLECTOR { sqlite3 "$STORE/regfs.db"; }
+echo "BEGIN IMMEDIATE; DELETE FROM repository_blob;
+	INSERT INTO doomed(digest, size) SELECT digest, size FROM blob; DELETE FROM blob; SELECT 'removed';" >&"${COLLECTOR[1]}"
+read -r -u "${COLLECTOR[0]}"
+curl -s -I -o /dev/null -w '%{http_code}' "http://$ADDR/v2/promised/blobs/$(digest_of "$T/three")" >"$T/promise" &
+head=$!
+check 'who asks for it has to wait' wait_until waits_for_lock
+echo 'COMMIT;' >&"${COLLECTOR[1]}"
+eval "exec ${COLLECTOR[1]}>&-"
+wait $head
+is "$(cat "$T/promise")" 404 'and is not promised what went meanwhile'
+gc --grace 0
+
+# ---- At once, and killed ----
+
 check 'an image to keep' push keep t image-k '{"k":1}' one two
 # curl_list N PREFIX: what makes curl push N small blobs.
 curl_list() {

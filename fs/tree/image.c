@@ -449,20 +449,24 @@ int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
 }
 
 struct renewal {
-	int64_t link_id;
+	const char *repo;
+	const struct digest *digest;
 	int64_t now;
 };
 
+/* It may have been collected since we looked: what isn't there any more must not be promised. */
 static int renew(struct db *db, void *arg, struct err *err)
 {
 	const struct renewal *n = arg;
+	struct blob_row blob;
+	int r = need_blob(db, n->repo, n->digest, &blob, err);
 
-	return blob_renew(db, n->link_id, n->now, err);
+	return r ? r : blob_renew(db, blob.link_id, n->now, err);
 }
 
-/* 1 if the promise must be written down, by `out`. */
+/* 1 if the promise must be written down, as of `now`. */
 static int promise_due(struct tree *tree, const struct cred *cred, const char *repo,
-		       const struct digest *digest, struct renewal *out, int64_t *size, struct err *err)
+		       const struct digest *digest, int64_t now, int64_t *size, struct err *err)
 {
 	struct blob_row blob;
 	int r = permit(cred, ACTION_PULL, repo, err);
@@ -477,24 +481,20 @@ static int promise_due(struct tree *tree, const struct cred *cred, const char *r
 	if (r)
 		return r;
 	*size = blob.size;
-	out->now = timestamp_now();
-	out->link_id = blob.link_id;
-	return out->now - blob.linked >= tree->grace / 2 && !permit(cred, ACTION_PUSH, repo, NULL);
+	return now - blob.linked >= tree->grace / 2 && !permit(cred, ACTION_PUSH, repo, NULL);
 }
 
 int tree_blob_promise_due(struct tree *tree, const struct cred *cred, const char *repo,
 			  const struct digest *digest, int64_t *size, struct err *err)
 {
-	struct renewal n;
-
-	return promise_due(tree, cred, repo, digest, &n, size, err);
+	return promise_due(tree, cred, repo, digest, timestamp_now(), size, err);
 }
 
 int tree_blob_promise(struct tree *tree, const struct cred *cred, const char *repo,
 		      const struct digest *digest, int64_t *size, struct err *err)
 {
-	struct renewal n;
-	int r = promise_due(tree, cred, repo, digest, &n, size, err);
+	struct renewal n = { .repo = repo, .digest = digest, .now = timestamp_now() };
+	int r = promise_due(tree, cred, repo, digest, n.now, size, err);
 
 	return r > 0 ? meta_write(tree->meta, false, renew, &n, err) : r;
 }
