@@ -13,6 +13,7 @@
 #include "fs/meta/tag.h"
 #include "fs/meta/upload.h"
 #include "fs/store/store.h"
+#include "fs/tree/access.h"
 #include "fs/tree/permit.h"
 #include "fs/tree/shelf.h"
 #include "fs/tree/tree.h"
@@ -23,6 +24,7 @@ struct tree {
 	struct store *store;
 	struct meta *meta;
 	struct cache *cache;	/* images by name, cache.c */
+	struct access *access;	/* who may do what, access.c */
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	int64_t grace;		/* of the garbage collection, nanoseconds */
@@ -56,7 +58,8 @@ int read_config(struct tree *tree, const struct image_row *image, struct buf *ou
 int read_manifest(struct tree *tree, const struct image_row *image, struct buf *bytes,
 		  struct manifest *out, struct err *err) MUST_CHECK;
 
-/* Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
+/* These two go by the repository's id: the permission was asked, by its name.
+ * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
 		    const char *name, const char *new_name, bool noreplace, struct err *err) MUST_CHECK;
 /* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */

@@ -178,7 +178,7 @@ struct tree_use {
 	enum manifest_role role;	/* as what; 0 for a tag */
 };
 typedef int tree_use_fn(void *arg, const struct tree_use *use);
-/* `repo` NULL: in the whole registry (for administrators). */
+/* `repo` NULL: in all repositories that may be pulled from. */
 int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
 		 const struct digest *digest, tree_use_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
