@@ -123,6 +123,13 @@ int member_groups(struct db *db, int64_t principal_id, principal_row_fn *fn, voi
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+int member_group_count(struct db *db, int64_t principal_id, int64_t *out, struct err *err)
+{
+	int r = db_get_int(db, out, err, "SELECT COUNT(*) FROM member WHERE principal_id = ?", "i", principal_id);
+
+	return MIN(r, 0);
+}
+
 int64_t member_insert(struct db *db, int64_t group_id, int64_t principal_id, struct err *err)
 {
 	return db_run(db, err,

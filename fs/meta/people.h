@@ -43,6 +43,7 @@ int principal_delete(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 /* Who is in a group, and what groups a principal is in; by name. */
 int member_list(struct db *db, int64_t group_id, principal_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int member_groups(struct db *db, int64_t principal_id, principal_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+int member_group_count(struct db *db, int64_t principal_id, int64_t *out, struct err *err) MUST_CHECK;
 /* Inside a write transaction: the number of rows that this changed. */
 int64_t member_insert(struct db *db, int64_t group_id, int64_t principal_id, struct err *err) MUST_CHECK;
 int64_t member_delete(struct db *db, int64_t group_id, int64_t principal_id, struct err *err) MUST_CHECK;

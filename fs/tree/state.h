@@ -48,6 +48,14 @@ int need_image_digest(struct db *db, const struct repo_row *repo, const struct d
 int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
 	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
 
+/* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
+struct principal_row;
+int need_person(struct db *db, const char *name, struct principal_row *out, struct err *err) MUST_CHECK;
+/* An event about people, grants or visibility, and a new generation (access_changed()). repo and about may be NULL. In a write
+ * transaction. */
+int add_access_event(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *about,
+		     struct err *err) MUST_CHECK;
+
 /* A blob by its row. ERR_CORRUPT: its file has another size. */
 int open_blob(struct tree *tree, const struct digest *digest, int64_t size, struct content **out,
 	      struct err *err) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/tree/grants.h"
 
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err)
 {
@@ -228,6 +229,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.blobs = sums.blobs,
 			.size = sums.size,
 			.created = row.created,
+			.public = row.public,
 		};
 
 		r = fn(arg, &repo);
@@ -238,6 +240,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 struct repo_change {
 	const struct cred *cred;
 	const char *name;
+	enum setting public;
 	struct buf *uploads;	/* ids of uploads that went, each with its NUL */
 };
 
@@ -251,6 +254,8 @@ static int add_repo(struct db *db, void *arg, struct err *err)
 		return err_set(err, ERR_EXISTS, "repository %s is there already", c->name);
 	if (!r)
 		r = repo_set_on_purpose(db, row.id, true, err);
+	if (!r && c->public != SETTING_INHERIT)
+		r = repo_set_public(db, row.id, c->public == SETTING_YES, err);
 	if (!r)
 		r = add_event(db, c->cred, "create", c->name, NULL, NULL, true, err);
 	return r;
@@ -258,7 +263,13 @@ static int add_repo(struct db *db, void *arg, struct err *err)
 
 int tree_repo_add(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
 {
-	struct repo_change c = { .cred = cred, .name = name };
+	return tree_repo_add_visible(tree, cred, name, SETTING_INHERIT, err);
+}
+
+int tree_repo_add_visible(struct tree *tree, const struct cred *cred, const char *name, enum setting public,
+			  struct err *err)
+{
+	struct repo_change c = { .cred = cred, .name = name, .public = public };
 	int r = permit(tree, cred, ACTION_ADMIN, name, err);
 
 	if (!r)

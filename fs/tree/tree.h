@@ -36,6 +36,7 @@ struct tree_repo {
 	int64_t blobs;		/* blobs it holds, manifests included */
 	int64_t size;		/* bytes of those */
 	int64_t created;	/* when it came to be */
+	bool public;		/* anyone may pull */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
