@@ -10,10 +10,12 @@
 #include "fs/tree/kind.h"
 #include "fs/tree/login.h"
 #include "fs/tree/people.h"
+#include "fs/tree/rootfs.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
+#include "tests/unit/tarmake.h"
 
 #define PASSWORD "a password of theirs"
 
@@ -315,6 +317,73 @@ static void test_blob_nodes(struct registry *g)
 	ok(attr.data_forever && attr.links > 1, "are kept");
 }
 
+/* An image of one layer that is a tar. */
+static int push_tar(struct registry *g, const char *repo, const char *config, const struct buf *tar, struct digest *layer,
+		    struct digest *image, struct err *err)
+{
+	auto_buf struct buf json = BUF_INIT;
+	struct digest conf;
+	struct tree_pushed pushed;
+	char text[2][DIGEST_TEXT_MAX + 1];
+	int r = push_blob(g->tree, &g->admin, repo, tar->data, tar->len, DIGEST_SHA256, layer, err);
+
+	if (!r)
+		r = push_text(g->tree, &g->admin, repo, config, &conf, err);
+	if (r)
+		return r;
+	buf_addf(&json,
+		 "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{\"mediaType\":\""
+		 "application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
+		 "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}]}",
+		 digest_format(&conf, text[0]), strlen(config), digest_format(layer, text[1]), tar->len);
+	r = tree_image_push(g->tree, &g->admin, repo, "t", NULL, json.data, json.len, &pushed, err);
+	*image = pushed.digest;
+	return r;
+}
+
+/* What is inside an image, by paths and by numbers that somebody else found; and what a kernel may keep of it. */
+static void test_inside(struct registry *g)
+{
+	const struct cred alice = as(g, "alice");
+	static const char config[] = "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+	auto_buf struct buf tar = BUF_INIT, out = BUF_INIT;
+	struct node_attr attr;
+	struct content *content = NULL;
+	struct digest layer, image;
+	uint64_t root, dir, file;
+	char path[256], hex[DIGEST_HEX_MAX + 1];
+	struct err err = ERR_INIT;
+	int r;
+
+	tarmake(&tar, "d etc;f etc/secret =mine xuser.x=y;l link ->etc/secret");
+	is_int(push_tar(g, "hidden/fs", config, &tar, &layer, &image, &err), 0, "an image with files %s", err.text);
+	snprintf(path, sizeof(path), "hidden/fs/_images/sha256/%s/rootfs", digest_hex(&image, hex));
+	root = find(g, &g->admin, path, &r);
+	is_int(r, 0, "its root");
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/etc");
+	dir = find(g, &g->admin, path, &r);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/secret");
+	file = find(g, &g->admin, path, &r);
+	is_int(r, 0, "a file in it");
+	for (int i = 0; i < 2; i++) {
+		int want = i ? 0 : -ENOENT;
+
+		is_int(node_getattr(g->tree, &alice, root, &attr, NULL), want, "alice: the root");
+		is_int(node_list(g->tree, &alice, dir, 0, add_entry, &out, NULL), want, "a directory");
+		is_int(node_lookup(g->tree, &alice, dir, "secret", &attr, NULL, NULL), want, "a name");
+		ok(i == 0 || (!attr.name_forever && !attr.attr_forever && !attr.data_forever), "which isn't kept");
+		is_int(node_getattr(g->tree, &alice, file, &attr, NULL), want, "a file's attributes");
+		is_int(node_getxattr(g->tree, &alice, file, "user.x", &out, NULL), want, "its extended ones");
+		is_int(node_open(g->tree, &alice, file, &content, NULL, NULL), want, "its bytes");
+		is_int(rootfs_same(g->tree, &alice, file, file, NULL), i ? 1 : -ENOENT, "compared");
+		if (!i)
+			is_int(grant(g, "alice", "hidden/fs", "pull"), 0, "granted");
+	}
+	is_int(tree_grant_rm(g->tree, &g->admin, "alice", "hidden/fs", NULL), 0, "revoked");
+	is_int(node_open(g->tree, &alice, file, &content, NULL, NULL), -ENOENT, "nothing new opens");
+	content_free(content);
+}
+
 /* ---- Cross-repository mounts ---- */
 
 static void test_blob_mounts(struct registry *g)
@@ -611,6 +680,7 @@ int main(void)
 	test_policies(&g);
 	test_blob_nodes(&g);
 	test_blob_mounts(&g);
+	test_inside(&g);
 	test_login(&g);
 	test_revocation(&g);
 	test_expiry(&g);
