@@ -17,6 +17,8 @@
 #include "tests/unit/tap.h"
 #include "tests/unit/tarmake.h"
 
+#include <pthread.h>
+
 #define PASSWORD "a password of theirs"
 
 struct registry {
@@ -645,6 +647,124 @@ static void test_events(struct registry *g)
 	   "visibility, too");
 }
 
+/* ---- Limits ---- */
+
+static int exec(struct db *db, void *arg, struct err *err)
+{
+	return db_exec(db, arg, err);
+}
+
+/* Rows of its own making, of a principal and numbered from 1. */
+static int fill(struct registry *g, const char *who, const char *insert, int n)
+{
+	auto_buf struct buf sql = BUF_INIT;
+
+	buf_addf(&sql,
+		 "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < %d),"
+		 " p AS (SELECT id FROM principal WHERE name = '%s') %s FROM n, p",
+		 n, who, insert);
+	return meta_write(g->tree->meta, true, exec, sql.data, NULL);
+}
+
+static void test_limits(struct registry *g)
+{
+	char secret[SECRET_TEXT_MAX + 1], group[32];
+	auto_buf struct buf scopes = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	is_int(add_person(g, "max", SETTING_INHERIT) + add_person(g, "@last", SETTING_INHERIT) +
+		       add_person(g, "@more", SETTING_INHERIT),
+	       0, "a user");
+	is_int(fill(g, "max",
+		    "INSERT INTO access_grant(principal_id, pattern, actions, origin, created, who)"
+		    " SELECT p.id, 'g' || i, 1, '', 0, ''",
+		    LIMIT_GRANTS - 1),
+	       0, "one grant fewer than LIMIT_GRANTS");
+	is_int(grant(g, "max", "one/more", "pull"), 0, "one more");
+	is_int(grant(g, "max", "too/many", "pull"), -EINVAL, "and one too many");
+	is_int(grant(g, "max", "one/more", "push"), 0, "what is there may be changed");
+	is_int(fill(g, "max",
+		    "INSERT INTO token(principal_id, name, hash, created, expires)"
+		    " SELECT p.id, 't' || i, CAST('h' || i AS BLOB), 0, 0",
+		    LIMIT_TOKENS - 1),
+	       0, "one token fewer than LIMIT_TOKENS");
+	is_int(tree_token_add(g->tree, &g->admin, "max", "more", NULL, 0, secret, &err), 0, "one more %s", err.text);
+	is_int(tree_token_add(g->tree, &g->admin, "max", "many", NULL, 0, secret, &err), -EINVAL, "%s", err.text);
+	is_int(fill(g, "max",
+		    "INSERT INTO principal(kind, name, created) SELECT 2, '@m' || i, 0",
+		    LIMIT_GROUPS - 1),
+	       0, "groups");
+	is_int(fill(g, "max",
+		    "INSERT INTO member(group_id, principal_id)"
+		    " SELECT (SELECT id FROM principal WHERE name = '@m' || i), p.id",
+		    LIMIT_GROUPS - 1),
+	       0, "in one fewer than LIMIT_GROUPS");
+	snprintf(group, sizeof(group), "@last");
+	is_int(tree_member_add(g->tree, &g->admin, group, "max", &err), 0, "one more %s", err.text);
+	is_int(tree_member_add(g->tree, &g->admin, "@more", "max", &err), -EINVAL, "%s", err.text);
+	while (scopes.len < LIMIT_SCOPES_TEXT)
+		buf_addc(&scopes, ' ');
+	is_int(tree_token_add(g->tree, &g->admin, "+ci", "wide", scopes.data, 0, secret, &err), 0, "LIMIT_SCOPES_TEXT bytes %s",
+	       err.text);
+	buf_addc(&scopes, ' ');
+	is_int(tree_token_add(g->tree, &g->admin, "+ci", "wider", scopes.data, 0, secret, &err), -EINVAL, "%s", err.text);
+}
+
+/* ---- From several threads ---- */
+
+#define ASKERS 4
+#define TOGGLES 100
+
+struct asker {
+	struct registry *g;
+	struct cred cred;
+	bool *stop;	/* atomic */
+	int odd;	/* answers that can't be */
+};
+
+static void *ask_on(void *arg)
+{
+	struct asker *a = arg;
+
+	while (!__atomic_load_n(a->stop, __ATOMIC_ACQUIRE)) {
+		struct err err = ERR_INIT;
+		int r = permit(a->g->tree, &a->cred, ACTION_PULL, "hidden/x", &err);
+
+		a->odd += r && err.reason != ERR_NAME_UNKNOWN;
+		a->odd += permit(a->g->tree, &a->cred, ACTION_PULL, "pub/web", NULL) != 0;
+	}
+	return NULL;
+}
+
+/* Whoever asks meanwhile: after a change has returned, each question has the new answer. */
+static void test_threads(struct registry *g)
+{
+	bool stop = false;
+	struct asker askers[ASKERS];
+	pthread_t threads[ASKERS];
+	const struct cred carol = as(g, "carol");
+	int wrong = 0, odd = 0;
+
+	for (int i = 0; i < ASKERS; i++) {
+		askers[i] = (struct asker){ .g = g, .cred = carol, .stop = &stop };
+		if (pthread_create(&threads[i], NULL, ask_on, &askers[i]))
+			abort();
+	}
+	for (int i = 0; i < TOGGLES; i++) {
+		wrong += tree_grant_set(i % 2 ? g->tree : g->other, &g->admin, "carol", "hidden/*", ACTION_PULL, NULL) != 0;
+		wrong += permit(g->tree, &carol, ACTION_PULL, "hidden/x", NULL) != 0;
+		wrong += tree_grant_rm(i % 3 ? g->tree : g->other, &g->admin, "carol", "hidden/*", NULL) != 0;
+		wrong += permit(g->tree, &carol, ACTION_PULL, "hidden/x", NULL) != -ENOENT;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	for (int i = 0; i < ASKERS; i++) {
+		pthread_join(threads[i], NULL);
+		odd += askers[i].odd;
+	}
+	is_int(wrong, 0, "each change held when it had returned");
+	is_int(odd, 0, "and nobody had an answer that can't be");
+}
+
 /* What is asked again and again, and nothing changes. */
 static void test_speed(struct registry *g)
 {
@@ -684,10 +804,12 @@ int main(void)
 	test_login(&g);
 	test_revocation(&g);
 	test_expiry(&g);
+	test_threads(&g);
 	test_speed(&g);
 	test_events(&g);
 	test_own(&g);
 	test_creation(&g);
+	test_limits(&g);
 	tree_close(g.tree);
 	tree_close(g.other);
 	test_first(&tmp);
