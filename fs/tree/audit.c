@@ -5,6 +5,7 @@
 #include "fs/tree/audit.h"
 
 #include "fs/auth/principal.h"
+#include "fs/auth/secret.h"
 #include "fs/base/timestamp.h"
 #include "fs/meta/people.h"
 #include "fs/tree/state.h"
@@ -39,6 +40,26 @@ struct audit_row audit_row_of(const struct cred *cred, const char *action, enum 
 }
 
 /* ---- What is noted ---- */
+
+/* Two reasons may be one code over HTTP. */
+static const char *reason_name(enum reason reason)
+{
+	static const struct {
+		enum reason reason;
+		const char *name;
+	} names[] = {
+		{ ERR_UNAUTHORIZED, "unauthorized" },
+		{ ERR_SCOPE, "scope" },
+		{ ERR_DENIED, "denied" },
+		{ ERR_NAME_UNKNOWN, "unknown" },
+		{ ERR_TOO_MANY_REQUESTS, "throttled" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].reason == reason)
+			return names[i].name;
+	return err_row(reason)->code;
+}
 
 int audit_change(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *tag,
 		 const struct digest *digest, const char *about, struct err *err)
@@ -75,7 +96,7 @@ void audit_refused(struct tree *tree, const struct cred *cred, enum action actio
 	struct audit_row row = audit_row_of(cred, action_name(action), AUDIT_DENIED);
 
 	row.repository = repo;
-	row.reason = err_row(err->reason)->code;
+	row.reason = reason_name(err->reason);
 	trail_note(tree->trail, &row, cred->kind == CRED_ANONYMOUS);
 }
 
@@ -120,7 +141,7 @@ void audit_login_refused(struct tree *tree, const char *name, const char *passwo
 		.result = AUDIT_DENIED,
 		.who = is_showable(tree, name, password) ? name : "?",
 		.origin = from,
-		.reason = err_row(reason)->code,
+		.reason = reason_name(reason),
 	};
 
 	trail_note(tree->trail, &row, true);

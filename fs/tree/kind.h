@@ -16,6 +16,7 @@ enum node_kind {
 	KIND_REGISTRY,
 	KIND_VERSION,
 	KIND_STATS,
+	KIND_AUDIT,
 	KIND_ALL_BLOBS,
 	KIND_ALL_BLOBS_SHA256,
 	KIND_ALL_BLOBS_SHA512,
@@ -151,6 +152,9 @@ struct kind {
 	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
 	/* A small file's bytes. */
 	int (*text)(const struct look *l, const struct node *n, struct buf *out);
+	/* A file that is larger: its size, and its bytes. */
+	int (*size)(const struct look *l, const struct node *n, int64_t *out);
+	int (*open)(const struct look *l, const struct node *n, struct content **out);
 	/* A link's target. */
 	int (*link)(const struct look *l, const struct node *n, struct buf *out);
 	/* A child without a fixed name: 1 and the node, 0: none. */

@@ -51,7 +51,9 @@ int add_access_event(struct db *db, const struct cred *cred, const char *kind, c
 	};
 	int r = access_changed(db, err);
 
-	return r ? r : event_add(db, &e, err);
+	if (!r)
+		r = event_add(db, &e, err);
+	return r ? r : audit_change(db, cred, kind, repo, NULL, NULL, about, err);
 }
 
 /* ---- Looking ---- */

@@ -1,10 +1,11 @@
 /*
  * trail.c: see trail.h.
  *
- *	empty --(note)--> gathering --(GATHER later, half full, flush, end)--> writing --> empty
+ *	empty --(note)--> gathering --(GATHER later; flush; end)--> writing --> empty
  *
  * Invariants:
- *  1. Memory is two batches of ENTRIES rows; who notes never waits for one to be written.
+ *  1. Memory is two batches of ENTRIES rows; who notes never waits for one to be written, and more than a batch a second
+ *     isn't: what doesn't fit is counted.
  *  2. Of strangers there come a BURST, and then so many a second: whatever they do, the disk holds it for a while.
  *  3. An entry is compared as bytes: what isn't used of it is zero.
  */
@@ -22,7 +23,7 @@
 #define AT_ONCE 128	/* rows of one change: other writers' changes wait for them */
 #define SECOND INT64_C(1000000000)
 #define GATHER SECOND
-#define BURST 1000	/* rows of strangers */
+#define BURST INT64_C(1000)	/* rows of strangers */
 #define STRANGERS 10	/* a second, later on */
 
 #define ORIGIN_MAX 63	/* an address, or a door */
@@ -63,6 +64,7 @@ struct trail {
 	struct batch *spare;		/* the thread's while it writes */
 	uint64_t begun, done;		/* guarded by lock: batches that were taken, and written */
 	int flushing;			/* guarded by lock: who waits */
+	int64_t carried;		/* guarded by lock: lost, and that couldn't be written either */
 	int64_t strangers;		/* guarded by lock: how many more may come */
 	int64_t refilled;		/* guarded by lock */
 };
@@ -191,7 +193,7 @@ static bool gather(struct trail *t)
 		pthread_cond_wait(&t->wake, &t->lock);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += GATHER / SECOND;
-	while (t->gathering->count < ENTRIES / 2 && !t->stopping && !t->flushing)
+	while (!t->stopping && !t->flushing)
 		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
 			break;
 	return t->gathering->count || t->gathering->lost || t->flushing || !t->stopping;
@@ -210,6 +212,8 @@ static void *work(void *arg)
 		t->spare = b;
 		t->begun++;
 		t->flushing = 0;
+		b->lost += t->carried;
+		t->carried = 0;
 		pthread_mutex_unlock(&t->lock);
 		lost = write_batch(t, b);
 		b->count = 0;
@@ -217,8 +221,8 @@ static void *work(void *arg)
 		memset(b->slots, 0, sizeof(b->slots));
 		pthread_mutex_lock(&t->lock);
 		t->done++;
-		/* A disk that is full is tried with the next row again, not at once. */
-		t->gathering->lost += t->gathering->count ? lost : 0;
+		/* A disk that is full is tried again with the next row, not at once. */
+		t->carried += lost;
 		pthread_cond_broadcast(&t->written);
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -301,7 +305,7 @@ static bool admit(struct trail *t, int64_t now)
 	int64_t passed = MAX(now - t->refilled, INT64_C(0));
 
 	if (passed >= SECOND) {
-		t->strangers = MIN(t->strangers + MIN(passed / SECOND, INT64_C(BURST)) * STRANGERS, INT64_C(BURST));
+		t->strangers = MIN(t->strangers + MIN(passed / SECOND, BURST) * STRANGERS, BURST);
 		t->refilled = now;
 	}
 	return t->strangers > 0 && t->strangers--;
@@ -326,7 +330,6 @@ void trail_note(struct trail *t, const struct audit_row *row, bool stranger)
 		*slot = (uint16_t)b->count;
 	}
 	start(t);
-	if (b->count + (size_t)MIN(b->lost, INT64_C(1)) == 1 || b->count == ENTRIES / 2)
-		pthread_cond_signal(&t->wake);
+	pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
 }

@@ -31,6 +31,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = access_new(&t->access, err);
 	if (!r)
+		r = trail_new(t->meta, &t->trail, err);
+	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
 		r = pending_new(&t->pending, err);
@@ -58,6 +60,7 @@ void tree_close(struct tree *t)
 	pending_free(t->pending);
 	hashes_free(t->hashes);
 	access_free(t->access);
+	trail_free(t->trail);
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
@@ -147,6 +150,8 @@ int add_event(struct db *db, const struct cred *cred, const char *kind, const ch
 
 	int r = event_add(db, &e, err);
 
+	if (!r)
+		r = audit_change(db, cred, kind, repo, tag, digest, NULL, err);
 	return r ? r : repo_touch(db, repo, e.at, err);
 }
 
