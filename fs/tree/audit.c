@@ -53,6 +53,11 @@ static const char *reason_name(enum reason reason)
 		{ ERR_DENIED, "denied" },
 		{ ERR_NAME_UNKNOWN, "unknown" },
 		{ ERR_TOO_MANY_REQUESTS, "throttled" },
+		{ ERR_EXISTS, "exists" },
+		{ ERR_NOT_FOUND, "not-found" },
+		{ ERR_IN_USE, "in-use" },
+		{ ERR_ARGUMENT, "argument" },
+		{ ERR_NO_SPACE, "no-space" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -71,6 +76,27 @@ int audit_change(struct db *db, const struct cred *cred, const char *kind, const
 	row.digest = digest;
 	row.about = about;
 	return audit_add(db, &row, err);
+}
+
+int audit_failed(struct tree *tree, const struct attempt *what, int r, const struct err *err)
+{
+	bool denied = r == -EACCES || r == -EPERM;
+	struct audit_row row = audit_row_of(what->cred, what->kind, denied ? AUDIT_DENIED : AUDIT_FAILED);
+
+	row.repository = what->repo;
+	row.tag = what->tag;
+	row.digest = what->digest;
+	row.about = what->about;
+	row.reason = reason_name(err ? err->reason : ERR_INTERNAL);
+	trail_note(tree->trail, &row, false);
+	return r;
+}
+
+int audit_write(struct tree *tree, const struct attempt *what, meta_write_fn *fn, void *arg, struct err *err)
+{
+	int r = meta_write(tree->meta, true, fn, arg, err);
+
+	return r ? audit_failed(tree, what, r, err) : 0;
 }
 
 static const char *action_name(enum action action)

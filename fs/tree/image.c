@@ -137,7 +137,7 @@ int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
-	return r ? r : meta_write(tree->meta, true, rm_image, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_image, &c, err);
 }
 
 /* ---- Looking at them ---- */
@@ -594,5 +594,5 @@ int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
-	return r ? r : meta_write(tree->meta, true, rm_blob, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_blob, &c, err);
 }

@@ -13,8 +13,8 @@
 #include "fs/auth/action.h"
 #include "fs/auth/cred.h"
 #include "fs/meta/audit.h"
+#include "fs/meta/meta.h"
 
-struct meta;
 struct tree;
 struct trail;
 
@@ -23,8 +23,8 @@ int trail_new(struct meta *meta, struct trail **out, struct err *err) MUST_CHECK
 void trail_free(struct trail *t);
 
 /*
- * Queues a copy of the row; `action`, `kind` and `reason` are constants, other texts are cut to what an entry holds. Takes a lock, for
- * less than a microsecond, and waits for nothing. stranger: who isn't logged in caused it; of those there is only
+ * Queues a copy of the row; `action`, `kind` and `reason` are constants, other texts are cut to what an entry holds. Takes a
+ * lock, for less than a microsecond, and waits for nothing. stranger: who isn't logged in caused it; of those there is only
  * so much room, over time.
  */
 void trail_note(struct trail *t, const struct audit_row *row, bool stranger);
@@ -38,6 +38,17 @@ struct audit_row audit_row_of(const struct cred *cred, const char *action, enum 
 /* A change that was made; tag, digest, about may be NULL, and so may repo. In its write transaction. */
 int audit_change(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *tag,
 		 const struct digest *digest, const char *about, struct err *err) MUST_CHECK;
+/* What is about to be changed; what doesn't apply is NULL. */
+struct attempt {
+	const struct cred *cred;
+	const char *kind, *repo, *tag;
+	const struct digest *digest;
+	const char *about;
+};
+/* meta_write(), durable; what fails is noted. What succeeds writes its own row. */
+int audit_write(struct tree *tree, const struct attempt *what, meta_write_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* It failed with r, which is returned. */
+int audit_failed(struct tree *tree, const struct attempt *what, int r, const struct err *err);
 /* permit() said no. */
 void audit_refused(struct tree *tree, const struct cred *cred, enum action action, const char *repo, const struct err *err);
 /* Somebody was recognized. */

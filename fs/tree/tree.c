@@ -279,7 +279,7 @@ int tree_repo_add_visible(struct tree *tree, const struct cred *cred, const char
 
 	if (!r)
 		r = name_check(name, err);
-	return r ? r : meta_write(tree->meta, true, add_repo, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "create", .repo = name }, add_repo, &c, err);
 }
 
 static int note_upload(void *arg, const struct upload_row *row)
@@ -325,7 +325,7 @@ int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, s
 	int r = permit(tree, cred, ACTION_ADMIN, name, err);
 
 	if (!r)
-		r = meta_write(tree->meta, true, rm_repo, &c, err);
+		r = audit_write(tree, &(struct attempt){ cred, "remove", .repo = name }, rm_repo, &c, err);
 	for (size_t at = 0; !r && at < uploads.len; at += strlen(uploads.data + at) + 1)
 		remove_upload(tree, uploads.data + at);
 	return r;
