@@ -261,7 +261,7 @@ static void test_nodes(struct registry *g)
 	is_dir(g, "alice", "hidden/x", "absent");
 	is_dir(g, "+ci", "", "_registry pub");
 	is_dir(g, "carol", "_registry", "version blobs used-by");
-	is_dir(g, "root", "_registry", "version stats blobs used-by");
+	is_dir(g, "root", "_registry", "version stats audit blobs used-by");
 	is_dir(g, "root", "", "_registry pub shop own hidden centos");
 }
 
