@@ -63,23 +63,24 @@ void sync_free(struct sync *s)
 	free(s);
 }
 
-/* Whether to go alone; else `w` is queued, and leads if it is the first. */
-static bool goes_alone(struct sync *s, struct waiter *w)
+enum way { ALONE_NOW, LEAD_NOW, WAIT };
+
+static enum way choose_way(struct sync *s, struct waiter *w)
 {
-	bool alone;
+	enum way way;
 
 	pthread_mutex_lock(&s->lock);
-	alone = !s->led && (s->alone < ALONE || timestamp_monotonic() < s->not_before);
-	if (alone) {
+	if (!s->led && (s->alone < ALONE || timestamp_monotonic() < s->not_before)) {
 		s->alone++;
+		way = ALONE_NOW;
 	} else {
 		w->next = s->first;
 		s->first = w;
-		w->lead = !s->led;
+		way = s->led ? WAIT : LEAD_NOW;
 		s->led = true;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return alone;
+	return way;
 }
 
 static int sync_alone(struct sync *s, int fd)
@@ -138,17 +139,17 @@ static void lead(struct sync *s, struct waiter *own)
 int sync_file(struct sync *s, int fd)
 {
 	struct waiter w = { .fd = fd };
+	enum way way;
 
 	sem_init(&w.wake, 0, 0);
-	if (goes_alone(s, &w)) {
+	way = choose_way(s, &w);
+	if (way == ALONE_NOW)
 		w.result = sync_alone(s, fd);
-	} else {
-		if (!w.lead)
-			while (sem_wait(&w.wake) < 0)
-				;
-		if (w.lead)
-			lead(s, &w);
-	}
+	if (way == WAIT)
+		while (sem_wait(&w.wake) < 0)
+			;
+	if (way == LEAD_NOW || w.lead)
+		lead(s, &w);
 	sem_destroy(&w.wake);
 	return w.result;
 }
