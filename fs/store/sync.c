@@ -14,7 +14,8 @@
  *  2. One leader at a time; each waiter is woken once.
  *
  * The sync of a file system waits for everybody's bytes, also for those of programs that have nothing to do
- * with us. One that took longer than SLOW isn't tried again for BREAK times as long.
+ * with us. After one that took longer than SLOW none is tried for as long as it took; if the next is slow as well, for
+ * twice as long, and so on, up to BREAKS_MAX times.
  *
  * 200 clients that push artifacts of 1 KiB, 2 cores, ext4: 1,720 a second with an fsync for each, 2,120 with groups.
  */
@@ -28,7 +29,7 @@
 
 #define ALONE 4
 #define SLOW (100 * 1000000)	/* ns */
-#define BREAK 10
+#define BREAKS_MAX 64
 
 struct waiter {
 	int fd;
@@ -43,15 +44,18 @@ struct sync {
 	int alone;		/* guarded by lock: at an fsync of their own */
 	bool led;		/* guarded by lock: there is a leader */
 	struct waiter *first;	/* guarded by lock: the next group */
-	int64_t not_before;	/* guarded by lock: groups take a break until then; monotonic */
+	int breaks;		/* guarded by lock: the next break in times of what the group took */
+	int64_t not_before;	/* guarded by lock: the end of the break; monotonic */
 };
 
 struct sync *sync_new(void)
 {
 	struct sync *s = calloc(1, sizeof(*s));
 
-	if (s)
-		pthread_mutex_init(&s->lock, NULL);
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	s->breaks = 1;
 	return s;
 }
 
@@ -104,14 +108,22 @@ static struct waiter *take_group(struct sync *s)
 	return group;
 }
 
-/* Hands the lead on, or gives it up where nobody waits. */
-static void hand_on(struct sync *s, int64_t began)
+/* With the lock held. */
+static void choose_break(struct sync *s, int64_t took)
 {
-	int64_t now = timestamp_monotonic();
+	if (took <= SLOW) {
+		s->breaks = 1;
+		return;
+	}
+	s->not_before = timestamp_monotonic() + s->breaks * took;
+	s->breaks = MIN(2 * s->breaks, BREAKS_MAX);
+}
 
+/* Hands the lead on, or gives it up where nobody waits. */
+static void hand_on(struct sync *s, int64_t took)
+{
 	pthread_mutex_lock(&s->lock);
-	if (now - began > SLOW)
-		s->not_before = now + BREAK * (now - began);
+	choose_break(s, took);
 	s->led = s->first != NULL;
 	if (s->first) {
 		s->first->lead = true;
@@ -127,7 +139,7 @@ static void lead(struct sync *s, struct waiter *own)
 	struct waiter *group = take_group(s);
 	int r = syncfs(own->fd) < 0 ? -errno : 0;
 
-	hand_on(s, began);
+	hand_on(s, timestamp_monotonic() - began);
 	for (struct waiter *w = group, *next; w; w = next) {
 		next = w->next;
 		w->result = r;
