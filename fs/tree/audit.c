@@ -126,6 +126,13 @@ void audit_refused(struct tree *tree, const struct cred *cred, enum action actio
 	trail_note(tree->trail, &row, cred->kind == CRED_ANONYMOUS);
 }
 
+void audit_hidden(struct tree *tree, const struct cred *cred, const char *repo)
+{
+	const struct err why = { .reason = cred->kind == CRED_ANONYMOUS ? ERR_UNAUTHORIZED : ERR_NAME_UNKNOWN };
+
+	audit_refused(tree, cred, ACTION_PULL, repo, &why);
+}
+
 void audit_login(struct tree *tree, const struct cred *cred)
 {
 	const struct audit_row row = audit_row_of(cred, "login", AUDIT_OK);

@@ -152,8 +152,9 @@ struct kind {
 	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
 	/* A small file's bytes. */
 	int (*text)(const struct look *l, const struct node *n, struct buf *out);
-	/* A file that is larger: its size, and its bytes. */
+	/* A file that is larger, and grows: its size, when it last did, and its bytes. */
 	int (*size)(const struct look *l, const struct node *n, int64_t *out);
+	int (*mtime)(const struct look *l, const struct node *n, int64_t *out);
 	int (*open)(const struct look *l, const struct node *n, struct content **out);
 	/* A link's target. */
 	int (*link)(const struct look *l, const struct node *n, struct buf *out);

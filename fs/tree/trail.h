@@ -51,6 +51,8 @@ int audit_write(struct tree *tree, const struct attempt *what, meta_write_fn *fn
 int audit_failed(struct tree *tree, const struct attempt *what, int r, const struct err *err);
 /* permit() said no. */
 void audit_refused(struct tree *tree, const struct cred *cred, enum action action, const char *repo, const struct err *err);
+/* Somebody looked for a repository in the mount that is there, but not for them. */
+void audit_hidden(struct tree *tree, const struct cred *cred, const char *repo);
 /* Somebody was recognized. */
 void audit_login(struct tree *tree, const struct cred *cred);
 /* Nobody was; name and password as they were tried (NULL: there were none), of which nothing that may be a secret is kept. */

@@ -41,6 +41,7 @@ int view_version_text(const struct look *l, const struct node *n, struct buf *ou
 int view_is_administrator(const struct look *l, const struct node *n) MUST_CHECK;
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_audit_size(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
+int view_audit_time(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
 int view_audit_open(const struct look *l, const struct node *n, struct content **out) MUST_CHECK;
 int view_find_blob(const struct look *l, const struct node *n, const char *name,
 		   struct node *out) MUST_CHECK;

@@ -224,6 +224,7 @@ static void test_refusals(const struct scratch *tmp)
 	const struct cred anonymous = cred_anonymous("192.0.2.1");
 	struct tree_image *image;
 	struct cred alice;
+	struct node_attr attr;
 	struct err err = ERR_INIT;
 	struct digest d;
 
@@ -234,6 +235,8 @@ static void test_refusals(const struct scratch *tmp)
 	is_int(tree_image_get(g.tree, &anonymous, "shop/web", "1.0", &image, &err), -EACCES, "who isn't logged in");
 	is_int(tree_image_get(g.tree, &anonymous, "shop/web", "1.0", &image, &err), -EACCES, "twice");
 	is_int(tree_image_get(g.tree, &alice, "shop/web", "1.0", &image, &err), -ENOENT, "who may do nothing there");
+	is_int(node_lookup(g.tree, &alice, NODE_ROOT, "shop", &attr, NULL, &err), -ENOENT, "in the mount either");
+	is_int(node_lookup(g.tree, &alice, NODE_ROOT, "none", &attr, NULL, &err), -ENOENT, "what isn't there is no attempt");
 	is_int(tree_grant_set(g.tree, &g.admin, "alice", "shop/web", ACTION_PULL, NULL), 0, "a grant");
 	is_int(tree_image_rm(g.tree, &alice, "shop/web", &d, &err), -EACCES, "or not that");
 	is_int(scopes_parse("repository:other:pull", &scopes, NULL), 0, "scopes");
@@ -242,7 +245,7 @@ static void test_refusals(const struct scratch *tmp)
 	is_int(tree_stats(g.tree, &alice, &(struct tree_stats){ 0 }, &err), -EACCES, "nor for the registry");
 	denied = rows_with(&g, NULL, NULL, NULL, AUDIT_DENIED, 0);
 	is_str(denied,
-	       "anonymous pull denied shop/web - x2; alice pull denied shop/web -; alice delete denied shop/web -; "
+	       "anonymous pull denied shop/web - x2; alice pull denied shop/web -; alice pull denied shop -; alice delete denied shop/web -; "
 	       "alice pull denied shop/web -; alice admin denied - -",
 	       "all of them are rows, the same ones together");
 	lines = lines_of(&g);
@@ -415,6 +418,7 @@ static void test_file(const struct scratch *tmp)
 	is_int(tree_open(dir, TREE_CREATE, &g.tree, NULL), 0, "a registry");
 	is_int(file_node(&g, &attr), 0, "there is a file");
 	is_int(attr.size, 0, "empty");
+	ok(attr.mtime > 0, "as old as the registry");
 	for (int i = 0; i < 1500; i++)
 		if (meta_write(g.tree->meta, false, make_old, about, NULL))
 			return;
@@ -422,6 +426,7 @@ static void test_file(const struct scratch *tmp)
 	want = lines_of(&g);
 	is_int(file_node(&g, &attr), 0, "it has grown");
 	is_int(attr.size, (int64_t)strlen(want), "its size is true");
+	ok(timestamp_now() - attr.mtime < 60 * SECOND, "and its time");
 	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
 		auto_content struct content *all = NULL;
 		auto_free char *got = NULL;
