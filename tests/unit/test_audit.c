@@ -468,7 +468,7 @@ static void *make_noise(void *arg)
 
 		snprintf(repo, sizeof(repo), "repo%d/%d", n->number, i);
 		row.repository = repo;
-		trail_note(n->g->tree->trail, &row, false);
+		trail_note(n->g->tree->trail, &row, TRAIL_WANTED);
 	}
 	return NULL;
 }
