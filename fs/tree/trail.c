@@ -272,9 +272,13 @@ void trail_flush(struct trail *t)
 
 /* ---- Noting ---- */
 
+/* Names are printable ASCII, all of them; what somebody tried instead would be obeyed by a terminal. */
 static void copy(char *out, size_t size, const char *text)
 {
 	snprintf(out, size, "%s", text ? text : "");
+	for (; *out; out++)
+		if (*out < 0x20 || *out > 0x7e)
+			*out = '?';
 }
 
 static void fill(struct what *w, const struct audit_row *row)

@@ -528,6 +528,27 @@ static void test_strangers(const struct scratch *tmp)
 	ok(known >= 1000 && known < 1300, "%" PRId64 " of 3000 logins of strangers are in it", known);
 }
 
+/* What somebody tries instead of a name is for no terminal. */
+static void test_strange(const struct scratch *tmp)
+{
+	auto_registry struct registry g = { 0 };
+	const struct cred anonymous = cred_anonymous("192.0.2.1");
+	char longer[2 * LIMIT_NAME];
+	struct err err = ERR_INIT;
+	auto_free char *rows = NULL, *lines = NULL;
+
+	if (!registry_open(&g, tmp, "strange"))
+		return;
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	is_int(permit(g.tree, &anonymous, ACTION_PULL, "\033[2J\xc2\x9b\"x\n", &err), -EACCES, "a name that is none");
+	is_int(permit(g.tree, &anonymous, ACTION_PULL, longer, &err), -EACCES, "one that is too long");
+	rows = rows_with(&g, "anonymous", NULL, NULL, AUDIT_RESULTS, 0);
+	ok(rows && starts_with(rows, "anonymous pull denied ?[2J??\"x? -; anonymous pull denied aaaa"), "are rows: %.60s", rows);
+	lines = lines_of(&g);
+	ok(lines && strlen(lines) < 1000 && !strpbrk(lines, "\033\xc2"), "without what a terminal obeys, cut off");
+}
+
 /* What was queued is written when the tree is closed. */
 static void test_close(const struct scratch *tmp)
 {
@@ -560,6 +581,7 @@ int main(void)
 	test_file(&tmp);
 	test_lost(&tmp);
 	test_strangers(&tmp);
+	test_strange(&tmp);
 	test_close(&tmp);
 	return done_testing();
 }
