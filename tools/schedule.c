@@ -120,6 +120,13 @@ static int64_t next_time(int64_t interval)
 	return when;
 }
 
+static int64_t soonest(int64_t a, int64_t b, int64_t c)
+{
+	int64_t ab = MIN(a, b);
+
+	return MIN(ab, c);
+}
+
 static void *work(void *arg)
 {
 	struct schedule *s = arg;
@@ -130,7 +137,7 @@ static void *work(void *arg)
 
 	/* This thread's only: Linux keeps niceness for each thread. */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
-	while (!wait_until(s, MIN(MIN(gc, trim), checks))) {
+	while (!wait_until(s, soonest(gc, trim, checks))) {
 		if (timestamp_now() >= gc) {
 			collect(s);
 			gc = next_time(s->options.gc_interval);

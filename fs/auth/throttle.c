@@ -212,7 +212,8 @@ static int64_t delay(const struct rule *rule, int64_t debt)
 
 	if (over < 0)
 		return 0;
-	return MIN(rule->first << MIN(over, INT64_C(20)), rule->longest);
+	/* The most that is counted keeps it below 2^12 times the first. */
+	return MIN(rule->first << over, rule->longest);
 }
 
 static int64_t wait_of(const struct rule *rule, const struct cell *c, int64_t now)

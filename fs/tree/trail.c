@@ -326,8 +326,11 @@ static bool admit(struct trail *t, int64_t now, enum trail_cause cause)
 {
 	int64_t seconds = (now - t->refilled) / SECOND;
 
-	for (int i = 0; seconds > 0 && i < TRAIL_CAUSES; i++)
-		t->room[i] = MIN(t->room[i] + MIN(seconds, rates[i].burst) * rates[i].a_second, rates[i].burst);
+	for (int i = 0; seconds > 0 && i < TRAIL_CAUSES; i++) {
+		int64_t more = MIN(seconds, rates[i].burst) * rates[i].a_second;
+
+		t->room[i] = MIN(t->room[i] + more, rates[i].burst);
+	}
 	if (seconds > 0 || now < t->refilled)
 		t->refilled = now;
 	return t->room[cause] > 0 && t->room[cause]--;

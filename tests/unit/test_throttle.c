@@ -332,7 +332,7 @@ static void test_threads(void)
 static void test_clock(void)
 {
 	auto_throttle struct throttle *t = NULL;
-	int64_t wait;
+	int64_t wait = 0;
 
 	is_int(throttle_new(NULL, NULL, &t, NULL), 0, "with the system's clock");
 	for (int i = 0; t && i < 6; i++)
