@@ -17,7 +17,7 @@ LISTEN  ?= 127.0.0.1:5000
 
 PACKAGES = fuse3 libmicrohttpd gnutls libcrypto sqlite3 jansson libisal libzstd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lcrypt
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
        -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wcast-qual -Werror=implicit-function-declaration

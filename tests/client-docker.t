@@ -119,8 +119,9 @@ fi
 forget
 stop_regfs
 serve_regfs --store "$STORE" --listen "$R" || bail 'no third start'
-check 'without --open: pulls work' docker pull "$R/jetty:1.0"
+check 'it is made public' regfs repo set --store "$STORE" jetty visibility=public
+check 'without --open: pulls of what is public work' docker pull "$R/jetty:1.0"
 docker tag "$R/jetty:1.0" "$R/jetty:2.0"
-fails_with '--open|denied' 'without --open: pushes are denied' docker push "$R/jetty:2.0"
+fails_with 'login|denied|unauthorized' 'without --open: pushes are denied' docker push "$R/jetty:2.0"
 stop_regfs
 done_testing

@@ -243,7 +243,7 @@ stop_regfs
 is "$(everything)" "$before" 'without a server: the same'
 exits 0 'without a server: tag add' regfs tag add console-web:1.0 alone
 exits 0 'without a server: repo add' regfs repo add centos
-start_regfs
+start_regfs --open
 is "$(digest_of <(manifest console-web alone))" "$one" 'the next server has the tag'
 like "$(curl -sS "http://$ADDR/v2/_catalog")" '"centos"' 'and the repository'
 exits 0 'repo rm of a repository with images' regfs repo rm console-web
@@ -257,9 +257,9 @@ push_denied() {
 
 	shift 2
 	http "$method" "$path" "$@"
-	is "$CODE" 403 "without --open: $method $path is 403"
-	is "$(jq -r '.errors[0].code' "$T/body")" DENIED 'DENIED'
-	like "$(jq -r '.errors[0].message' "$T/body")" '--open' 'it names --open'
+	is "$CODE" 401 "without --open: $method $path is 401"
+	is "$(jq -r '.errors[0].code' "$T/body")" UNAUTHORIZED 'UNAUTHORIZED'
+	like "$(jq -r '.errors[0].message' "$T/body")" login 'it says what is needed'
 }
 
 stop_regfs
@@ -274,6 +274,7 @@ push_denied /v2/console-web/manifests/new PUT -H 'Content-Type: application/vnd.
 push_denied /v2/console-web/manifests/1.0 DELETE
 push_denied "/v2/console-web/manifests/$one" DELETE
 push_denied "/v2/console-web/blobs/${layers[0]}" DELETE
+exits 0 'made public' regfs repo set console-web visibility=public
 check 'pulls work' same_blobs "$L" 1.0 console-web
 http GET /v2/
 is "$CODE" 200 'GET /v2/ works'

@@ -566,6 +566,7 @@ check_fails 'and is unmounted' mounted "$MNT"
 
 : >"$LOG"
 start_regfs --mount "$MNT"
+check 'made public' "$REGFS" repo set --store "$STORE" console-web visibility=public
 is "$(http_tags console-web)" '1.0 1.1 alone stable' 'the next server has the tag'
 check 'without --open the mount is still the administrator' rm "$R/_tags/alone"
 is "$(http_tags console-web)" '1.0 1.1 stable' 'HTTP sees it'

@@ -510,15 +510,21 @@ whole centos ranged "${BLOB##*/}" 'a deleted blob, pushed again'
 
 stop_regfs
 serve_regfs --store "$STORE" --listen "$ADDR" || bail 'no restart'
-answers 200 'without --open: GET /v2/' GET /v2/
+refuses 401 UNAUTHORIZED 'without --open: GET of a manifest of a private repository' GET /v2/jetty/manifests/oci.1
+private=$(jq -r '.errors[0].message' "$T/body")
+refuses 401 UNAUTHORIZED 'and of one that is not there, alike' GET /v2/ghost/manifests/oci.1
+is "$(jq -r '.errors[0].message' "$T/body")" "${private/jetty/ghost}" 'in the same words'
+for name in jetty centos; do
+	check "$name is made public" regfs repo set --store "$STORE" $name visibility=public
+done
 answers 200 'without --open: GET of a manifest' GET /v2/jetty/manifests/oci.1
 answers 200 'without --open: GET of a blob' GET "$BLOB"
-refuses 403 DENIED 'without --open: POST' POST /v2/jetty/blobs/uploads/ -d ''
-says --open 'the message names --open'
-refuses 403 DENIED 'without --open: PUT of a manifest' PUT /v2/jetty/manifests/x -H "$OCI_MANIFEST" \
+refuses 401 UNAUTHORIZED 'without --open: POST' POST /v2/jetty/blobs/uploads/ -d ''
+says login 'the message says what is needed'
+refuses 401 UNAUTHORIZED 'without --open: PUT of a manifest' PUT /v2/jetty/manifests/x -H "$OCI_MANIFEST" \
 	--data-binary "@$T/oci"
-refuses 403 DENIED 'without --open: DELETE of a tag' DELETE /v2/jetty/manifests/oci.1
-refuses 403 DENIED 'without --open: DELETE of a blob' DELETE "$BLOB"
+refuses 401 UNAUTHORIZED 'without --open: DELETE of a tag' DELETE /v2/jetty/manifests/oci.1
+refuses 401 UNAUTHORIZED 'without --open: DELETE of a blob' DELETE "$BLOB"
 answers 200 'nothing is gone' GET /v2/jetty/manifests/oci.1
 stop_regfs
 

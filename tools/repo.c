@@ -1,10 +1,12 @@
 /*
- * repo.c: regfs repo list, show, add, rm.
+ * repo.c: regfs repo list, show, add, set, rm.
  */
 #include "fs/base/base.h"
 #include "tools/command.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/tree/grants.h"
+#include "tools/people.h"
 
 struct repo_list {
 	struct tree *tree;
@@ -21,6 +23,7 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 	json_add_number(b, "blobs", repo->blobs);
 	json_add_number(b, "size", repo->size);
 	json_add_time(b, "created", repo->created);
+	json_add_text(b, "visibility", repo->public ? "public" : "private");
 	buf_addc(b, '}');
 }
 
@@ -86,10 +89,10 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 		repo_object(&b, repo);
 		return print_json(&b, s->err);
 	}
-	printf("name     %s\ntags     %" PRId64 "\nimages   %" PRId64 "\nblobs    %" PRId64
-	       "\nsize     %s\ncreated  %s\n",
+	printf("name        %s\ntags        %" PRId64 "\nimages      %" PRId64 "\nblobs       %" PRId64
+	       "\nsize        %s\ncreated     %s\nvisibility  %s\n",
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
-	       timestamp_format(repo->created, created));
+	       timestamp_format(repo->created, created), repo->public ? "public" : "private");
 	return 0;
 }
 
@@ -112,14 +115,45 @@ static int ignore_repo(void *arg, const struct tree_repo *repo)
 	return 0;
 }
 
+struct add_options {
+	struct store_options store;
+	const char *visibility;
+};
+
+static const struct option_row add_options[] = {
+	STORE_OPTION(struct add_options, store.store),
+	{ "json", 0, NULL, offsetof(struct add_options, store.json), "print JSON" },
+	{ "dry-run", 'n', NULL, offsetof(struct add_options, store.dry_run), "only say what would be done" },
+	{ "visibility", 0, "public|private", offsetof(struct add_options, visibility),
+	  "whether anyone may pull (default: as its namespace says)" },
+	{ 0 },
+};
+
+/* inherit: where it may be left to the namespace above. */
+static int read_visibility(const char *text, bool inherit, enum setting *out, struct err *err)
+{
+	if (inherit && (!text || streq(text, "inherit")))
+		*out = SETTING_INHERIT;
+	else if (streq(text, "public") || streq(text, "private"))
+		*out = streq(text, "public") ? SETTING_YES : SETTING_NO;
+	else
+		return err_set(err, ERR_USAGE, "visibility is public%s or private%s, not \"%.40s\"", inherit ? "," : "",
+			       inherit ? ", or inherit" : "", text);
+	return 0;
+}
+
 static int run_add(const void *options, char **operands, int count, struct err *err)
 {
-	const struct store_options *o = options;
+	const struct add_options *a = options;
+	const struct store_options *o = &a->store;
 	const struct cred cred = command_cred();
 	auto_tree struct tree *tree = NULL;
-	int r = open_store(o, &tree, err);
+	enum setting public = SETTING_INHERIT;
+	int r = read_visibility(a->visibility, true, &public, err);
 
 	(void)count;
+	if (!r)
+		r = open_store(o, &tree, err);
 	if (!r)
 		r = name_check(operands[0], err);
 	if (!r && o->dry_run) {
@@ -127,9 +161,109 @@ static int run_add(const void *options, char **operands, int count, struct err *
 		r = r == 0 ? err_set(err, ERR_EXISTS, "repository %s is there already", operands[0]) :
 		    r == -ENOENT ? 0 : err_set(err, ERR_INTERNAL, "can't look up %s", operands[0]);
 	} else if (!r) {
-		r = tree_repo_add(tree, &cred, operands[0], err);
+		r = tree_repo_add_visible(tree, &cred, operands[0], public, err);
 	}
 	return r ? r : report_change(o, "added", operands[0], err);
+}
+
+static int set_repo(struct tree *tree, const struct cred *cred, const struct store_options *o, const char *name,
+		    const char *text, struct err *err)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+	enum setting public;
+	int r = split_setting(text, key, &value, err);
+
+	if (!r && !streq(key, "visibility"))
+		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility", key);
+	if (!r)
+		r = read_visibility(value, false, &public, err);
+	if (r)
+		return r;
+	return o->dry_run ? tree_repo_show(tree, cred, name, ignore_repo, NULL, err) :
+			    tree_visibility_set(tree, cred, name, public == SETTING_YES, err);
+}
+
+static int run_set(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	int r = open_store(o, &tree, err);
+
+	for (int i = 1; !r && i < count; i++)
+		r = set_repo(tree, &cred, o, operands[0], operands[i], err);
+	return r ? r : report_change(o, "changed", operands[0], err);
+}
+
+/* ---- Namespaces ---- */
+
+/* The registry's own settings go by the name "/". */
+static const char *namespace_name(const char *operand)
+{
+	return streq(operand, "/") ? "" : operand;
+}
+
+static int run_namespace_show(const void *options, char **operands, int count, struct err *err)
+{
+	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	auto_buf struct buf b = BUF_INIT;
+	struct tree_namespace ns;
+	int r = open_store(o, &tree, err);
+
+	(void)count;
+	if (!r)
+		r = tree_namespace_get(tree, &cred, namespace_name(operands[0]), &ns, err);
+	if (r)
+		return r;
+	if (!o->json) {
+		printf("name          %s\nvisibility    %s\npush-creates  %s\n", operands[0], visibility[ns.public],
+		       creates[ns.push_creates]);
+		return 0;
+	}
+	buf_addc(&b, '{');
+	json_add_text(&b, "name", operands[0]);
+	json_add_text(&b, "visibility", visibility[ns.public]);
+	json_add_text(&b, "push-creates", creates[ns.push_creates]);
+	buf_addc(&b, '}');
+	return print_json(&b, err);
+}
+
+static int read_namespace_setting(const char *text, struct tree_namespace *ns, struct err *err)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+	int r = split_setting(text, key, &value, err);
+
+	if (r)
+		return r;
+	if (streq(key, "visibility"))
+		return read_visibility(value, true, &ns->public, err);
+	if (!streq(key, "push-creates"))
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates", key);
+	ns->push_creates = SETTING_INHERIT;
+	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
+}
+
+static int run_namespace_set(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	const struct cred cred = command_cred();
+	auto_tree struct tree *tree = NULL;
+	const char *name = namespace_name(operands[0]);
+	struct tree_namespace ns;
+	int r = open_store(o, &tree, err);
+
+	if (!r)
+		r = tree_namespace_get(tree, &cred, name, &ns, err);
+	for (int i = 1; !r && i < count; i++)
+		r = read_namespace_setting(operands[i], &ns, err);
+	if (!r && !o->dry_run)
+		r = tree_namespace_set(tree, &cred, name, &ns, err);
+	return r ? r : report_change(o, "changed", operands[0], err);
 }
 
 static int run_rm(const void *options, char **operands, int count, struct err *err)
@@ -149,9 +283,17 @@ static int run_rm(const void *options, char **operands, int count, struct err *e
 const struct command repo_commands[] = {
 	{ "repo", "list", "", 0, 0, look_options, "list the repositories", NULL, run_list },
 	{ "repo", "show", "NAME", 1, 1, look_options, "show one repository", NULL, run_show },
-	{ "repo", "add", "NAME", 1, 1, change_options, "make a repository",
+	{ "repo", "add", "NAME", 1, 1, add_options, "make a repository",
 	  "One made like this stays when it is empty; a push makes one that doesn't.\n", run_add },
+	{ "repo", "set", "NAME SETTING", 2, 8, change_options, "change a repository",
+	  "Settings are visibility=public|private.\n", run_set },
 	{ "repo", "rm", "NAME", 1, 1, change_options, "remove a repository with its tags and images",
 	  "Repositories below it stay.\n", run_rm },
+	{ "namespace", "show", "NAME", 1, 1, look_options, "show what repositories below a name begin with",
+	  "The name / is the registry itself.\n", run_namespace_show },
+	{ "namespace", "set", "NAME SETTING", 2, 8, change_options, "change it",
+	  "Settings are visibility=public|private|inherit and push-creates=yes|no|inherit: whether a push makes a\n"
+	  "repository. The name / is the registry itself. Repositories that are there stay as they are.\n",
+	  run_namespace_set },
 	{ 0 },
 };

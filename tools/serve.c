@@ -7,6 +7,7 @@
  */
 #include "fs/base/base.h"
 #include "tools/command.h"
+#include "tools/password.h"
 #include "tools/schedule.h"
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 
 #include "fs/base/log.h"
 #include "fs/mount/mount.h"
+#include "fs/tree/login.h"
 #include "httpd/httpd.h"
 
 struct serve_options {
@@ -33,6 +35,7 @@ struct serve_options {
 	const char *tls_cert, *tls_key, *tls_client_ca;
 	const char *public_url, *trust_proxy;
 	const char *index, *index_cache, *mount_options;
+	const char *admin_password_file;
 	bool sparse;
 	bool open;
 };
@@ -45,6 +48,7 @@ static const struct option_row serve_rows[] = {
 	{ "index", 0, "look|push", offsetof(struct serve_options, index), "index layers when they are looked into, or when they come (default: look)" },
 	{ "index-cache", 0, "BYTES", offsetof(struct serve_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
+	{ "admin-password-file", 0, "FILE", offsetof(struct serve_options, admin_password_file), "the first start's user admin gets its first line as password (default: a random one, printed)" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
 	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
 	{ "gc-grace", 0, "DURATION", offsetof(struct serve_options, gc_grace), "but keep what was pushed or asked for within it (default: 1h)" },
@@ -291,7 +295,7 @@ static void greet(const struct doors *d, const struct serve_options *o)
 	const char *address = httpd_address(d->httpd);
 
 	printf("regfs %s\n  registry  %s://%s%s\n  store     %s\n", tree_version(), httpd_scheme(d->httpd), address,
-	       o->open ? "  (open: anyone on this machine may push)" : "  (read only: no --open)",
+	       o->open ? "  (open: anyone on this machine may push)" : "",
 	       tree_store_dir(d->tree));
 	if (d->mount)
 		printf("  mount     %s\n", o->mount);
@@ -316,6 +320,27 @@ static int read_config_file(struct serve_options *o, struct config_file *config,
 	return r;
 }
 
+/* A registry that isn't open has accounts: the first one is made with the first start. Its password is printed once, and
+ * stands in no log. */
+static int make_administrator(struct tree *tree, const struct serve_options *o, struct err *err)
+{
+	auto_password struct password given = { "" };
+	char made[SECRET_PASSWORD_LEN + 1] = "";
+	int r = 0;
+
+	if (o->open)
+		return 0;
+	if (o->admin_password_file)
+		r = err_about("admin-password-file", password_read(o->admin_password_file, &given, err), err);
+	if (!r)
+		r = tree_first_administrator(tree, o->admin_password_file ? given.text : NULL, made, err);
+	if (!r && *made)
+		printf("made the user admin; its password, shown this once: %s\n", made);
+	fflush(stdout);
+	secret_forget(made, sizeof(made));
+	return r;
+}
+
 /* Opens the store and the doors. A mount that can't be had is no failure. */
 static int open_doors(struct doors *d, const struct serve_options *o, const char *store,
 		      const struct schedule_options *schedule, const struct inside_settings *inside, struct err *err)
@@ -323,6 +348,9 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 	struct schedule_options s = *schedule;
 	int r = err_about("store", tree_open(store, TREE_CREATE, &d->tree, err), err);
 
+	if (r)
+		return r;
+	r = make_administrator(d->tree, o, err);
 	if (r)
 		return r;
 	tree_set_grace(d->tree, s.gc_grace);
@@ -383,7 +411,8 @@ static int run_serve(const void *options, char **operands, int count, struct err
 const struct command serve_commands[] = {
 	{ "serve", NULL, "", 0, 0, serve_rows, "run the registry, in the foreground",
 	  "Makes the store if there is none. Ends at SIGINT or SIGTERM: unmounts, and exits with 0.\n"
-	  "Without --open, who comes over HTTP may only read.\n",
+	  "Without --open, who comes over HTTP may pull what is public, and do what was granted after a login. The first\n"
+	  "start makes the user admin.\n",
 	  run_serve },
 	{ 0 },
 };

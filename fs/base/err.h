@@ -34,6 +34,7 @@ enum reason {
 	ERR_SIZE_INVALID,	   /* fewer or more bytes than were announced */
 	ERR_TAG_INVALID,	   /* a tag out of grammar */
 	ERR_UNAUTHORIZED,	   /* who are you? */
+	ERR_SCOPE,		   /* the token isn't for that, whatever its subject may do */
 	ERR_DENIED,		   /* we know, and no */
 	ERR_UNSUPPORTED,	   /* an operation that regfs doesn't have */
 	ERR_TOO_MANY_REQUESTS,	   /* later */

@@ -61,6 +61,17 @@
 #define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths, and each 4 bytes of
 					      * attributes: some 20 s */
 #define LIMIT_DIFF_TEXT (16 * 1024 * 1024)   /* a file whose lines are compared */
+#define LIMIT_PRINCIPAL 64		     /* a user's, group's, robot's or token's name */
+#define LIMIT_PASSWORD_MIN 8
+#define LIMIT_PASSWORD 512		     /* libxcrypt's CRYPT_MAX_PASSPHRASE_SIZE */
+#define LIMIT_SCOPES 64			     /* of one token */
+#define LIMIT_SCOPES_TEXT (16 * 1024)	     /* the same, as text */
+#define LIMIT_GRANTS 1024		     /* of one principal; of one subject, with those of its groups: 4096 */
+#define LIMIT_SUBJECT_GRANTS 4096
+#define LIMIT_GROUPS 256		     /* that one principal is in */
+#define LIMIT_TOKENS 256		     /* of one principal */
+#define LIMIT_ORIGIN 255		     /* where a grant is from */
+#define LIMIT_POLICY (256 * 1024)	     /* a policy document */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 
 #endif

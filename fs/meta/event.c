@@ -7,6 +7,12 @@
  *	delete	an image was removed
  *	create	a repository was made on purpose
  *	remove	a repository was removed
+ *	visibility	a repository became public or private (about: which)
+ *	namespace	a namespace's settings were changed (about: its name)
+ *	grant, revoke	a principal's rights were changed (about: whose, and the pattern)
+ *	account-add, account-set, account-rm, password	a user, a group or a robot (about: which)
+ *	member-add, member-rm	of a group (about: group and principal)
+ *	token-add, token-rm	of a user or a robot (about: whose, and the token's name)
  */
 #include "fs/base/base.h"
 #include "fs/meta/event.h"
@@ -20,10 +26,10 @@ int event_add(struct db *db, const struct event *e, struct err *err)
 	if (r < 0)
 		return r;
 	n = db_run(db, err,
-		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin)"
-		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		   "iisssdiss", number, e->at, e->kind, e->repository, e->tag, e->digest,
-		   (int64_t)e->changed, e->who, e->origin ? e->origin : "");
+		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin, about)"
+		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "iisssdisss", number, e->at, e->kind, e->repository, e->tag, e->digest,
+		   (int64_t)e->changed, e->who, e->origin ? e->origin : "", e->about);
 	return n < 0 ? (int)n : 0;
 }
 

@@ -10,10 +10,11 @@
 #include "fs/meta/db.h"
 
 struct event {
-	const char *kind;	/* "push", "tag", "untag", "delete", "create", "remove": see event.c */
-	const char *repository;
+	const char *kind;	/* "push", "tag", "untag", "delete", "create", "remove", ...: see event.c */
+	const char *repository;	/* "" where it is about none */
 	const char *tag;	/* or NULL */
 	const struct digest *digest;	/* or NULL */
+	const char *about;	/* a principal, or what was set; or NULL */
 	bool changed;		/* false: a push that found everything as it was */
 	const char *who;
 	const char *origin;	/* the door, or the client's address */

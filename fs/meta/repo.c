@@ -2,9 +2,10 @@
 #include "fs/base/base.h"
 #include "fs/meta/repo.h"
 
+#include "fs/meta/namespace.h"
 #include "fs/meta/rows.h"
 
-#define COLUMNS "id, parent_id, is_repository, on_purpose, listed, emptied, created, changed, name"
+#define COLUMNS "id, parent_id, is_repository, on_purpose, listed, emptied, created, changed, name, public"
 
 static void read_row(struct query *q, struct repo_row *out)
 {
@@ -17,6 +18,7 @@ static void read_row(struct query *q, struct repo_row *out)
 	out->created = query_int(q, 6);
 	out->changed = query_int(q, 7);
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 8));
+	out->public = query_int(q, 9);
 }
 
 DEFINE_ROWS(row, struct repo_row, read_row)
@@ -97,16 +99,57 @@ int repo_listed(struct db *db, const char *last, int64_t n, repo_name_fn *fn, vo
 	return r;
 }
 
+/* Each with the parameters after and end, of an index alone. */
+static const char *const next_of[REPO_WHICH_COUNT] = {
+	[REPO_ANY] = "SELECT name FROM repository WHERE name > ? AND name < ? AND is_repository = 1"
+		     " ORDER BY name LIMIT 1",
+	[REPO_PUBLIC] = "SELECT name FROM repository WHERE name > ? AND name < ? AND public = 1"
+			" ORDER BY name LIMIT 1",
+	[REPO_LISTED] = "SELECT name FROM repository WHERE name > ? AND name < ? AND listed = 1"
+			" ORDER BY name LIMIT 1",
+	[REPO_LISTED_PUBLIC] = "SELECT name FROM repository WHERE name > ? AND name < ?"
+			       " AND public = 1 AND listed = 1 ORDER BY name LIMIT 1",
+};
+
+int repo_next(struct db *db, enum repo_which which, const char *after, const char *end,
+	      char out[static LIMIT_NAME + 1], struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, next_of[which], "ss", after, end);
+
+	if (!r)
+		r = query_step(q, err);
+	if (r > 0)
+		snprintf(out, LIMIT_NAME + 1, "%s", query_text(q, 0));
+	return r;
+}
+
+int repo_of_blob(struct db *db, int64_t blob_id, repo_row_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " COLUMNS " FROM repository WHERE id IN"
+			 " (SELECT repository_id FROM repository_blob WHERE blob_id = ?)",
+			 "i", blob_id);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
 static int insert(struct db *db, int64_t parent_id, const char *name, bool is_repository, int64_t now,
 		  int64_t *id, struct err *err)
 {
 	const char *slash = strrchr(name, '/');
-	int r = db_get_int(db, id, err,
-			   "INSERT INTO repository(parent_id, component, name, is_repository, on_purpose,"
-			   " listed, created, changed) VALUES (?, ?, ?, ?, 0, 0, ?5, ?5) RETURNING id",
-			   "issii", parent_id, slash ? slash + 1 : name, name, (int64_t)is_repository, now);
+	bool public = false;
+	int r = is_repository ? namespace_public(db, name, &public, err) : 0;
 
-	return r < 0 ? r : 0;
+	if (!r)
+		r = db_get_int(db, id, err,
+			   "INSERT INTO repository(parent_id, component, name, is_repository, on_purpose,"
+			   " listed, created, changed, public) VALUES (?, ?, ?, ?, 0, 0, ?5, ?5, ?6) RETURNING id",
+			   "issiii", parent_id, slash ? slash + 1 : name, name, (int64_t)is_repository, now,
+			   (int64_t)public);
+
+	return MIN(r, 0);
 }
 
 /* The row of the namespace above `name`, made where missing: its id in *id, 0 at the top. */
@@ -137,14 +180,19 @@ static int revive(struct db *db, struct repo_row *row, int64_t now, struct err *
 {
 	int64_t n;
 
-	if (!row->is_repository)
+	if (!row->is_repository) {
+		int r = namespace_public(db, row->name, &row->public, err);
+
+		if (r)
+			return r;
 		row->created = row->changed = now;
+	}
 	row->is_repository = true;
 	row->emptied = false;
 	n = db_run(db, err,
-		   "UPDATE repository SET is_repository = 1, emptied = 0, created = ?, changed = ?"
+		   "UPDATE repository SET is_repository = 1, emptied = 0, created = ?, changed = ?, public = ?"
 		   " WHERE id = ?",
-		   "iii", row->created, row->changed, row->id);
+		   "iiii", row->created, row->changed, (int64_t)row->public, row->id);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -168,6 +216,13 @@ int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *o
 int repo_touch(struct db *db, const char *name, int64_t now, struct err *err)
 {
 	int64_t n = db_run(db, err, "UPDATE repository SET changed = ? WHERE name = ?", "is", now, name);
+
+	return n < 0 ? (int)n : 0;
+}
+
+int repo_set_public(struct db *db, int64_t id, bool public, struct err *err)
+{
+	int64_t n = db_run(db, err, "UPDATE repository SET public = ? WHERE id = ?", "ii", (int64_t)public, id);
 
 	return n < 0 ? (int)n : 0;
 }
@@ -228,7 +283,7 @@ int repo_settle(struct db *db, int64_t id, struct err *err)
 		r = has_children(db, id, err);
 		if (r < 0)
 			return r;
-		n = r ? db_run(db, err, "UPDATE repository SET is_repository = 0 WHERE id = ?", "i", id) :
+		n = r ? db_run(db, err, "UPDATE repository SET is_repository = 0, public = 0 WHERE id = ?", "i", id) :
 			db_run(db, err, "DELETE FROM repository WHERE id = ?", "i", id);
 		if (n < 0 || r)
 			return (int)MIN(n, 0);

@@ -17,6 +17,7 @@ struct repo_row {
 	bool is_repository;
 	bool on_purpose;
 	bool listed;
+	bool public;		/* anyone may pull */
 	bool emptied;		/* its last image was removed, and nothing came since */
 	int64_t created;
 	int64_t changed;	/* when a tag or an image last came, moved or went */
@@ -40,10 +41,27 @@ typedef int repo_name_fn(void *arg, const char *name);
 int repo_listed(struct db *db, const char *last, int64_t n, repo_name_fn *fn, void *arg,
 		struct err *err) MUST_CHECK;
 
-/* Inside a write transaction. The row of a repository, made with its namespaces where missing. */
+/* In byte order of the names, behind `after` and before `end`: the first name of a repository (not of a mere namespace).
+ * 1 and the name, 0, or negative. */
+#define REPO_END "~"	/* behind all names, and behind a prefix behind all that begin with it */
+enum repo_which {
+	REPO_ANY,		/* that has a row */
+	REPO_PUBLIC,
+	REPO_LISTED,
+	REPO_LISTED_PUBLIC,
+	REPO_WHICH_COUNT
+};
+int repo_next(struct db *db, enum repo_which which, const char *after, const char *end,
+	      char out[static LIMIT_NAME + 1], struct err *err) MUST_CHECK;
+/* The repositories that hold a blob, in no order. */
+int repo_of_blob(struct db *db, int64_t blob_id, repo_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* Inside a write transaction. The row of a repository, made with its namespaces where missing; a new one is as visible as
+ * its namespace says (namespace.h). */
 int repo_ensure(struct db *db, const char *name, int64_t now, struct repo_row *out,
 		struct err *err) MUST_CHECK;
 int repo_touch(struct db *db, const char *name, int64_t now, struct err *err) MUST_CHECK;
+int repo_set_public(struct db *db, int64_t id, bool public, struct err *err) MUST_CHECK;
 int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *err) MUST_CHECK;
 /* Brings `listed` up to date, and removes what became empty, upwards. Call it after anything was taken out. */
 int repo_settle(struct db *db, int64_t id, struct err *err) MUST_CHECK;

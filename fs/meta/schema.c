@@ -17,6 +17,13 @@
  *	upload		   in progress; its bytes are in the store's uploads/
  *	doomed		   blobs that lost their row, whose files are to be unlinked
  *	counter, event	   what happened, numbered in the order of the commits
+ *	namespace	   what repositories below a name begin with, and whether a push makes them
+ *	principal	   users, groups and robots
+ *	member		   that a principal is in a group
+ *	token		   secrets of users and robots: what the hash is of was shown once
+ *	access_grant	   that a principal may do something in the repositories that a pattern matches
+ *
+ * counter 'access' counts the transactions that changed people, tokens, grants or visibility.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -127,6 +134,57 @@ static const char *const steps[] = {
 	" who TEXT NOT NULL,"
 	" origin TEXT NOT NULL);"
 	"CREATE INDEX event_repository ON event(repository, number);",
+
+	/* 2 */
+	"ALTER TABLE repository ADD COLUMN public INTEGER NOT NULL DEFAULT 0;"	/* anyone may pull */
+	"CREATE INDEX repository_public ON repository(name) WHERE public = 1;"
+
+	"CREATE TABLE namespace("
+	" name TEXT PRIMARY KEY,"		/* '': the registry */
+	" public INTEGER,"			/* of a repository that is made below; NULL: as above it */
+	" push_creates INTEGER);"		/* likewise */
+
+	"CREATE TABLE principal("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" kind INTEGER NOT NULL,"		/* 1 a user, 2 a group, 3 a robot */
+	" name TEXT NOT NULL UNIQUE,"		/* with its sign */
+	" password TEXT,"			/* crypt(5)'s; NULL: none */
+	" administrator INTEGER NOT NULL DEFAULT 0,"
+	" disabled INTEGER NOT NULL DEFAULT 0,"
+	" expires INTEGER NOT NULL DEFAULT 0,"	/* 0: never */
+	" created INTEGER NOT NULL);"
+	"CREATE INDEX principal_kind ON principal(kind, name);"
+
+	"CREATE TABLE member("
+	" group_id INTEGER NOT NULL REFERENCES principal(id),"
+	" principal_id INTEGER NOT NULL REFERENCES principal(id),"
+	" PRIMARY KEY(group_id, principal_id));"
+	"CREATE INDEX member_principal ON member(principal_id, group_id);"
+
+	"CREATE TABLE token("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" principal_id INTEGER NOT NULL REFERENCES principal(id),"
+	" name TEXT NOT NULL,"
+	" hash BLOB NOT NULL UNIQUE,"		/* as a digest */
+	" scopes TEXT,"				/* NULL: not limited */
+	" created INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"		/* 0: never */
+	" used INTEGER NOT NULL DEFAULT 0,"	/* when it was last, to some minutes; 0: never */
+	" UNIQUE(principal_id, name));"
+
+	"CREATE TABLE access_grant("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" principal_id INTEGER NOT NULL REFERENCES principal(id),"
+	" pattern TEXT NOT NULL,"
+	" actions INTEGER NOT NULL,"		/* bits: fs/auth/action.h */
+	" origin TEXT NOT NULL,"		/* where it is from: '', or a policy's name */
+	" created INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"			/* who granted it */
+	" UNIQUE(principal_id, pattern));"
+	"CREATE INDEX access_grant_pattern ON access_grant(pattern, principal_id);"
+
+	"ALTER TABLE event ADD COLUMN about TEXT;"	/* a principal, a pattern */
+	"INSERT INTO counter(name, value) VALUES ('access', 1);",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

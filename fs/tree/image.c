@@ -61,7 +61,7 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 {
 	struct db_mark mark;
 	bool marked;
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (r)
 		return r;
@@ -127,7 +127,7 @@ int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 		  const struct digest *digest, struct err *err)
 {
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
-	int r = permit(cred, ACTION_DELETE, repo, err);
+	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
 	return r ? r : meta_write(tree->meta, true, rm_image, &c, err);
 }
@@ -170,7 +170,7 @@ static int give_image(void *arg, const struct image_row *row)
 static int begin_look(struct tree *tree, const struct cred *cred, const char *repo,
 		      struct meta_reader *rd, struct repo_row *row, struct err *err)
 {
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r)
 		r = tree_reader(tree, rd, err);
@@ -306,6 +306,7 @@ int tree_image_layers(struct tree *tree, const struct cred *cred, const char *re
 
 struct each_use {
 	struct db *db;
+	struct ask ask;
 	tree_use_fn *fn;
 	void *arg;
 	struct err *err;
@@ -318,6 +319,8 @@ static int give_ref_use(void *arg, const struct ref_row *ref)
 	struct image_row image;
 	int r = repo_by_id(e->db, ref->repository_id, &repo, e->err);
 
+	if (r > 0)
+		r = access_may_pull(&e->ask, &repo);
 	if (r > 0)
 		r = image_by_id(e->db, ref->manifest_id, &image, e->err);
 	if (r <= 0)
@@ -334,6 +337,8 @@ static int give_tag_use(void *arg, const struct tag_row *tag)
 	struct repo_row repo;
 	int r = repo_by_id(e->db, tag->repository_id, &repo, e->err);
 
+	if (r > 0)
+		r = access_may_pull(&e->ask, &repo);
 	if (r <= 0)
 		return r;
 
@@ -348,10 +353,11 @@ int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
 	auto_reader struct meta_reader rd = { 0 };
 	struct each_use each = { .fn = fn, .arg = arg, .err = err };
 	struct repo_row row = { 0 };
-	int r = permit(cred, repo ? ACTION_PULL : ACTION_ADMIN, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
+	access_ask(&each.ask, tree, rd.db, cred, err);
 	if (!r)
 		r = db_begin_read(rd.db, err);
 	if (!r && repo)
@@ -394,7 +400,7 @@ int tree_layer_contents(struct tree *tree, const struct cred *cred, const char *
 {
 	auto_shelf_item struct shelf_item *item = NULL;
 	struct blob_row blob = { 0 };
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r) {
 		auto_reader struct meta_reader rd = { 0 };
@@ -437,7 +443,7 @@ int tree_blob_stat(struct tree *tree, const struct cred *cred, const char *repo,
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct blob_row blob;
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -469,7 +475,7 @@ static int promise_due(struct tree *tree, const struct cred *cred, const char *r
 		       const struct digest *digest, int64_t now, int64_t *size, struct err *err)
 {
 	struct blob_row blob;
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r) {
 		auto_reader struct meta_reader rd = { 0 };
@@ -481,7 +487,7 @@ static int promise_due(struct tree *tree, const struct cred *cred, const char *r
 	if (r)
 		return r;
 	*size = blob.size;
-	return now - blob.linked >= tree->grace / 2 && !permit(cred, ACTION_PUSH, repo, NULL);
+	return now - blob.linked >= tree->grace / 2 && !permit(tree, cred, ACTION_PUSH, repo, NULL);
 }
 
 int tree_blob_promise_due(struct tree *tree, const struct cred *cred, const char *repo,
@@ -572,7 +578,7 @@ int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
 		 const struct digest *digest, struct err *err)
 {
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
-	int r = permit(cred, ACTION_DELETE, repo, err);
+	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
 	return r ? r : meta_write(tree->meta, true, rm_blob, &c, err);
 }

@@ -21,6 +21,12 @@ uint64_t inside_root(enum shelf_kind kind, int64_t slot)
 	return number_of(kind, slot, INDEX_ROOT);
 }
 
+int64_t inside_slot(uint64_t number, enum shelf_kind *kind)
+{
+	*kind = number & IMAGE_BIT ? SHELF_IMAGE : SHELF_LAYER;
+	return (int64_t)(number >> SLOT_SHIFT) & SHELF_SLOT_MAX;
+}
+
 /*
  * A node, held. What was looked at of an index that proves damaged is forgotten, and looked at once more when it has been made again:
  * each operation is a loop over place_again().
@@ -47,8 +53,7 @@ static int place_get(struct tree *tree, uint64_t number, struct place *out, stru
 {
 	int r;
 
-	out->kind = number & IMAGE_BIT ? SHELF_IMAGE : SHELF_LAYER;
-	out->slot = (int64_t)(number >> SLOT_SHIFT) & SHELF_SLOT_MAX;
+	out->slot = inside_slot(number, &out->kind);
 	out->number = number & INODE_MASK;
 	r = shelf_get(tree->shelf, out->kind, out->slot, &out->item, err);
 	if (r)

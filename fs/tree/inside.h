@@ -19,6 +19,8 @@ static inline bool inside_is(uint64_t number)
 	return number & INSIDE_BIT;
 }
 
+/* The row that the node's index goes by. */
+int64_t inside_slot(uint64_t number, enum shelf_kind *kind);
 /* The root of an image's rootfs/, or of a layer's tree/. */
 uint64_t inside_root(enum shelf_kind kind, int64_t slot);
 

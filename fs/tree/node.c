@@ -1,7 +1,7 @@
 /*
  * node.c: operations on nodes, over the table of kinds.
  *
- * Each: read the node's row, ask permission, do what its kind says.
+ * Each: read the node's row, ask permission, do what its kind says. Extended attributes are in node_xattr.c.
  */
 #include "fs/base/base.h"
 #include "fs/tree/inside.h"
@@ -108,28 +108,77 @@ static void set_row_id(struct node *n)
 	}
 }
 
-struct session {
-	struct meta_reader reader;
-	struct look look;
-};
-
-static void session_end(struct session *s)
+void session_end(struct session *s)
 {
 	meta_reader_release(&s->reader);
 }
-#define auto_session CLEANUP(session_end)
 
-/* A connection that sees one state of the database. Everything in the tree may be read by who may pull. */
-static int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err)
+int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err)
 {
-	int r = permit(cred, ACTION_PULL, NULL, err);
+	int r = tree_reader(tree, &s->reader, err);
+
+	s->look = (struct look){ .tree = tree, .db = s->reader.db, .cred = cred, .err = err };
+	access_ask(&s->look.ask, tree, s->reader.db, cred, err);
+	return r ? r : db_begin_read(s->reader.db, err);
+}
+
+/* ---- Permission: everything in a repository may be read by who may pull from it ---- */
+
+/* The repository that a node is in: 0 where it is in none, or stands for bytes that several may hold. */
+static int64_t repository_of(const struct node *n)
+{
+	switch (kind_of(n->kind)->row) {
+	case ROW_REPO:
+	case ROW_PENDING:
+		return n->row_id;
+	case ROW_IMAGE:
+		return n->image.repository_id;
+	case ROW_LINK:
+		return n->blob.repository_id;
+	case ROW_TAG:
+		return n->tag.repository_id;
+	case ROW_REF:
+		return n->ref.repository_id;
+	case ROW_UPLOAD:
+		return n->upload.repository_id;
+	case ROW_NONE:
+	case ROW_BLOB:
+		break;
+	}
+	return 0;
+}
+
+int node_may_see(const struct look *l, const struct node *n)
+{
+	int r;
+
+	if (cred_is_boundless(l->cred) || kind_of(n->kind)->row == ROW_NONE)
+		return 1;
+	if (kind_of(n->kind)->row == ROW_BLOB)
+		return access_may_read_blob(&l->ask, n->row_id, NULL);
+	if (kind_of(n->kind)->row != ROW_REPO)
+		return access_may_pull_id(&l->ask, repository_of(n));
+	r = access_may_pull(&l->ask, &n->repo);
+	/* A namespace shows to whoever may see something below it. */
+	return r || n->kind != KIND_REPO ? r : reach_below(&l->ask, n->repo.name);
+}
+
+int load_seen(const struct look *l, uint64_t number, struct node *out)
+{
+	int r = node_load(l, number, out);
 
 	if (!r)
-		r = tree_reader(tree, &s->reader, err);
-	if (!r)
-		r = db_begin_read(s->reader.db, err);
-	s->look = (struct look){ .tree = tree, .db = s->reader.db, .cred = cred, .err = err };
-	return r;
+		r = node_may_see(l, out);
+	else
+		return r;
+	return r > 0 ? 0 : r ? r : err_set(l->err, ERR_NOT_FOUND, "it is gone");
+}
+
+/* Who may lose the right to it is to ask each time. */
+static void forget_unless(bool boundless, struct node_attr *attr)
+{
+	if (!boundless)
+		attr->name_forever = attr->attr_forever = attr->data_forever = false;
 }
 
 /* ---- Attributes ---- */
@@ -143,13 +192,23 @@ static int ref_time(const struct look *l, const struct node *n, int64_t *out)
 	return MIN(r, 0);
 }
 
+/* Of a repository that shows only because of what is below it, nothing is said. */
+static int repo_time(const struct look *l, const struct node *n, int64_t *out)
+{
+	int r = access_may_pull(&l->ask, &n->repo);
+
+	*out = n->repo.changed;
+	if (!r && n->repo.is_repository)
+		r = registry_created(l->db, out, l->err);
+	return MIN(r, 0);
+}
+
 static int time_of(const struct look *l, const struct node *n, int64_t *out)
 {
 	*out = 0;
 	switch (kind_of(n->kind)->row) {
 	case ROW_REPO:
-		*out = n->repo.changed;
-		return 0;
+		return repo_time(l, n, out);
 	case ROW_IMAGE:
 		*out = n->image.pushed;
 		return 0;
@@ -172,8 +231,7 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	return 0;
 }
 
-/* A buffer that could not grow would be a shorter text. */
-static int no_memory(const struct look *l, const struct buf *b)
+int no_memory(const struct look *l, const struct buf *b)
 {
 	return buf_error(b) ? err_set(l->err, ERR_NO_MEMORY, "out of memory") : 0;
 }
@@ -216,7 +274,8 @@ static int fill_attr(const struct look *l, const struct node *n, bool name_forev
 
 	if (!r)
 		r = time_of(l, n, &out->mtime);
-	if (!r && n->kind == KIND_BLOB)
+	/* How often it stands elsewhere is for those to know who see all of it. */
+	if (!r && n->kind == KIND_BLOB && cred_is_boundless(l->cred))
 		r = blob_places(l->db, &n->blob, &places, l->err);
 	if (r)
 		return r;
@@ -226,15 +285,34 @@ static int fill_attr(const struct look *l, const struct node *n, bool name_forev
 	out->name_forever = name_forever;
 	out->attr_forever = k->fixed && k->fixed_data;
 	out->data_forever = k->fixed_data;
+	forget_unless(cred_is_boundless(l->cred), out);
 	return 0;
 }
 
-/* Asks permission for what doesn't read the database; 1: it is inside, and may be read. */
-static int enter(const struct cred *cred, uint64_t number, struct err *err)
+/* The node of a row by which what is inside an image or a layer is known. */
+static struct node door_of(uint64_t number)
 {
-	int r = inside_is(number) ? permit(cred, ACTION_PULL, NULL, err) : 1;
+	enum shelf_kind kind;
+	int64_t slot = inside_slot(number, &kind);
 
-	return r < 0 ? r : inside_is(number);
+	return (struct node){ .kind = kind == SHELF_IMAGE ? KIND_IMAGE : KIND_BLOB, .row_id = slot };
+}
+
+int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	struct node n;
+	int r;
+
+	if (!inside_is(number))
+		return 0;
+	if (cred_is_boundless(cred))
+		return 1;
+	n = door_of(number);
+	r = session_begin(&s, tree, cred, err);
+	if (!r)
+		r = load_seen(&s.look, node_number(&n), &n);
+	return r ? r : 1;
 }
 
 int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, struct node_attr *out,
@@ -242,14 +320,17 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 {
 	auto_session struct session s = { 0 };
 	struct node n;
-	int r = enter(cred, number, err);
+	int r = node_enter(tree, cred, number, err);
 
-	if (r)
-		return r < 0 ? r : inside_getattr(tree, number, out, err);
-	r = session_begin(&s, tree, cred, err);
-
+	if (r > 0) {
+		r = inside_getattr(tree, number, out, err);
+		forget_unless(cred_is_boundless(cred), out);
+		return r;
+	}
 	if (!r)
-		r = node_load(&s.look, number, &n);
+		r = session_begin(&s, tree, cred, err);
+	if (!r)
+		r = load_seen(&s.look, number, &n);
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
@@ -308,12 +389,12 @@ static int find_child_node(const struct look *l, const struct node *parent, cons
 	r = dir->find(l, parent, name, out);
 	if (r > 0)
 		set_row_id(out);
-	return r;
+	return r > 0 && kind_of(out->kind)->apart ? node_may_see(l, out) : r;
 }
 
 static int need_directory(const struct look *l, uint64_t number, struct node *out)
 {
-	int r = node_load(l, number, out);
+	int r = load_seen(l, number, out);
 
 	if (!r && !S_ISDIR(kind_of(out->kind)->mode))
 		r = err_set(l->err, ERR_NOT_DIRECTORY, "it is not a directory");
@@ -335,7 +416,7 @@ static int lookup_outside(struct tree *tree, const struct cred *cred, uint64_t p
 	r = find_child_node(&s.look, &dir, name, &child, &fixed);
 	if (r > 0)
 		return fill_attr(&s.look, &child, fixed, out);
-	*absent_forever = r == 0 && kind_of(dir.kind)->fixed_data;
+	*absent_forever = r == 0 && kind_of(dir.kind)->fixed_data && cred_is_boundless(cred);
 	return r ? r : err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
 }
 
@@ -344,13 +425,18 @@ int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, con
 {
 	uint64_t door;
 	bool ignored;
-	int r = enter(cred, parent, err);
+	int r = node_enter(tree, cred, parent, err);
 
 	if (!absent_forever)
 		absent_forever = &ignored;
-	*absent_forever = r > 0;
-	if (r)
-		return r < 0 ? r : inside_lookup(tree, parent, name, out, err);
+	*absent_forever = r > 0 && cred_is_boundless(cred);
+	if (r < 0)
+		return r;
+	if (r) {
+		r = inside_lookup(tree, parent, name, out, err);
+		forget_unless(cred_is_boundless(cred), out);
+		return r;
+	}
 	r = lookup_outside(tree, cred, parent, name, out, absent_forever, err);
 	if (r || !inside_is(out->id))
 		return r;
@@ -358,6 +444,7 @@ int node_lookup(struct tree *tree, const struct cred *cred, uint64_t parent, con
 	door = out->id;
 	if (inside_getattr(tree, door, out, err))
 		inside_closed_attr(door, out);
+	forget_unless(cred_is_boundless(cred), out);
 	return 0;
 }
 
@@ -377,8 +464,11 @@ const struct look *listing_look(const struct listing *ls)
 int list_give(struct listing *ls, const char *name, const struct node *n, uint64_t cookie)
 {
 	struct node_attr attr;
-	int r = fill_attr(&ls->look, n, false, &attr);
+	int r = kind_of(n->kind)->apart ? node_may_see(&ls->look, n) : 1;
 
+	if (r <= 0)
+		return r;
+	r = fill_attr(&ls->look, n, false, &attr);
 	/* An entry that went while it was being read is not there; any other failure is one. */
 	if (r)
 		return r == -ENOENT ? 0 : r;
@@ -408,18 +498,30 @@ static int list_fixed(struct listing *ls, const struct node *dir, uint64_t cooki
 	return 0;
 }
 
+/* An entry from inside, for who may lose the right to it. */
+static int give_unkept(void *arg, const char *name, const struct node_attr *attr, uint64_t next)
+{
+	const struct listing *ls = arg;
+	struct node_attr unkept = *attr;
+
+	forget_unless(false, &unkept);
+	return ls->fn(ls->arg, name, &unkept, next);
+}
+
 int node_list(struct tree *tree, const struct cred *cred, uint64_t directory, uint64_t cookie,
 	      node_entry_fn *fn, void *arg, struct err *err)
 {
 	auto_session struct session s = { 0 };
 	struct listing ls = { .fn = fn, .arg = arg };
 	struct node dir;
-	int r = enter(cred, directory, err);
+	int r = node_enter(tree, cred, directory, err);
 
-	if (r)
-		return r < 0 ? r : inside_list(tree, directory, cookie, fn, arg, err);
-	r = session_begin(&s, tree, cred, err);
-
+	if (r > 0 && cred_is_boundless(cred))
+		return inside_list(tree, directory, cookie, fn, arg, err);
+	if (r > 0)
+		return inside_list(tree, directory, cookie, give_unkept, &ls, err);
+	if (!r)
+		r = session_begin(&s, tree, cred, err);
 	if (!r)
 		r = need_directory(&s.look, directory, &dir);
 	ls.look = s.look;
@@ -465,7 +567,7 @@ int node_parent(struct tree *tree, const struct cred *cred, uint64_t directory, 
 	auto_session struct session s = { 0 };
 	struct node n, p;
 	bool outside;
-	int r = enter(cred, directory, err);
+	int r = node_enter(tree, cred, directory, err);
 
 	if (r > 0)
 		r = inside_parent(tree, directory, parent, &outside, err);
@@ -498,13 +600,13 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 {
 	auto_session struct session s = { 0 };
 	struct node n;
-	int r = enter(cred, link, err);
+	int r = node_enter(tree, cred, link, err);
 
 	if (r)
 		return r < 0 ? r : inside_readlink(tree, link, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load(&s.look, link, &n);
+		r = load_seen(&s.look, link, &n);
 	if (!r && !kind_of(n.kind)->link)
 		r = err_set(err, ERR_ARGUMENT, "it is not a link");
 	if (!r)
@@ -519,19 +621,19 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 	auto_buf struct buf text = BUF_INIT;
 	struct node n;
 	bool ignored;
-	int r = enter(cred, file, err);
+	int r = node_enter(tree, cred, file, err);
 
 	if (!forever)
 		forever = &ignored;
-	*forever = r > 0;
+	*forever = r > 0 && cred_is_boundless(cred);
 	if (r)
 		return r < 0 ? r : inside_open(tree, file, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load(&s.look, file, &n);
+		r = load_seen(&s.look, file, &n);
 	if (r)
 		return r;
-	*forever = kind_of(n.kind)->fixed_data;
+	*forever = kind_of(n.kind)->fixed_data && cred_is_boundless(cred);
 	if (n.kind == KIND_BLOB)
 		return open_blob(tree, &n.blob.digest, n.blob.size, out, err);
 	if (n.kind == KIND_UPLOAD)
@@ -573,7 +675,7 @@ static int read_target(const struct look *l, const struct node *tags, const char
 
 static int need_tags(const struct look *l, uint64_t number, struct node *out)
 {
-	int r = node_load(l, number, out);
+	int r = load_seen(l, number, out);
 
 	if (!r && out->kind != KIND_TAGS)
 		r = err_set(l->err, ERR_READ_ONLY, "only tags, in a repository's _tags, can be changed here");
@@ -610,12 +712,24 @@ static int add_pending(struct tree *tree, const struct cred *cred, const struct 
 	return r ? r : pending_add(tree->pending, tags->row_id, name, digest, err);
 }
 
+/* The _tags of a repository in which that may be done. */
+static int load_tags(struct tree *tree, const struct cred *cred, uint64_t number, enum action action,
+		     struct node *out, struct err *err)
+{
+	auto_session struct session s = { 0 };
+	int r = session_begin(&s, tree, cred, err);
+
+	if (!r)
+		r = need_tags(&s.look, number, out);
+	return r ? r : permit(tree, cred, action, out->repo.name, err);
+}
+
 int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		 const char *target, struct node_attr *out, struct err *err)
 {
 	struct node tags;
 	struct digest digest;
-	int r = permit(cred, ACTION_PUSH, NULL, err);
+	int r = load_tags(tree, cred, parent, ACTION_PUSH, &tags, err);
 
 	if (!r)
 		r = resolve_target(tree, cred, parent, target, &tags, &digest, err);
@@ -628,29 +742,22 @@ int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, co
 	return r ? r : node_lookup(tree, cred, parent, name, out, NULL, err);
 }
 
-static int load_tags(struct tree *tree, const struct cred *cred, uint64_t number, struct node *out,
-		     struct err *err)
-{
-	auto_session struct session s = { 0 };
-	int r = session_begin(&s, tree, cred, err);
-
-	return r ? r : need_tags(&s.look, number, out);
-}
-
 int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		uint64_t new_parent, const char *new_name, bool noreplace, struct err *err)
 {
 	struct node tags;
 	struct digest digest;
-	int r = load_tags(tree, cred, parent, &tags, err);
+	int r = load_tags(tree, cred, parent, ACTION_PUSH, &tags, err);
 
 	if (!r && parent != new_parent)
 		r = err_set(err, ERR_NOT_PERMITTED,
 			    "a tag can't be moved out of its repository: link the image there, then remove it here");
 	if (r)
 		return r;
-	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0)
-		return tree_tag_rename(tree, cred, tags.row_id, name, new_name, noreplace, err);
+	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0) {
+		r = permit(tree, cred, ACTION_DELETE, tags.repo.name, err);
+		return r ? r : tree_tag_rename(tree, cred, tags.row_id, name, new_name, noreplace, err);
+	}
 	r = tree_tag_set_id(tree, cred, tags.row_id, new_name, &digest, noreplace, err);
 	if (!r)
 		pending_remove(tree->pending, tags.row_id, name);
@@ -661,10 +768,9 @@ int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, con
 		struct err *err)
 {
 	struct node tags;
-	int r = permit(cred, ACTION_DELETE, NULL, err);
+	/* What is pending was only begun, by who may push. */
+	int r = load_tags(tree, cred, parent, pending_name(name) ? ACTION_PUSH : ACTION_DELETE, &tags, err);
 
-	if (!r)
-		r = load_tags(tree, cred, parent, &tags, err);
 	if (r)
 		return r;
 	if (pending_name(name) && pending_remove(tree->pending, tags.row_id, name))
@@ -672,127 +778,11 @@ int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, con
 	return tree_tag_rm(tree, cred, tags.repo.name, name, err);
 }
 
-/* ---- Extended attributes ---- */
-
-static int digest_attr(struct buf *out, const struct digest *d)
-{
-	char text[DIGEST_TEXT_MAX + 1];
-
-	if (d->algorithm != DIGEST_NONE)
-		buf_adds(out, digest_format(d, text));
-	return buf_error(out);
-}
-
-static int attr_digest(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	return digest_attr(out, n->kind == KIND_IMAGE ? &n->image.digest : &n->blob.digest);
-}
-
-static int attr_id(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	return digest_attr(out, &n->image.config);
-}
-
-static int attr_media_type(const struct look *l, const struct node *n, struct buf *out)
-{
-	int r = 0;
-
-	if (n->kind == KIND_IMAGE)
-		buf_adds(out, n->image.media_type);
-	else
-		r = layer_media_type(l, n, out);
-	return r;
-}
-
-static int attr_artifact_type(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	/* An ordinary image's is its config's media type, which says nothing. */
-	if (!media_type_is_image_config(n->image.artifact_type))
-		buf_adds(out, n->image.artifact_type);
-	return 0;
-}
-
-static int attr_platform(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	buf_adds(out, n->image.platform);
-	return 0;
-}
-
-/* An attribute whose value is empty isn't there. */
-static const struct {
-	enum node_kind kind;
-	const char *name;
-	int (*value)(const struct look *l, const struct node *n, struct buf *out);
-} attributes[] = {
-	{ KIND_IMAGE, "user.regfs.digest", attr_digest },
-	{ KIND_IMAGE, "user.regfs.id", attr_id },
-	{ KIND_IMAGE, "user.regfs.media-type", attr_media_type },
-	{ KIND_IMAGE, "user.regfs.artifact-type", attr_artifact_type },
-	{ KIND_IMAGE, "user.regfs.platform", attr_platform },
-	{ KIND_LAYER, "user.regfs.digest", attr_digest },
-	{ KIND_LAYER, "user.regfs.media-type", attr_media_type },
-	{ KIND_BLOB, "user.regfs.digest", attr_digest },
-};
-
-int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, const char *name,
-		  struct buf *out, struct err *err)
-{
-	auto_session struct session s = { 0 };
-	struct node n;
-	int r = enter(cred, number, err);
-
-	if (r)
-		return r < 0 ? r : inside_getxattr(tree, number, name, out, err);
-	r = session_begin(&s, tree, cred, err);
-	if (!r)
-		r = node_load(&s.look, number, &n);
-	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
-		if (attributes[i].kind != n.kind || !streq(attributes[i].name, name))
-			continue;
-		r = attributes[i].value(&s.look, &n, out);
-		if (!r)
-			r = no_memory(&s.look, out);
-		if (!r && out->len)
-			return 0;
-	}
-	return r ? r : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
-}
-
-int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, struct buf *out,
-		   struct err *err)
-{
-	auto_session struct session s = { 0 };
-	auto_buf struct buf value = BUF_INIT;
-	struct node n;
-	int r = enter(cred, number, err);
-
-	if (r)
-		return r < 0 ? r : inside_listxattr(tree, number, out, err);
-	r = session_begin(&s, tree, cred, err);
-	if (!r)
-		r = node_load(&s.look, number, &n);
-	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
-		if (attributes[i].kind != n.kind)
-			continue;
-		buf_reset(&value);
-		r = attributes[i].value(&s.look, &n, &value);
-		if (!r)
-			r = no_memory(&s.look, &value);
-		if (!r && value.len)
-			buf_add(out, attributes[i].name, strlen(attributes[i].name) + 1);
-	}
-	return r ? r : no_memory(&s.look, out);
-}
-
 int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,
 		struct err *err)
 {
-	int r = permit(cred, ACTION_PULL, NULL, err);
-
+	/* What is free says nothing of who may see what: `df` needs no more than the mount. */
+	(void)cred;
 	(void)node;
-	return r ? r : store_statvfs(tree->store, out, err);
+	return store_statvfs(tree->store, out, err);
 }

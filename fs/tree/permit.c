@@ -1,27 +1,65 @@
 /*
  * permit.c: who may do what.
  *
- * Without accounts there are three principals: the administrator and, on a registry
- * started with --open, anyone may do everything; the anonymous may read.
+ * The administrator and, on a registry started with --open, anyone may do everything; who isn't logged in may pull what is
+ * public; users and robots may do what they, or their groups, were granted. A credential with scopes may do
+ * no more than these say.
  */
 #include "fs/base/base.h"
 #include "fs/tree/permit.h"
 
-static const struct {
-	const char *doing;	/* for the text */
-	bool anonymous;
-} actions[] = {
-	[ACTION_PULL] = { "pulling from", true },
-	[ACTION_PUSH] = { "pushing to", false },
-	[ACTION_DELETE] = { "deleting from", false },
-	[ACTION_ADMIN] = { "administering", false },
-};
+#include "fs/image/name.h"
+#include "fs/tree/access.h"
 
-int permit(const struct cred *cred, enum action action, const char *repo, struct err *err)
+static const char *doing(enum action action)
 {
-	if (cred->kind != CRED_ANONYMOUS || actions[action].anonymous)
+	static const struct {
+		enum action action;
+		const char *text;
+	} texts[] = {
+		{ ACTION_PULL, "pulling from" },
+		{ ACTION_PUSH, "pushing to" },
+		{ ACTION_DELETE, "deleting from" },
+		{ ACTION_ADMIN, "administering" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (texts[i].action == action)
+			return texts[i].text;
+	return "using";
+}
+
+/* What may be done is `actions`, and that isn't enough. */
+static int refuse(const struct cred *cred, enum action action, const char *repo, unsigned actions, struct err *err)
+{
+	char text[ACTIONS_TEXT_MAX + 1];
+
+	if (cred->kind == CRED_ANONYMOUS)
+		return err_set(err, ERR_UNAUTHORIZED, "%s %s needs a login", doing(action), repo ? repo : "the registry");
+	if (!repo)
+		return err_set(err, ERR_DENIED, "%s the registry is not granted to %s: ask an administrator", doing(action),
+			       cred->name);
+	/* As need_repo() says it of one that isn't there. */
+	if (!actions && name_check(repo, err))
+		return -err_row(ERR_NAME_INVALID)->errnum;
+	if (!actions)
+		return err_set(err, ERR_NAME_UNKNOWN, "there is no repository %s", repo);
+	return err_set(err, ERR_DENIED, "%s %s is not granted to %s, who may do there: %s", doing(action), repo, cred->name,
+		       actions_format(actions, text));
+}
+
+int permit(struct tree *tree, const struct cred *cred, enum action action, const char *repo, struct err *err)
+{
+	unsigned actions = 0;
+	int r;
+
+	if (cred_is_boundless(cred))
 		return 0;
-	return err_set(err, ERR_DENIED,
-		       "%s %s is not allowed over HTTP: this registry was started without --open",
-		       actions[action].doing, repo ? repo : "the registry");
+	if (cred->scopes && !(scopes_allow(cred->scopes, repo) & action))
+		return err_set(err, ERR_SCOPE, "the token is not for %s %s: get one with that scope", doing(action),
+			       repo ? repo : "the registry");
+	r = access_actions(tree, cred, repo, &actions, err);
+	if (r)
+		return r;
+	return actions & action ? 0 : refuse(cred, action, repo, actions, err);
 }

@@ -12,10 +12,10 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/meta/namespace.h"
 
 struct tree_upload {
 	struct tree *tree;
-	struct cred cred;
 	struct store_upload *file;
 	int64_t repository_id;
 	char repo[LIMIT_NAME + 1];
@@ -28,14 +28,36 @@ struct tree_upload {
 struct begin {
 	const char *repo;
 	const char *who;
+	bool may_create;
 	struct upload_row row;
 };
+
+/* The repository that is pushed to: made, where there is none, by who may administer it, or where its namespace lets a
+ * push do that. */
+static int ensure_repo(struct db *db, const char *name, bool may_create, int64_t now, struct repo_row *out,
+		       struct err *err)
+{
+	bool creates = true;
+	int r = may_create ? 1 : repo_by_name(db, name, out, err);
+
+	if (r < 0)
+		return r;
+	if (!may_create && (!r || !out->is_repository)) {
+		r = namespace_push_creates(db, name, &creates, err);
+		if (r)
+			return r;
+	}
+	if (!creates)
+		return err_set(err, ERR_DENIED,
+			       "there is no repository %s, and a push makes none there: ask for it to be made", name);
+	return repo_ensure(db, name, now, out, err);
+}
 
 static int begin_upload(struct db *db, void *arg, struct err *err)
 {
 	struct begin *b = arg;
 	struct repo_row repo = { 0 };
-	int r = repo_ensure(db, b->repo, b->row.started, &repo, err);
+	int r = ensure_repo(db, b->repo, b->may_create, b->row.started, &repo, err);
 
 	b->row.repository_id = repo.id;
 	return r ? r : upload_insert(db, &b->row, b->who, err);
@@ -48,10 +70,11 @@ int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *re
 	struct begin b = { .repo = repo,
 			   .who = cred->name,
 			   .row = { .algorithm = algorithm, .started = timestamp_now() } };
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
 		r = name_check(repo, err);
+	b.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	if (!r)
 		r = store_id_new(b.row.name, err);
 	if (!r)
@@ -89,7 +112,7 @@ int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *rep
 {
 	struct repo_row row;
 	struct upload_row upload;
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
 		r = find_upload(tree, repo, id, &row, &upload, err);
@@ -104,7 +127,7 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	struct upload_row upload;
 	struct hasher *hasher;
 	int64_t hashed = 0;
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r && !u)
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -120,7 +143,6 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	if (r)
 		return r;
 	u->tree = tree;
-	u->cred = *cred;
 	u->repository_id = row.id;
 	snprintf(u->repo, sizeof(u->repo), "%s", repo);
 	snprintf(u->id, sizeof(u->id), "%s", id);
@@ -192,6 +214,7 @@ struct commit {
 	struct store_upload *file;	/* NULL: the blob should be in the store already */
 	const char *upload;		/* its row, or NULL */
 	const char *repo;
+	bool may_create;		/* the repository, where a push by itself may not */
 	const struct digest *digest;
 	int64_t size;
 	int64_t now;
@@ -219,7 +242,7 @@ static int commit_blob(struct db *db, struct commit *c, struct err *err)
 			  still_known(db, c->digest, err);
 
 	if (!r)
-		r = repo_ensure(db, c->repo, c->now, &repo, err);
+		r = ensure_repo(db, c->repo, c->may_create, c->now, &repo, err);
 	if (!r)
 		r = blob_ensure(db, c->digest, c->size, c->now, &c->blob_id, err);
 	if (!r)
@@ -240,6 +263,7 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 	struct commit c = { .file = u->file,
 			    .upload = u->id,
 			    .repo = u->repo,
+			    .may_create = true,	/* as it was when the upload began */
 			    .digest = digest,
 			    .size = store_upload_length(u->file),
 			    .now = timestamp_now() };
@@ -593,7 +617,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 				      .size = (int64_t)size,
 				      .now = timestamp_now() } };
 	const struct descriptor *subject;
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
 		r = name_check(repo, err);
@@ -606,6 +630,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 		r = tag_check(tags[i], err);
 	if (!r)
 		r = manifest_parse(data, size, content_type, &m, err);
+	p.commit.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	if (!r)
 		r = store_and_commit(tree, &p, data, size, err);
 	if (r)
@@ -652,7 +677,6 @@ static int mount_blob(struct db *db, void *arg, struct err *err)
 		return r;
 	if (m->from && !r)
 		return not_held(m, err);
-	/* Every repository may be pulled from by all: a blob of any of them will do. */
 	r = m->from ? blob_in_repo(db, from.id, m->commit.digest, &blob, err) :
 		      blob_by_digest(db, m->commit.digest, &blob, err);
 	if (r < 0)
@@ -663,16 +687,41 @@ static int mount_blob(struct db *db, void *arg, struct err *err)
 	return commit_blob(db, &m->commit, err);
 }
 
+/* A repository that holds the blob and may be pulled from: 1, or 0 if there is none. */
+static int find_source(struct tree *tree, const struct cred *cred, const struct digest *digest, struct repo_row *out,
+		       struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct blob_row blob;
+	struct ask ask;
+	int r = tree_reader(tree, &rd, err);
+
+	access_ask(&ask, tree, rd.db, cred, err);
+	if (!r)
+		r = blob_by_digest(rd.db, digest, &blob, err);
+	return r > 0 ? access_may_read_blob(&ask, blob.id, out) : r;
+}
+
 int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo, const char *from,
 		    const struct digest *digest, struct err *err)
 {
 	struct mount m = { .from = from,
 			   .commit = { .repo = repo, .digest = digest, .now = timestamp_now() } };
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	struct repo_row any;
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
-		r = permit(cred, ACTION_PULL, from, err);
-	if (!r)
 		r = name_check(repo, err);
-	return r ? r : meta_write(tree->meta, true, mount_blob, &m, err);
+	if (r)
+		return r;
+	if (from && permit(tree, cred, ACTION_PULL, from, NULL))
+		return not_held(&m, err);
+	if (!from && !cred_is_boundless(cred)) {
+		r = find_source(tree, cred, digest, &any, err);
+		if (r <= 0)
+			return r ? r : not_held(&m, err);
+		m.from = any.name;
+	}
+	m.commit.may_create = !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	return meta_write(tree->meta, true, mount_blob, &m, err);
 }

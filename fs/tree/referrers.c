@@ -160,7 +160,7 @@ int tree_referrers(struct tree *tree, const struct cred *cred, const char *repo,
 			  .arg = arg,
 			  .seen = BUF_INIT,
 			  .err = err };
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);

@@ -9,6 +9,7 @@
 
 #include "fs/image/config.h"
 #include "fs/tree/inside.h"
+#include "fs/tree/kind.h"
 #include "fs/tree/state.h"
 
 #define PAGE_ENTRIES 128
@@ -157,7 +158,7 @@ int rootfs_find(struct tree *tree, const struct cred *cred, const char *repo, co
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct image_row image;
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	if (!r && platform)
 		r = rootfs_platform_check(platform, err);
@@ -380,11 +381,20 @@ void rootfs_dir_close(struct rootfs_dir *d)
 
 /* ---- Files ---- */
 
+static int need_inside(struct tree *tree, const struct cred *cred, uint64_t node, struct err *err)
+{
+	int r = node_enter(tree, cred, node, err);
+
+	return r > 0 ? 0 : r ? r : err_set(err, ERR_NOT_FOUND, "it is not inside an image");
+}
+
 int rootfs_same(struct tree *tree, const struct cred *cred, uint64_t a, uint64_t b, struct err *err)
 {
 	uint64_t from_a, from_b;
-	int r = permit(cred, ACTION_PULL, NULL, err);
+	int r = need_inside(tree, cred, a, err);
 
+	if (!r)
+		r = need_inside(tree, cred, b, err);
 	if (!r)
 		r = inside_source(tree, a, &from_a, err);
 	if (!r)
@@ -395,7 +405,7 @@ int rootfs_same(struct tree *tree, const struct cred *cred, uint64_t a, uint64_t
 int rootfs_data(struct tree *tree, const struct cred *cred, uint64_t file, int64_t offset, int64_t *start, int64_t *end,
 		struct err *err)
 {
-	int r = permit(cred, ACTION_PULL, NULL, err);
+	int r = need_inside(tree, cred, file, err);
 
 	return r ? r : inside_data(tree, file, offset, start, end, err);
 }

@@ -13,6 +13,7 @@
 #include "fs/meta/tag.h"
 #include "fs/meta/upload.h"
 #include "fs/store/store.h"
+#include "fs/tree/access.h"
 #include "fs/tree/permit.h"
 #include "fs/tree/shelf.h"
 #include "fs/tree/tree.h"
@@ -23,6 +24,7 @@ struct tree {
 	struct store *store;
 	struct meta *meta;
 	struct cache *cache;	/* images by name, cache.c */
+	struct access *access;	/* who may do what, access.c */
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	int64_t grace;		/* of the garbage collection, nanoseconds */
@@ -46,6 +48,14 @@ int need_image_digest(struct db *db, const struct repo_row *repo, const struct d
 int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
 	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
 
+/* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
+struct principal_row;
+int need_person(struct db *db, const char *name, struct principal_row *out, struct err *err) MUST_CHECK;
+/* An event about people, grants or visibility, and a new generation (access_changed()). repo and about may be NULL. In a write
+ * transaction. */
+int add_access_event(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *about,
+		     struct err *err) MUST_CHECK;
+
 /* A blob by its row. ERR_CORRUPT: its file has another size. */
 int open_blob(struct tree *tree, const struct digest *digest, int64_t size, struct content **out,
 	      struct err *err) MUST_CHECK;
@@ -56,7 +66,8 @@ int read_config(struct tree *tree, const struct image_row *image, struct buf *ou
 int read_manifest(struct tree *tree, const struct image_row *image, struct buf *bytes,
 		  struct manifest *out, struct err *err) MUST_CHECK;
 
-/* Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
+/* These two go by the repository's id: the permission was asked, by its name.
+ * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
 		    const char *name, const char *new_name, bool noreplace, struct err *err) MUST_CHECK;
 /* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */

@@ -30,7 +30,7 @@ int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, 
 	auto_reader struct meta_reader rd = { 0 };
 	struct tag_page page = { .fn = fn, .arg = arg, .left = n };
 	struct repo_row row;
-	int r = permit(cred, ACTION_PULL, repo, err);
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
 	*more = false;
 	if (!r)
@@ -113,7 +113,7 @@ int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, c
 		 const struct digest *digest, struct err *err)
 {
 	struct tag_change c = { .cred = cred, .repo = repo, .tag = tag, .digest = digest };
-	int r = permit(cred, ACTION_PUSH, repo, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
 		r = tag_check(tag, err);
@@ -128,10 +128,8 @@ int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t reposito
 				.tag = tag,
 				.digest = digest,
 				.fresh = fresh };
-	int r = permit(cred, ACTION_PUSH, NULL, err);
+	int r = tag_check(tag, err);
 
-	if (!r)
-		r = tag_check(tag, err);
 	return r ? r : meta_write(tree->meta, true, set_tag, &c, err);
 }
 
@@ -155,7 +153,7 @@ int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, co
 		struct err *err)
 {
 	struct tag_change c = { .cred = cred, .repo = repo, .tag = tag };
-	int r = permit(cred, ACTION_DELETE, repo, err);
+	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
 	if (!r)
 		r = tag_check(tag, err);
@@ -197,11 +195,7 @@ int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t reposito
 				.tag = name,
 				.new_name = new_name,
 				.fresh = noreplace };
-	int r = permit(cred, ACTION_PUSH, NULL, err);
+	int r = tag_check(new_name, err);
 
-	if (!r)
-		r = permit(cred, ACTION_DELETE, NULL, err);
-	if (!r)
-		r = tag_check(new_name, err);
 	return r ? r : meta_write(tree->meta, true, rename_tag, &c, err);
 }

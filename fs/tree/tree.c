@@ -8,6 +8,7 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/tree/grants.h"
 
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err)
 {
@@ -27,6 +28,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 		r = meta_open(path.data, create, &t->meta, err);
 	if (!r)
 		r = cache_new(&t->cache, err);
+	if (!r)
+		r = access_new(&t->access, err);
 	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
@@ -54,6 +57,7 @@ void tree_close(struct tree *t)
 	shelf_free(t->shelf);
 	pending_free(t->pending);
 	hashes_free(t->hashes);
+	access_free(t->access);
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
@@ -166,17 +170,37 @@ static int page_repo(void *arg, const char *name)
 	return p->fn(p->arg, name);
 }
 
+/* For who doesn't see all: those of which something is granted, or that are public. */
+static int list_reach(struct tree *tree, struct db *db, const struct cred *cred, const char *last, struct page *page,
+		      struct err *err)
+{
+	auto_reach struct reach *reach = NULL;
+	const char *name;
+	struct ask ask;
+	int r;
+
+	access_ask(&ask, tree, db, cred, err);
+	r = db_begin_read(db, err);
+	if (!r)
+		r = reach_begin(&ask, last ? last : "", "", ACTIONS_ALL, true, &reach);
+	while (!r && (r = reach_next(reach, &name)) > 0)
+		r = page_repo(page, name);
+	return r;
+}
+
 int tree_repo_list(struct tree *tree, const struct cred *cred, const char *last, int64_t n,
 		   tree_name_fn *fn, void *arg, bool *more, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct page page = { .fn = fn, .arg = arg, .left = n };
-	int r = permit(cred, ACTION_PULL, NULL, err);
+	int r = permit(tree, cred, ACTION_PULL, NULL, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
 	if (!r && n > 0)
-		r = repo_listed(rd.db, last, n == INT64_MAX ? -1 : n + 1, page_repo, &page, err);
+		r = cred_is_boundless(cred) ?
+			    repo_listed(rd.db, last, n == INT64_MAX ? -1 : n + 1, page_repo, &page, err) :
+			    list_reach(tree, rd.db, cred, last, &page, err);
 	*more = page.more;
 	return MIN(r, 0);
 }
@@ -187,7 +211,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
-	int r = permit(cred, ACTION_PULL, name, err);
+	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -205,6 +229,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.blobs = sums.blobs,
 			.size = sums.size,
 			.created = row.created,
+			.public = row.public,
 		};
 
 		r = fn(arg, &repo);
@@ -215,6 +240,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 struct repo_change {
 	const struct cred *cred;
 	const char *name;
+	enum setting public;
 	struct buf *uploads;	/* ids of uploads that went, each with its NUL */
 };
 
@@ -228,6 +254,8 @@ static int add_repo(struct db *db, void *arg, struct err *err)
 		return err_set(err, ERR_EXISTS, "repository %s is there already", c->name);
 	if (!r)
 		r = repo_set_on_purpose(db, row.id, true, err);
+	if (!r && c->public != SETTING_INHERIT)
+		r = repo_set_public(db, row.id, c->public == SETTING_YES, err);
 	if (!r)
 		r = add_event(db, c->cred, "create", c->name, NULL, NULL, true, err);
 	return r;
@@ -235,8 +263,14 @@ static int add_repo(struct db *db, void *arg, struct err *err)
 
 int tree_repo_add(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
 {
-	struct repo_change c = { .cred = cred, .name = name };
-	int r = permit(cred, ACTION_ADMIN, name, err);
+	return tree_repo_add_visible(tree, cred, name, SETTING_INHERIT, err);
+}
+
+int tree_repo_add_visible(struct tree *tree, const struct cred *cred, const char *name, enum setting public,
+			  struct err *err)
+{
+	struct repo_change c = { .cred = cred, .name = name, .public = public };
+	int r = permit(tree, cred, ACTION_ADMIN, name, err);
 
 	if (!r)
 		r = name_check(name, err);
@@ -283,7 +317,7 @@ int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, s
 {
 	auto_buf struct buf uploads = BUF_INIT;
 	struct repo_change c = { .cred = cred, .name = name, .uploads = &uploads };
-	int r = permit(cred, ACTION_ADMIN, name, err);
+	int r = permit(tree, cred, ACTION_ADMIN, name, err);
 
 	if (!r)
 		r = meta_write(tree->meta, true, rm_repo, &c, err);
@@ -299,7 +333,7 @@ int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *ou
 	auto_reader struct meta_reader rd = { 0 };
 	struct registry_counts counts = { 0 };
 	struct statvfs disk;
-	int r = permit(cred, ACTION_PULL, NULL, err);
+	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);

@@ -36,6 +36,7 @@ struct tree_repo {
 	int64_t blobs;		/* blobs it holds, manifests included */
 	int64_t size;		/* bytes of those */
 	int64_t created;	/* when it came to be */
+	bool public;		/* anyone may pull */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
@@ -178,7 +179,7 @@ struct tree_use {
 	enum manifest_role role;	/* as what; 0 for a tag */
 };
 typedef int tree_use_fn(void *arg, const struct tree_use *use);
-/* `repo` NULL: in the whole registry (for administrators). */
+/* `repo` NULL: in all repositories that may be pulled from. */
 int tree_used_by(struct tree *tree, const struct cred *cred, const char *repo,
 		 const struct digest *digest, tree_use_fn *fn, void *arg, struct err *err) MUST_CHECK;
 

@@ -52,7 +52,7 @@ int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_opt
 		.image = gc_image,
 		.arg = &c,
 	};
-	int r = permit(cred, ACTION_ADMIN, NULL, err);
+	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
 	return r ? r : gc_run(tree->store, tree->meta, &o, out, err);
 }
@@ -68,7 +68,7 @@ int tree_check(struct tree *tree, const struct cred *cred, const struct tree_che
 		.progress = options->progress,
 		.arg = options->arg,
 	};
-	int r = permit(cred, ACTION_ADMIN, NULL, err);
+	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
 	return r ? r : check_run(tree->store, tree->meta, &o, out, err);
 }

@@ -38,6 +38,7 @@ int view_give_user(struct listing *ls, enum node_kind kind, int phase,
 /* ---- _registry/: view_registry.c ---- */
 
 int view_version_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_is_administrator(const struct look *l, const struct node *n) MUST_CHECK;
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_find_blob(const struct look *l, const struct node *n, const char *name,
 		   struct node *out) MUST_CHECK;

@@ -31,8 +31,7 @@ int view_list_repos(struct listing *ls, const struct node *n, uint64_t after)
 
 int view_is_repository(const struct look *l, const struct node *n)
 {
-	(void)l;
-	return n->repo.is_repository;
+	return n->repo.is_repository ? access_may_pull(&l->ask, &n->repo) : 0;
 }
 
 /* ---- _tags ---- */
