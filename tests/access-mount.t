@@ -386,6 +386,23 @@ for as in anonymous alice bob +ci-robot; do
 		"hello everybody $(cksum <"$(command -v busybox)")" "$as: what is public can be read"
 done
 
+# A manifest may name a layer that its repository need not hold: it shows nothing of who holds it.
+push_blob pub/web "$(blob_path "$L" "$(jq -r .config.digest "$file")")" >/dev/null
+jq -c '.layers |= map(.mediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip")' "$file" >"$T/steal.json"
+stolen=$(push_manifest pub/web stolen "$T/steal.json") || bail 'no push'
+fails_with 'Input/output error' 'a layer that only a hidden repository holds: not in an image that names it' \
+	cat "$T/anonymous/pub/web/_tags/stolen/rootfs/message"
+fails_with 'Input/output error' 'nor its names' ls "$T/anonymous/pub/web/_tags/stolen/rootfs/"
+hidden anonymous "$T/anonymous/pub/web/_layers/sha256/${hidden_layer#*:}"
+hidden anonymous "$T/anonymous/pub/web/_tags/stolen/layers/02/blob"
+push_blob pub/web "$(blob_path "$L" "$hidden_layer")" >/dev/null
+push_blob pub/web "$(blob_path "$L" "$shared_layer")" >/dev/null
+is "$(cat "$T/anonymous/pub/web/_tags/stolen/rootfs/message")" 'hello nobody' 'until the layer is pushed there'
+curl -sSf -X DELETE "http://$ADDR/v2/pub/web/manifests/$stolen" || bail 'no delete'
+for digest in "$hidden_layer" "$(jq -r .config.digest "$file")"; do
+	curl -sSf -X DELETE "http://$ADDR/v2/pub/web/blobs/$digest" || bail "no delete of $digest"
+done
+
 # ---- What was seen and is private now ----
 
 # What a user has open goes on; it opens nothing new, by whatever way. DIR is its own, MNT/REPO where it looks.
