@@ -1,7 +1,7 @@
 #!/bin/bash
 # mount.t: the tree as files, as regfs(5) lays it out, and what ordinary programs make of it.
 . "$(dirname "$0")/lib.sh"
-need curl jq busybox getfattr
+need curl jq busybox getfattr python3
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
 L=$T/layout
@@ -53,12 +53,12 @@ same_tree() {
 like "$(awk -v m="$MNT" '$5 == m {print $6}' /proc/self/mountinfo)" 'nosuid.*nodev|nodev.*nosuid' \
 	'mounted nosuid and nodev'
 is "$(ls "$MNT" | xargs)" '_registry console-web multi team' 'the root: the registry and what it holds'
-is "$(ls "$MNT/team")" shop 'a namespace holds what is below it, and no _tags'
+is "$(ls "$MNT/team" | xargs)" '_access _settings shop' 'a namespace holds what is below it, and no _tags'
 is "$(ls "$MNT/team/shop" | grep -v '^_')" console-web 'a repository holds others below it'
-for dir in _tags _images _layers _blobs _uploads _oci; do
+for dir in _tags _images _layers _blobs _uploads _oci _settings _access; do
 	check "a repository has $dir" test -d "$R/$dir"
 done
-for dir in _settings _access _hooks _builds; do
+for dir in _hooks _builds; do
 	check_fails "it has no $dir yet" test -e "$R/$dir"
 done
 is "$(ls "$R/_tags" | xargs)" '1.0 1.1' '_tags'
@@ -323,6 +323,24 @@ before=$(stat -c %.Y "$R/_tags")
 check 'a tag more' ln -s 1.0 "$R/_tags/newest"
 isnt "$(stat -c %.Y "$R/_tags")" "$before" 'and _tags has another time'
 rm "$R/_tags/newest"
+# The kernel keeps listings: of what may change, none of them is used.
+is "$(python3 - "$R/_tags" <<-'PYTHON'
+	import os, sys
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	before = os.listdir(fd)
+	os.symlink('1.0', sys.argv[1] + '/again')
+	during = os.listdir(fd)
+	os.unlink(sys.argv[1] + '/again')
+	after = os.listdir(fd)
+	print(*sorted(set(during) - set(before)), before == after, len(before) > 2)
+PYTHON
+)" 'again True True' 'a directory that is open shows what came since'
+for i in 1 2 3; do
+	tag=$(curl -sS -o "$T/out" -w '%{http_code}' -X PUT -H "Content-Type: $(jq -r .mediaType "$image/manifest.json")" \
+		--data-binary @"$image/manifest.json" "http://$ADDR/v2/console-web/manifests/over-http-$i")
+	is "$tag $(ls "$R/_tags" | grep -c over-http) $(ls "$MNT" | grep -c console-web)" "201 $i 1" 'so does one that is listed again'
+done
+rm "$R"/_tags/over-http-?
 
 # A push between its last blob and its manifest.
 printf 'a blob that waits for its image' >"$T/waiting"
@@ -363,9 +381,10 @@ is "$(digest_of <(manifest console-web stable))" "$two" 'the last one counts'
 
 # ---- Nothing else can be written ----
 
-refused 'mkdir at the root' mkdir "$MNT/new"
-refused 'mkdir in a repository' mkdir "$R/new"
+fails_with 'Invalid argument' 'mkdir of what is no name' mkdir "$MNT/_new"
+fails_with 'Invalid argument' 'in a repository, too' mkdir "$R/New"
 refused 'mkdir in _tags' mkdir "$R/_tags/new"
+refused 'mkdir inside an image' mkdir "$image/rootfs/new"
 refused 'touch at the root' touch "$MNT/new"
 refused 'a file in _tags' bash -c ': >"$1"' - "$R/_tags/new"
 refused 'a file in _blobs' bash -c ': >"$1"' - "$R/_blobs/sha256/new"
