@@ -440,13 +440,14 @@ static bool discard_layers(struct layers *l)
 	bool any = false;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (l->items[i] && index_check(l->indexes[i], NULL)) {
+		if (l->items[i] && l->indexes[i] && index_check(l->indexes[i], NULL)) {
 			shelf_discard(l->items[i]);
 			any = true;
 		}
 		if (l->items[i])
 			shelf_put(l->items[i]);
 		l->items[i] = NULL;
+		l->indexes[i] = NULL;
 	}
 	return any;
 }
@@ -455,7 +456,10 @@ static int merge(struct shelf *s, const struct digest *key, struct layers *l, st
 {
 	int r = merge_now(s, key, l, out, err);
 
-	return r == -EIO && discard_layers(l) ? merge_now(s, key, l, out, err) : r;
+	/* A merge ends at the first that it finds. */
+	for (size_t i = 0; r == -EIO && i < l->count && discard_layers(l); i++)
+		r = merge_now(s, key, l, out, err);
+	return r;
 }
 
 /* Whether an index is of these layers: its leaves name them by number. */
