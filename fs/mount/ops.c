@@ -1,6 +1,8 @@
 /*
  * ops.c: each operation gets the node, calls the tree, maps the error and replies.
  *
+ * Nodes come here as the tree numbers them (mount.c), and go out as number.h shows them.
+ *
  * Invariants:
  * 1. Nothing is remembered about nodes: what the kernel has looked up needs no count, so
  *    "forget" isn't answered here (libfuse drops it).
@@ -8,9 +10,10 @@
  *    any time: all other time-outs are 0, such files are read with direct_io, and such directories are
  *    listed anew each time, from what the tree says at that moment.
  * 3. Nothing here notifies the kernel (inside a request that deadlocks).
- * 4. No file is ever open for writing, so there is nothing to write, truncate or flush.
+ * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
+ *    truncate.
  *
- * Directories are opened without a request: the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
+ * Directories of who may see everything are opened without a request (of others, not to see them any more must be heard): the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
  * RELEASEDIR, and keeps each listing (fs/fuse/readdir.c, since 5.1). It lists from what it kept if the directory's time of change is what
  * it was when that listing began, and asks for that time (AUTO_INVAL_DATA) unless it has it for ever. So of a directory that may change, no
  * listing may begin at the same time as one before: read_directory() counts them, and stat_of() adds as many nanoseconds. It counts before
@@ -43,7 +46,7 @@ enum { OFF_SELF = 1, OFF_PARENT = 2 };
 /* An open file. The kernel's handle of it is its address. */
 struct ops_file {
 	struct ops_file *next, *before; /* guarded by ops.lock */
-	struct content *content;
+	struct content *content;	/* this, and the rest, as it was opened */
 	uint64_t node;
 	bool cached; /* known to passthrough */
 };
@@ -121,11 +124,11 @@ static struct timespec time_of(int64_t ns)
 
 static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 {
-	bool counted = S_ISDIR(a->mode) && !a->data_forever;
+	bool counted = o->no_opendir && S_ISDIR(a->mode) && !a->data_forever;
 	struct timespec t = time_of(a->mtime);
 
 	return (struct stat){
-		.st_ino = a->id,
+		.st_ino = number_shown(&o->numbers, a->id),
 		.st_mode = a->mode,
 		.st_nlink = a->links,
 		.st_uid = a->owned ? a->uid : o->uid,
@@ -143,7 +146,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 static struct fuse_entry_param entry_of(const struct ops *o, const struct node_attr *a)
 {
 	return (struct fuse_entry_param){
-		.ino = a->id,
+		.ino = number_shown(&o->numbers, a->id),
 		.attr = stat_of(o, a),
 		.attr_timeout = a->attr_forever ? FOREVER : 0,
 		.entry_timeout = a->name_forever ? FOREVER : 0,
@@ -176,6 +179,23 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fuse_reply_entry(req, &e);
 }
 
+/*
+ * Of a file that was removed, or that this principal may not see any more, and that is open: it is read to its end, for which `cat` asks for
+ * its attributes first.
+ */
+static bool open_attr(struct ops *o, uint64_t node, struct node_attr *out)
+{
+	const struct ops_file *f;
+
+	pthread_mutex_lock(&o->lock);
+	for (f = o->open; f && f->node != node; f = f->next)
+		;
+	if (f)
+		*out = (struct node_attr){ .id = node, .mode = S_IFREG | 0444, .size = content_size(f->content) };
+	pthread_mutex_unlock(&o->lock);
+	return f;
+}
+
 /* Of an open file that the kernel has the bytes of, it asks before each read whether they are still the ones: they are, and its
  * links, which may be more by now, aren't worth that. */
 static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
@@ -184,28 +204,31 @@ static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 	struct err err = ERR_INIT;
 	struct node_attr a;
 	struct stat st;
+	int r = node_getattr(o->tree, &o->cred, node, &a, &err);
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	if (r < 0 && !(r == -ENOENT && open_attr(o, node, &a)))
 		return fail(req, &err);
 	st = stat_of(o, &a);
 	fuse_reply_attr(req, &st, a.attr_forever ? FOREVER : fi && a.data_forever ? A_MOMENT : 0);
 }
 
-/* Times and owner of a link: accepted without effect, so that `cp -a` and `touch -h` go on. */
-static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr UNUSED, int to_set,
-		       struct fuse_file_info *fi UNUSED)
+/*
+ * Modes are the tree's to judge. Times and owner of what can be changed (a link, or what has the mode for it), and the size 0 of a
+ * value that is about to be written, are accepted without effect, so that `cp -a`, `touch -h` and `>` go on.
+ */
+static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set, struct fuse_file_info *fi UNUSED)
 {
-	const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_SIZE;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	if ((to_set & FUSE_SET_ATTR_MODE && node_chmod(o->tree, &o->cred, node, attr->st_mode, &err) < 0) ||
+	    node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
 		return fail(req, &err);
-	if (!S_ISLNK(a.mode) || to_set & refused)
-		fuse_reply_err(req, EROFS);
-	else
+	if (!(to_set & ~FUSE_SET_ATTR_MODE) || S_ISLNK(a.mode) || (!node_is_inside(node) && a.mode & S_IWUSR))
 		reply_attr(req, &a);
+	else
+		fuse_reply_err(req, EROFS);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t node)
@@ -254,14 +277,19 @@ static void remove_file(struct ops *o, struct ops_file *f)
 	pthread_mutex_unlock(&o->lock);
 }
 
-static void close_file(struct ops *o, struct ops_file *f)
+static void free_file(struct ops *o, struct ops_file *f)
 {
-	remove_file(o, f);
 	if (f->cached)
 		passthrough_release(o->passthrough, f->node);
 	if (f->content)
 		content_free(f->content);
 	free(f);
+}
+
+static void close_file(struct ops *o, struct ops_file *f)
+{
+	remove_file(o, f);
+	free_file(o, f);
 }
 
 void ops_close_all(struct ops *o)
@@ -307,31 +335,40 @@ static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing)
 	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* NULL: see `err`. */
+static struct ops_file *new_file(struct ops *o, uint64_t node, struct fuse_file_info *fi, int32_t *backing, struct err *err)
+{
+	struct ops_file *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		err_set(err, ERR_NO_MEMORY, "no memory for an open file");
+		return NULL;
+	}
+	if (open_file(o, node, f, backing, err) < 0) {
+		free_file(o, f);
+		return NULL;
+	}
+	add_file(o, f);
+	fi->fh = (uintptr_t)f;
+	fi->keep_cache = f->cached;
+	fi->direct_io = !f->cached;
+	return f;
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct ops_file *f;
 	int32_t backing;
 	int r;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
-		fuse_reply_err(req, EROFS);
-		return;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	add_file(o, f);
-	if (open_file(o, node, f, &backing, &err) < 0) {
-		close_file(o, f);
+	if (writes && node_may_write(o->tree, &o->cred, node, &err) < 0)
 		return fail(req, &err);
-	}
-	fi->fh = (uintptr_t)f;
-	fi->keep_cache = f->cached;
-	fi->direct_io = !f->cached;
+	f = new_file(o, node, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
 	r = backing ? reply_passthrough(req, fi->fh, backing) : fuse_reply_open(req, fi);
 	/* Interrupted meanwhile: the kernel won't release what it never opened. */
 	if (r == -ENOENT)
@@ -363,6 +400,20 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	else
 		fuse_reply_buf(req, room->data, (size_t)n);
 	room_put(o, room);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+
+	if (offset != 0)
+		fuse_reply_err(req, EINVAL);
+	else if (node_write(o->tree, &o->cred, node, data, size, &err) < 0)
+		fail(req, &err);
+	else
+		fuse_reply_write(req, size);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)
@@ -417,7 +468,7 @@ static int add_entry(struct page *p, const char *name, const struct fuse_entry_p
 
 static int add_dot(struct page *p, const char *name, uint64_t node, off_t next)
 {
-	const struct fuse_entry_param e = { .attr = { .st_ino = node, .st_mode = S_IFDIR } };
+	const struct fuse_entry_param e = { .attr = { .st_ino = number_shown(&p->ops->numbers, node), .st_mode = S_IFDIR } };
 
 	return add_entry(p, name, &e, next);
 }
@@ -574,16 +625,44 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply(req, node_unlink(o->tree, &o->cred, parent, name, &err), &err);
 }
 
+/* ---- Writing: directories and new files ---- */
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+
+	if (node_mkdir(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	fuse_reply_entry(req, &e);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED, struct fuse_file_info *fi)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+	struct ops_file *f;
+	int32_t backing;
+
+	if (node_create(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	f = new_file(o, a.id, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT)
+		close_file(o, f);
+}
+
 /* ---- Writing anything else ---- */
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
 		     mode_t mode UNUSED, dev_t rdev UNUSED)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		     mode_t mode UNUSED)
 {
 	fuse_reply_err(req, EROFS);
 }
@@ -599,16 +678,11 @@ static void op_link(fuse_req_t req, fuse_ino_t node UNUSED, fuse_ino_t parent UN
 	fuse_reply_err(req, EROFS);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		      mode_t mode UNUSED, struct fuse_file_info *fi UNUSED)
+/* `cp -a` copies modes as lists (ACLs), and goes on with modes only where there are none. */
+static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name, const char *value UNUSED,
+			size_t size UNUSED, int flags UNUSED)
 {
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED,
-			const char *value UNUSED, size_t size UNUSED, int flags UNUSED)
-{
-	fuse_reply_err(req, EROFS);
+	fuse_reply_err(req, starts_with(name, "system.posix_acl_") ? EOPNOTSUPP : EROFS);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED)
@@ -627,7 +701,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 			      FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
 	struct ops *o = userdata;
 
-	o->no_opendir = (conn->capable & opendir) == opendir;
+	o->no_opendir = cred_is_boundless(&o->cred) && (conn->capable & opendir) == opendir;
 	conn->want &= ~dont;
 	conn->want |= want & conn->capable;
 	if (o->no_opendir)
@@ -644,6 +718,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.statfs = op_statfs,
 	.open = op_open,
 	.read = op_read,
+	.write = op_write,
 	.release = op_release,
 	.opendir = op_opendir,
 	.readdir = op_readdir,
