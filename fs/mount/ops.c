@@ -13,7 +13,7 @@
  * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
  *    truncate.
  *
- * Directories are opened without a request: the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
+ * Directories of who may see everything are opened without a request (of others, not to see them any more must be heard): the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
  * RELEASEDIR, and keeps each listing (fs/fuse/readdir.c, since 5.1). It lists from what it kept if the directory's time of change is what
  * it was when that listing began, and asks for that time (AUTO_INVAL_DATA) unless it has it for ever. So of a directory that may change, no
  * listing may begin at the same time as one before: read_directory() counts them, and stat_of() adds as many nanoseconds. It counts before
@@ -124,7 +124,7 @@ static struct timespec time_of(int64_t ns)
 
 static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 {
-	bool counted = S_ISDIR(a->mode) && !a->data_forever;
+	bool counted = o->no_opendir && S_ISDIR(a->mode) && !a->data_forever;
 	struct timespec t = time_of(a->mtime);
 
 	return (struct stat){
@@ -701,7 +701,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 			      FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
 	struct ops *o = userdata;
 
-	o->no_opendir = (conn->capable & opendir) == opendir;
+	o->no_opendir = cred_is_boundless(&o->cred) && (conn->capable & opendir) == opendir;
 	conn->want &= ~dont;
 	conn->want |= want & conn->capable;
 	if (o->no_opendir)
