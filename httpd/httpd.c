@@ -677,12 +677,12 @@ const char *httpd_scheme(const struct httpd *h)
 	return h->tls ? "https" : "http";
 }
 
-static void say_reloaded(int e, const char *what, const struct err *err)
+static void say_reloaded(int e, const char *stays, const char *done, const struct err *err)
 {
 	if (e)
-		log_error("%s stay as they were: %s", what, err->text);
+		log_error("%s: %s", stays, err->text);
 	else
-		log_info("%s were read again", what);
+		log_info("%s", done);
 }
 
 void httpd_reload(struct httpd *h)
@@ -690,9 +690,10 @@ void httpd_reload(struct httpd *h)
 	struct err err = ERR_INIT;
 
 	if (h->tls)
-		say_reloaded(tls_reload(h->tls, &err), "the certificate and its key", &err);
+		say_reloaded(tls_reload(h->tls, &err), "the certificate stays as it was", "the certificate was read again", &err);
 	if (h->keys)
-		say_reloaded(token_keys_reload(h->keys, &err), "the keys of tokens", &err);
+		say_reloaded(token_keys_reload(h->keys, &err), "the keys of tokens stay as they were", "the keys of tokens were read again",
+			     &err);
 }
 
 static void wait_for_quiet(struct httpd *h)
