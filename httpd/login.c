@@ -100,8 +100,8 @@ static int verify(struct request *r, int64_t now, struct err *err)
 	int e = token_verify(h->keys, h->service, r->shown->secret, now / SECOND, &claims, err);
 
 	/* A token for requests always says for which. */
-	if (!e)
-		e = scopes_parse(claims.scopes ? claims.scopes : "", &scopes, err);
+	if (!e && scopes_parse(claims.scopes ? claims.scopes : "", &scopes, err))
+		e = err_set(err, ERR_UNAUTHORIZED, "the token can't be taken: its scopes can't be understood");
 	if (e)
 		return e;
 	if (claims.subject)
