@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 
 #include "httpd/body.h"
+#include "fs/auth/throttle.h"
 #include "fs/auth/token.h"
 #include "fs/auth/verified.h"
 #include "fs/base/log.h"
@@ -576,6 +577,7 @@ static void httpd_free(struct httpd *h)
 	if (h->logins)
 		work_free(h->logins);
 	verified_cache_free(h->verified);
+	throttle_free(h->throttle);
 	token_keys_free(h->keys);
 	free(h->service);
 	if (h->base)
@@ -625,6 +627,8 @@ static int prepare_logins(struct httpd *h, const char *token_key, struct err *er
 	e = err_about("token-key", token_keys_open(token_key ? token_key : path.data, !token_key, &h->keys, err), err);
 	if (!e)
 		e = verified_cache_new(&h->verified, err);
+	if (!e)
+		e = throttle_new(NULL, NULL, &h->throttle, err);
 	return e ? e : work_new(LOGINS, &h->logins, err);
 }
 

@@ -4,7 +4,7 @@
  *	no header                       nobody in particular
  *	Bearer, a signed token          verified here, then remembered until it expires
  *	Bearer, a token's secret        looked up by a job, then remembered for LOGIN_KEPT
- *	Basic, a name and either        by a job of its own kind, which hashes passwords; remembered alike
+ *	Basic, a name and either        by a job of its own kind, which hashes passwords; remembered alike. Who guesses waits
  *
  * What is remembered by its own look-up is asked for again when accounts, passwords, tokens or grants have changed, by
  * whichever process. What may be done is asked in each operation, in any case.
@@ -14,6 +14,7 @@
 
 #include <strings.h>
 
+#include "fs/auth/throttle.h"
 #include "fs/auth/token.h"
 #include "fs/auth/verified.h"
 #include "fs/base/timestamp.h"
@@ -144,10 +145,35 @@ bool login_begin(struct request *r)
 	return true;
 }
 
+static bool is_slow(const struct credentials *shown)
+{
+	return shown && shown->kind == SHOWN_PASSWORD && !secret_ok(shown->secret);
+}
+
+/* A password may be guessed; a secret of 256 bits isn't. */
+static int check_password(struct httpd *h, const struct credentials *shown, const char *from, struct tree_login *out, struct err *err)
+{
+	int64_t wait = 0;
+	int e;
+
+	if (throttle_ask(h->throttle, shown->name, from, &wait)) {
+		e = err_set(err, ERR_TOO_MANY_REQUESTS, "too many wrong passwords: the next one is looked at in %" PRId64 " seconds",
+			    (wait + SECOND - 1) / SECOND);
+		err->offset = (wait + SECOND - 1) / SECOND;
+		return e;
+	}
+	e = tree_login(h->tree, shown->name, shown->secret, from, out, err);
+	if (!e || err->reason == ERR_UNAUTHORIZED)
+		throttle_note(h->throttle, shown->name, from, !e);
+	return e;
+}
+
 int login_check(struct httpd *h, const struct credentials *shown, const char *from, struct tree_login *out, struct err *err)
 {
 	if (shown->kind == SHOWN_BEARER)
 		return tree_login_secret(h->tree, shown->secret, from, out, err);
+	if (is_slow(shown))
+		return check_password(h, shown, from, out, err);
 	return tree_login(h->tree, shown->name, shown->secret, from, out, err);
 }
 
@@ -174,11 +200,6 @@ void login_run(struct request *r)
 }
 
 /* ---- Who may wait ---- */
-
-static bool is_slow(const struct credentials *shown)
-{
-	return shown && shown->kind == SHOWN_PASSWORD && !secret_ok(shown->secret);
-}
 
 struct work *login_pool(struct httpd *h, const struct credentials *shown)
 {

@@ -78,6 +78,7 @@ struct httpd {
 	struct work *logins;	/* passwords that are checked: they take a processor for tens of milliseconds */
 	struct token_keys *keys;	/* NULL with --open, as what follows */
 	struct verified_cache *verified;
+	struct throttle *throttle;	/* who guesses passwords */
 	char *service;		/* what tokens are for */
 	struct MHD_Response *base, *front;	/* prepared answers */
 	char *address;
