@@ -13,6 +13,8 @@
 #include "httpd/login.h"
 
 #include <strings.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "fs/auth/throttle.h"
 #include "fs/auth/token.h"
@@ -25,6 +27,7 @@
 
 #define SECOND	   INT64_C(1000000000)
 #define LOGIN_KEPT (300 * SECOND)
+#define NICENESS   10 /* of the threads that check passwords: others are answered meanwhile */
 
 struct cred request_cred(const struct request *r)
 {
@@ -162,6 +165,8 @@ static int check_password(struct httpd *h, const struct credentials *shown, cons
 		err->offset = (wait + SECOND - 1) / SECOND;
 		return e;
 	}
+	/* This thread's only: Linux keeps niceness for each thread. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
 	e = tree_login(h->tree, shown->name, shown->secret, from, out, err);
 	if (!e || err->reason == ERR_UNAUTHORIZED)
 		throttle_note(h->throttle, shown->name, from, !e);
