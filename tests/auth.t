@@ -377,6 +377,20 @@ refuses 401 UNAUTHORIZED 'the old one is refused at once' GET /v2/
 post grant_type=refresh_token "refresh_token=$REFRESH"
 is "$CODE" 401 'and so is what it got'
 user_of alice 'another password'
+# The first request of a login waits for it before its body is read.
+random_file sent 300000
+answers 201 'a push is the first request with the new one' POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$BYTES" \
+	-H 'Expect: 100-continue' --data-binary "@$T/sent"
+answers 200 'what was pushed is there' GET "/v2/shop/private/blobs/$DIGEST"
+same "$T/sent" 'as it was sent'
+for how in 'X-How: with a length' "$CHUNKED"; do
+	random_file sent 300000
+	regfs grant alice owner shop/private	# what was remembered is asked again
+	answers 201 "once more: $how" POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$how" -H "$BYTES" -H 'Expect:' \
+		--data-binary "@$T/sent"
+	refuses 401 UNAUTHORIZED "and with a wrong one: $how" POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$how" -H "$BYTES" \
+		-u alice:wrong --data-binary "@$T/sent"
+done
 answers 200 'the new one is good' GET /v2/
 
 # ---- Secrets: personal access tokens, robots ----
