@@ -512,6 +512,13 @@ is "$(challenge)" 'Bearer realm="https://registry.example.org/token",service="re
 with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 401 'a token for another service, of the same key'
 
+stop_regfs
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 -keyout "$T/key" -out "$T/cert" 2>/dev/null
+start_regfs --tls-cert "$T/cert" --tls-key "$T/key"
+like "$(curl -sSk -D - -o /dev/null "https://$ADDR/v2/")" "realm=\"https://$ADDR/token\"" 'over TLS it is https'
+stop_regfs
+start_regfs --public-url https://registry.example.org
+
 # ---- Passwords delay nobody ----
 
 crowd() {
