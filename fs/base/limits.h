@@ -72,6 +72,12 @@
 #define LIMIT_TOKENS 256		     /* of one principal */
 #define LIMIT_ORIGIN 255		     /* where a grant is from */
 #define LIMIT_POLICY (256 * 1024)	     /* a policy document */
+#define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
+#define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
+#define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
+#define LIMIT_OUTBOUND_CONNECT_SECONDS 30    /* until a connection stands */
+#define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
+#define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 
 #endif
