@@ -38,6 +38,7 @@ typedef enum MHD_Result mhd_result;
 struct request;
 struct body;	/* body.h */
 struct gather;	/* manifest.c */
+struct asked;	/* api.c */
 
 /* What a route does. */
 struct operation {
@@ -75,6 +76,7 @@ struct httpd {
 	struct MHD_Response *base, *front;	/* prepared answers */
 	char *address;
 
+	atomic_size_t call_memory;	/* bytes of answers to calls that are being made or sent (api.c) */
 	atomic_uint active;	/* requests that have begun and not completed */
 	atomic_bool stopping;	/* no new ones */
 
@@ -98,7 +100,7 @@ struct httpd {
 
 struct headers {
 	const char *content_length, *content_type, *content_range, *transfer_encoding;
-	const char *range, *if_range, *if_none_match, *expect, *origin;
+	const char *range, *if_range, *if_none_match, *expect, *origin, *authorization;
 	bool malformed;		/* one that may come once came twice, or a name isn't one */
 	int64_t length;		/* of the body; -1: chunked, not known */
 };
@@ -126,6 +128,7 @@ struct request {
 	struct tree_image *image;	/* whose bytes the answer sends */
 	struct body *body;		/* the body goes there, */
 	struct gather *gather;		/* or there, or is dropped */
+	struct asked *asked;		/* a call: which */
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
 	char from[INET6_ADDRSTRLEN];	/* the client's address; "" for what doesn't block */
@@ -167,6 +170,13 @@ void manifest_put(struct request *r);
 void manifest_delete(struct request *r);
 mhd_result gather_receive(struct request *r, const char *data, size_t *len);
 void gather_free(struct httpd *h, struct gather *g);
+/* For another operation with a body that is gathered: for its begin(), and (borrowed) for its finish(). */
+int gather_new(struct request *r, struct err *err) MUST_CHECK;
+int gather_whole(const struct gather *g, const char **data, size_t *len, struct err *err) MUST_CHECK;
+
+void api_begin(struct request *r);
+void api_call(struct request *r);
+void asked_free(struct asked *a);
 
 void upload_post_begin(struct request *r);
 void upload_post(struct request *r);
