@@ -270,8 +270,12 @@ static int list_directory(struct ls *ls, const char *path, uint64_t directory)
 {
 	auto_rows struct rows l = { .names = BUF_INIT };
 	bool header = ls->o->recursive && !ls->o->inside.common.json;
-	int r = rows_read(ls, directory, &l);
+	int r;
 
+	/* No index has such a path, but a server may say what it likes. */
+	if (strlen(path) > 2 * LIMIT_TREE_PATH)
+		return err_set(ls->err, ERR_CORRUPT, "directories are deeper than they can be");
+	r = rows_read(ls, directory, &l);
 	if (r)
 		return r;
 	if (header) {
