@@ -18,24 +18,8 @@
 
 #include <strings.h>
 
-#include "fs/base/base64.h"
 #include "fs/tree/call.h"
-#include "fs/tree/login.h"
 #include "httpd/reply.h"
-
-#define AUTHORIZATION_MAX 2048
-
-/* What a request asks for. */
-struct asked {
-	const struct call *call;
-	char authorization[AUTHORIZATION_MAX + 1];
-};
-
-void asked_free(struct asked *a)
-{
-	secret_forget(a, sizeof(*a));
-	free(a);
-}
 
 /* ---- The request ---- */
 
@@ -46,10 +30,9 @@ static bool is_json(const char *type)
 	return len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0;
 }
 
-static int asked_new(struct request *r, struct err *err)
+static int begin_call(struct request *r, struct err *err)
 {
 	const struct call *call = call_find(r->route.reference);
-	struct asked *a;
 
 	if (!call)
 		return err_set(err, ERR_NOT_FOUND, "there is no call %.60s", r->route.reference);
@@ -57,13 +40,7 @@ static int asked_new(struct request *r, struct err *err)
 		return err_set(err, ERR_REQUEST_INVALID, "a call is asked with application/json");
 	if (r->headers.length > LIMIT_CALL)
 		return err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
-	a = calloc(1, sizeof(*a));
-	if (!a)
-		return err_set(err, ERR_NO_MEMORY, "no memory for a call");
-	r->asked = a;
-	a->call = call;
-	if (r->headers.authorization)
-		snprintf(a->authorization, sizeof(a->authorization), "%s", r->headers.authorization);
+	r->call = call;
 	return gather_new(r, err);
 }
 
@@ -73,33 +50,10 @@ void api_begin(struct request *r)
 	static const struct operation changing = { NULL, api_call, COMMITS };
 	struct err err = ERR_INIT;
 
-	if (asked_new(r, &err))
+	if (begin_call(r, &err))
 		reply_error(r, &err);
-	else if (r->asked->call->changes)
+	else if (r->call->changes)
 		r->operation = &changing;
-}
-
-/* The credential of the request; what it points to lives as long as *login. */
-static int who_asks(struct request *r, struct tree_login *login, struct err *err)
-{
-	const char *text = r->asked->authorization;
-	const char *from = r->from[0] ? r->from : NULL;
-	char plain[BASE64_DECODED_MAX(AUTHORIZATION_MAX)], *colon;
-	ssize_t n;
-	int e;
-
-	login->cred = request_cred(r);
-	if (r->httpd->open || !*text)
-		return 0;
-	n = strncasecmp(text, "Basic ", 6) == 0 ? base64_decode(BASE64, text + 6, strlen(text + 6), plain) : -1;
-	plain[MAX(n, (ssize_t)0)] = '\0';
-	colon = strchr(plain, ':');
-	if (!colon)
-		return err_set(err, ERR_UNAUTHORIZED, "the Authorization is not Basic");
-	*colon = '\0';
-	e = tree_login(r->httpd->tree, plain, colon + 1, from, login, err);
-	secret_forget(plain, sizeof(plain));
-	return e;
 }
 
 /* ---- The answer ---- */
@@ -182,22 +136,19 @@ static int read_args(const struct request *r, struct json **json, struct buf *me
 
 	if (!e && len > LIMIT_CALL)
 		e = err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
-	return e ? e : call_read_args(r->asked->call, data, len, json, memory, args, err);
+	return e ? e : call_read_args(r->call, data, len, json, memory, args, err);
 }
 
 static int run(struct request *r, struct answer *a, struct err *err)
 {
 	_Alignas(max_align_t) char args[CALL_RECORD_MAX] = { 0 };
-	auto_tree_login struct tree_login login = { 0 };
+	const struct cred cred = request_cred(r);
 	auto_json struct json *json = NULL;
 	auto_buf struct buf memory = BUF_INIT;
-	int e = who_asks(r, &login, err);
-
-	if (!e)
-		e = read_args(r, &json, &memory, args, err);
+	int e = read_args(r, &json, &memory, args, err);
 	if (!e && !a->call->run)
-		return call_read(r->httpd->tree, &login.cred, (const void *)args, &a->rows, err);
-	return e ? e : a->call->run(r->httpd->tree, &login.cred, args, add_row, a, err);
+		return call_read(r->httpd->tree, &cred, (const void *)args, &a->rows, err);
+	return e ? e : a->call->run(r->httpd->tree, &cred, args, add_row, a, err);
 }
 
 static void reply_refusal(struct request *r, struct err *err)
@@ -207,14 +158,12 @@ static void reply_refusal(struct request *r, struct err *err)
 	call_add_refusal(&detail, err);
 	err_set_detail(err, detail.data);
 	reply_error(r, err);
-	if (err_row(err->reason)->http_status == MHD_HTTP_UNAUTHORIZED)
-		reply_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"regfs\"");
 }
 
 void api_call(struct request *r)
 {
 	struct err err = ERR_INIT;
-	struct answer a = { .call = r->asked->call, .rows = BUF_INIT, .err = &err };
+	struct answer a = { .call = r->call, .rows = BUF_INIT, .err = &err };
 	int e = take_memory(r->httpd, &err);
 
 	if (e) {

@@ -4,7 +4,7 @@
 #include "fs/base/base.h"
 #include "tools/session.h"
 
-#include "tools/credentials.h"
+#include "tools/keyring.h"
 #include "tools/password.h"
 
 struct login_options {
@@ -34,7 +34,7 @@ static int keep_name(void *arg, const struct call_me *me)
 }
 
 /* Whether the server takes them; *name: who it says one is. */
-static int verify(const struct login_options *o, const char *url, const struct credentials *c, struct buf *name, struct err *err)
+static int verify(const struct login_options *o, const char *url, const struct kept_login *c, struct buf *name, struct err *err)
 {
 	auto_session struct session *s = NULL;
 	int r = session_open_server(url, o->common.ca, c->user, c->password, &s, err);
@@ -42,7 +42,7 @@ static int verify(const struct login_options *o, const char *url, const struct c
 	return r ? r : session_me(s, keep_name, name, err);
 }
 
-static int get_credentials(const struct login_options *o, const char *url, struct credentials *c, struct err *err)
+static int get_credentials(const struct login_options *o, const char *url, struct kept_login *c, struct err *err)
 {
 	auto_password struct password password = { "" };
 	char user[LIMIT_PRINCIPAL + 2] = "";
@@ -78,7 +78,7 @@ static int report(const struct store_options *o, const char *done, const char *u
 static int run_login(const void *options, char **operands, int count UNUSED, struct err *err)
 {
 	const struct login_options *o = options;
-	auto_credentials struct credentials c = { 0 };
+	auto_kept_login struct kept_login c = { 0 };
 	auto_buf struct buf name = BUF_INIT;
 	int r = server_url_check(operands[0], err);
 
@@ -87,7 +87,7 @@ static int run_login(const void *options, char **operands, int count UNUSED, str
 	if (!r)
 		r = verify(o, operands[0], &c, &name, err);
 	if (!r)
-		r = credentials_put(operands[0], &c, err);
+		r = keyring_put(operands[0], &c, err);
 	if (!r)
 		r = server_default_set(operands[0], err);
 	return r ? r : report(&o->common, "logged in at", operands[0], name.data, err);
@@ -107,7 +107,7 @@ static int run_logout(const void *options, char **operands, int count, struct er
 	if (!r && kept && streq(url, kept))
 		r = server_default_set(NULL, err);
 	if (!r)
-		r = credentials_remove(url, err);
+		r = keyring_remove(url, err);
 	return r ? r : report(options, "logged out at", url, NULL, err);
 }
 

@@ -4,7 +4,7 @@
 #include "fs/base/base.h"
 #include "tools/session.h"
 
-#include "tools/credentials.h"
+#include "tools/keyring.h"
 #include "tools/remote.h"
 
 /* ---- Opening ---- */
@@ -51,11 +51,11 @@ int session_open_server(const char *url, const char *ca_file, const char *user, 
 
 static int open_server(const struct store_options *o, const char *url, struct session **out, struct err *err)
 {
-	auto_credentials struct credentials c = { 0 };
+	auto_kept_login struct kept_login c = { 0 };
 	int r = server_url_check(url, err);
 
 	if (!r)
-		r = credentials_get(url, &c, err);
+		r = keyring_get(url, &c, err);
 	return r ? r : session_open_server(url, o->ca, c.user, c.password, out, err);
 }
 

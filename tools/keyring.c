@@ -1,8 +1,8 @@
 /*
- * credentials.c: see credentials.h.
+ * keyring.c: see keyring.h.
  */
 #include "fs/base/base.h"
-#include "tools/credentials.h"
+#include "tools/keyring.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -27,11 +27,11 @@ static void forget(char *s)
 	free(s);
 }
 
-void credentials_forget(struct credentials *c)
+void kept_login_forget(struct kept_login *c)
 {
 	forget(c->user);
 	forget(c->password);
-	*c = (struct credentials){ 0 };
+	*c = (struct kept_login){ 0 };
 }
 
 static void forget_buf(struct buf *b)
@@ -325,14 +325,14 @@ static int run_helper(const char *program, const char *verb, const char *input, 
 		   buf_error(output) ? no_memory(err) : 0;
 }
 
-static int take(struct credentials *out, const char *user, size_t len, const char *password, struct err *err)
+static int take(struct kept_login *out, const char *user, size_t len, const char *password, struct err *err)
 {
 	out->user = strndup(user, len);
 	out->password = strdup(password);
 	return out->user && out->password ? 0 : no_memory(err);
 }
 
-static int helper_get(const char *program, const char *host, struct credentials *out, struct err *err)
+static int helper_get(const char *program, const char *host, struct kept_login *out, struct err *err)
 {
 	auto_secret_buf struct buf said = BUF_INIT;
 	auto_json struct json *json = NULL;
@@ -353,7 +353,7 @@ static int helper_get(const char *program, const char *host, struct credentials 
 	return user && secret && !streq(user, "<token>") ? take(out, user, strlen(user), secret, err) : 0;
 }
 
-static int helper_put(const char *program, const char *host, const struct credentials *c, struct err *err)
+static int helper_put(const char *program, const char *host, const struct kept_login *c, struct err *err)
 {
 	auto_secret_buf struct buf input = BUF_INIT, said = BUF_INIT;
 	bool ok = false;
@@ -384,7 +384,7 @@ static int find_auth(void *arg, const char *key, const struct json *value)
 	return s->auth != NULL;
 }
 
-static int decode_auth(const struct config *c, const char *host, const char *auth, struct credentials *out, struct err *err)
+static int decode_auth(const struct config *c, const char *host, const char *auth, struct kept_login *out, struct err *err)
 {
 	size_t len = strlen(auth);
 	auto_free char *plain = malloc(BASE64_DECODED_MAX(len) + 1);
@@ -402,7 +402,7 @@ static int decode_auth(const struct config *c, const char *host, const char *aut
 	return r;
 }
 
-int credentials_get(const char *url, struct credentials *out, struct err *err)
+int keyring_get(const char *url, struct kept_login *out, struct err *err)
 {
 	auto_docker_config struct config c = { 0 };
 	auto_free char *host = host_of(url), *helper = NULL;
@@ -417,7 +417,7 @@ int credentials_get(const char *url, struct credentials *out, struct err *err)
 	return s.auth && *s.auth ? decode_auth(&c, host, s.auth, out, err) : 0;
 }
 
-int credentials_put(const char *url, const struct credentials *cr, struct err *err)
+int keyring_put(const char *url, const struct kept_login *cr, struct err *err)
 {
 	auto_docker_config struct config c = { 0 };
 	auto_free char *host = host_of(url), *helper = NULL;
@@ -442,7 +442,7 @@ int credentials_put(const char *url, const struct credentials *cr, struct err *e
 	return r ? r : config_rewrite(&c, host, entry.data, &found, err);
 }
 
-int credentials_remove(const char *url, struct err *err)
+int keyring_remove(const char *url, struct err *err)
 {
 	auto_docker_config struct config c = { 0 };
 	auto_free char *host = host_of(url), *helper = NULL;
