@@ -3,7 +3,8 @@
  *
  * Over HTTP an entry of a directory comes with all that is small: a link's target, whether a file is sparse or has attributes. The
  * last KNOWN_SLOTS of them are kept, so that who lists, compares or extracts a directory asks once for a page of it. A file's bytes
- * come in pieces of at most CALL_READ_MAX, larger and larger ones for who reads on.
+ * come in pieces of at most CALL_READ_MAX, larger and larger ones for who reads on; and who reads one small file of a directory
+ * after the other gets the next ones with it.
  *
  * A server could be anybody's. Names were checked (call_json.c); here the depth, the number of entries, and that
  * whatever is gone through moves on.
@@ -17,14 +18,27 @@
 
 #define KNOWN_SLOTS 65536
 #define FIRST_PIECE (256 * 1024)
+#define SMALL_FILE (64 * 1024)
+#define AHEAD_BYTES (1024 * 1024)
 
 /* ---- What is known of nodes ---- */
 
 struct known_node {
 	uint64_t node, source;	/* 0: nothing */
 	int64_t size;
+	uint64_t next;		/* the small file behind this one in their directory, or 0 */
 	bool sparse, xattrs;
 	char *target;
+};
+
+/* Small files that came with another. */
+struct ahead {
+	struct buf bytes;
+	struct {
+		uint64_t node;
+		size_t start, len;
+	} files[CALL_READ_FILES];
+	size_t count;
 };
 
 struct known_xattrs {
@@ -36,12 +50,16 @@ struct known {
 	struct known_node nodes[KNOWN_SLOTS];
 	struct known_xattrs xattrs[2];	/* of the last nodes that were asked about: diff has two */
 	unsigned next_xattrs;
+	uint64_t expected;	/* whose turn it is, for who goes from small file to small file */
+	struct ahead ahead;
 };
 
 void known_free(struct known *k)
 {
 	for (size_t i = 0; k && i < KNOWN_SLOTS; i++)
 		free(k->nodes[i].target);
+	if (k)
+		buf_release(&k->ahead.bytes);
 	for (size_t i = 0; k && i < ARRAY_SIZE(k->xattrs); i++) {
 		buf_release(&k->xattrs[i].names);
 		buf_release(&k->xattrs[i].values);
@@ -61,6 +79,7 @@ static int need_known(struct session *s, struct err *err)
 	s->known = calloc(1, sizeof(*s->known));
 	if (!s->known)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	buf_init(&s->known->ahead.bytes);
 	for (size_t i = 0; i < ARRAY_SIZE(s->known->xattrs); i++) {
 		buf_init(&s->known->xattrs[i].names);
 		buf_init(&s->known->xattrs[i].values);
@@ -255,20 +274,88 @@ int session_getxattr(struct session *s, uint64_t node, const char *name, struct 
 struct reader {
 	struct session *session;
 	uint64_t node;
+	int64_t size;
 	struct buf piece;
 	int64_t at;		/* of the piece */
 	int64_t next;		/* length of the next one */
 };
 
+/* Whether the file came with another one. */
+static bool find_ahead(struct reader *f)
+{
+	const struct ahead *a = &f->session->known->ahead;
+
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->files[i].node != f->node)
+			continue;
+		buf_reset(&f->piece);
+		buf_add(&f->piece, a->bytes.data + a->files[i].start, a->files[i].len);
+		f->at = 0;
+		return !buf_error(&f->piece);
+	}
+	return false;
+}
+
+/* The small files behind this one, as many as may come with it. */
+static void plan_ahead(struct known *k, uint64_t node, struct buf *more)
+{
+	struct ahead *a = &k->ahead;
+	const struct known_node *n = slot_of(k, node);
+	size_t total = 0;
+
+	a->count = 0;
+	while (n->node == node && n->next && a->count < CALL_READ_FILES) {
+		node = n->next;
+		n = slot_of(k, node);
+		if (n->node != node || total + (size_t)n->size > AHEAD_BYTES)
+			break;
+		buf_addf(more, "%s%" PRIx64, more->len ? "," : "", node);
+		a->files[a->count].node = node;
+		a->files[a->count].start = total;
+		a->files[a->count++].len = (size_t)n->size;
+		total += (size_t)n->size;
+	}
+}
+
+/* What is behind the file's own bytes. */
+static void keep_ahead(struct known *k, struct buf *piece, size_t own)
+{
+	struct ahead *a = &k->ahead;
+
+	buf_reset(&a->bytes);
+	if (piece->len > own)
+		buf_add(&a->bytes, piece->data + own, piece->len - own);
+	while (a->count && (buf_error(&a->bytes) || a->files[a->count - 1].start + a->files[a->count - 1].len > a->bytes.len))
+		a->count--;
+	if (piece->len > own)
+		buf_truncate(piece, own);
+}
+
 static int fetch(struct reader *f, int64_t offset, struct err *err)
 {
 	struct call_node a = { .node = f->node, .offset = offset };
+	struct known *k = f->session->known;
+	const struct known_node *n = slot_of(k, f->node);
+	auto_buf struct buf more = BUF_INIT;
+	bool in_turn = k->expected == f->node;
+	int r;
 
+	k->expected = n->node == f->node ? n->next : 0;
+	if (!offset && f->size <= SMALL_FILE && find_ahead(f))
+		return 0;
 	/* Who goes on where the last piece ended will go on further. */
 	f->next = offset == f->at + (int64_t)f->piece.len ? MIN(2 * f->next, (int64_t)CALL_READ_MAX) : FIRST_PIECE;
-	a.length = f->next;
+	a.length = MIN(f->next, f->size - offset);
 	f->at = offset;
-	return remote_read(f->session->remote, &a, &f->piece, err);
+	if (in_turn && !offset)
+		plan_ahead(k, f->node, &more);
+	a.more = more.len && !buf_error(&more) ? more.data : NULL;
+	r = remote_read(f->session->remote, &a, &f->piece, err);
+	if (!r && a.more)
+		keep_ahead(k, &f->piece, (size_t)a.length);
+	else if (!r && (int64_t)f->piece.len > a.length)
+		r = err_set(err, ERR_CORRUPT, "the server gives more of a file than was asked for");
+	return r;
 }
 
 static ssize_t read_piece(void *arg, void *data, size_t len, int64_t offset, struct err *err)
@@ -319,7 +406,7 @@ int session_open_file(struct session *s, uint64_t file, struct content **out, st
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	*f = (struct reader){ .session = s, .node = file, .piece = BUF_INIT, .next = FIRST_PIECE / 2 };
+	*f = (struct reader){ .session = s, .node = file, .size = n->size, .piece = BUF_INIT, .next = FIRST_PIECE / 2 };
 	return content_from_reader(&reader, f, n->size, out, err);
 }
 
@@ -369,6 +456,7 @@ struct session_dir {
 	struct buf names;
 	struct entry page[PAGE_ENTRIES];
 	size_t count, at, seen;
+	uint64_t small;		/* the last small file, or 0 */
 	bool end;
 	struct err *err;
 };
@@ -392,11 +480,24 @@ int session_dir_open(struct session *s, uint64_t directory, struct session_dir *
 	return r;
 }
 
+/* Small files are chained, for who reads them in their order. */
+static void chain(struct session_dir *d, const struct call_entry *e)
+{
+	struct known_node *last = slot_of(d->session->known, d->small);
+
+	if (!S_ISREG((mode_t)e->mode) || e->sparse || !e->size || e->size > SMALL_FILE)
+		return;
+	if (d->small && last->node == d->small)
+		last->next = e->node;
+	d->small = e->node;
+}
+
 static int keep_entry(void *arg, const void *row)
 {
 	struct session_dir *d = arg;
 	const struct call_entry *e = row;
 	struct entry *to = &d->page[d->count];
+	int r;
 
 	if (d->count == PAGE_ENTRIES || ++d->seen > LIMIT_TREE_ENTRIES)
 		return err_set(d->err, ERR_CORRUPT, "the server shows more files than there can be");
@@ -405,7 +506,10 @@ static int keep_entry(void *arg, const void *row)
 	d->cookie = e->next;
 	d->count++;
 	buf_add(&d->names, e->name, strlen(e->name) + 1);
-	return learn(d->session, e, d->err);
+	r = learn(d->session, e, d->err);
+	if (!r)
+		chain(d, e);
+	return r;
 }
 
 static int next_page(struct session_dir *d, struct err *err)

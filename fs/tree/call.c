@@ -1,11 +1,8 @@
 /*
- * call.c: see call.h. What stands for a call in JSON, and what it does.
+ * call.c: see call.h. What stands for a call in JSON, and what it does; call_inside.c has those inside images.
  */
 #include "fs/base/base.h"
-#include "fs/tree/call.h"
-
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include "fs/tree/call_run.h"
 
 /* ---- Members in JSON ---- */
 
@@ -117,7 +114,7 @@ static const struct record_field data_args[] = {
 };
 static const struct record_field read_args[] = {
 	NODE(node, "node", RECORD_ID, NEEDED), NODE(offset, "offset", RECORD_NUMBER),
-	NODE(length, "length", RECORD_NUMBER, NEEDED), { 0 },
+	NODE(length, "length", RECORD_NUMBER, NEEDED), NODE(more, "more", RECORD_TEXT), { 0 },
 };
 
 static const struct record_field me_row[] = {
@@ -215,20 +212,6 @@ static const struct record_field run_row[] = {
 
 /* ---- Rows on their way ---- */
 
-struct answer {
-	struct tree *tree;
-	const struct cred *cred;
-	const void *args;
-	call_row_fn *fn;
-	void *arg;
-	struct err *err;
-};
-
-static int give(const struct answer *a, const void *row)
-{
-	return a->fn(a->arg, row);
-}
-
 #define GIVES(name, type)                                           \
 	static int give_##name(void *arg, const type *row)          \
 	{                                                           \
@@ -242,14 +225,9 @@ GIVES(token, struct tree_token)
 GIVES(grant, struct tree_grant)
 GIVES(access, struct tree_access)
 
-#define ANSWER { .tree = tree, .cred = cred, .args = args, .fn = fn, .arg = arg, .err = err }
-#define RUN(name)                                                                                                          \
-	static int run_##name(struct tree *tree, const struct cred *cred, const void *args, call_row_fn *fn UNUSED,        \
-			      void *arg UNUSED, struct err *err)
-
 /* ---- The registry ---- */
 
-RUN(me)
+static RUN(me)
 {
 	const struct call_me me = { .name = cred->name, .version = tree_version() };
 
@@ -260,14 +238,14 @@ RUN(me)
 	return fn(arg, &me);
 }
 
-RUN(may)
+static RUN(may)
 {
 	const struct call_names *a = args;
 
 	return tree_may(tree, cred, a->name, a->actions, err);
 }
 
-RUN(status)
+static RUN(status)
 {
 	struct tree_stats stats = { 0 };
 	int r = tree_stats(tree, cred, &stats, err);
@@ -286,7 +264,7 @@ static int give_named_repo(void *arg, const char *name)
 	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
 }
 
-RUN(repo_list)
+static RUN(repo_list)
 {
 	struct answer a = ANSWER;
 	const struct call_page *p = args;
@@ -295,21 +273,21 @@ RUN(repo_list)
 	return tree_repo_list(tree, cred, p->last, p->n, give_named_repo, &a, &more, err);
 }
 
-RUN(repo_show)
+static RUN(repo_show)
 {
 	struct answer a = ANSWER;
 
 	return tree_repo_show(tree, cred, ((const struct call_names *)args)->name, give_repo, &a, err);
 }
 
-RUN(repo_add)
+static RUN(repo_add)
 {
 	const struct call_settings *s = args;
 
 	return tree_repo_add_visible(tree, cred, s->name, s->public, err);
 }
 
-RUN(repo_set)
+static RUN(repo_set)
 {
 	const struct call_settings *s = args;
 
@@ -318,12 +296,12 @@ RUN(repo_set)
 	return tree_visibility_set(tree, cred, s->name, s->public == SETTING_YES, err);
 }
 
-RUN(repo_rm)
+static RUN(repo_rm)
 {
 	return tree_repo_rm(tree, cred, ((const struct call_names *)args)->name, err);
 }
 
-RUN(namespace_show)
+static RUN(namespace_show)
 {
 	const struct call_names *a = args;
 	struct tree_namespace ns;
@@ -333,7 +311,7 @@ RUN(namespace_show)
 	return r ? r : fn(arg, &row);
 }
 
-RUN(namespace_set)
+static RUN(namespace_set)
 {
 	const struct call_settings *s = args;
 	const struct tree_namespace ns = { .public = s->public, .push_creates = s->push_creates };
@@ -366,7 +344,7 @@ static int give_tag(void *arg, const char *name)
 	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
 }
 
-RUN(tag_list)
+static RUN(tag_list)
 {
 	struct answer a = ANSWER;
 	const struct call_page *p = args;
@@ -375,28 +353,28 @@ RUN(tag_list)
 	return tree_tag_list(tree, cred, p->name, p->last, p->n, give_tag, &a, &more, err);
 }
 
-RUN(tag_add)
+static RUN(tag_add)
 {
 	const struct call_names *a = args;
 
 	return tree_tag_set(tree, cred, a->name, a->reference, &a->digest, err);
 }
 
-RUN(tag_rm)
+static RUN(tag_rm)
 {
 	const struct call_names *a = args;
 
 	return tree_tag_rm(tree, cred, a->name, a->reference, err);
 }
 
-RUN(image_list)
+static RUN(image_list)
 {
 	struct answer a = ANSWER;
 
 	return tree_image_list(tree, cred, ((const struct call_names *)args)->name, give_image, &a, err);
 }
 
-RUN(image_show)
+static RUN(image_show)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
@@ -404,7 +382,7 @@ RUN(image_show)
 	return tree_image_show(tree, cred, n->name, n->reference, give_image, &a, err);
 }
 
-RUN(image_children)
+static RUN(image_children)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
@@ -412,7 +390,7 @@ RUN(image_children)
 	return tree_image_children(tree, cred, n->name, &n->digest, give_image, &a, err);
 }
 
-RUN(image_layers)
+static RUN(image_layers)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
@@ -420,21 +398,21 @@ RUN(image_layers)
 	return tree_image_layers(tree, cred, n->name, n->reference, give_layer, &a, err);
 }
 
-RUN(image_index)
+static RUN(image_index)
 {
 	const struct call_names *n = args;
 
 	return tree_layers_prepare(tree, cred, n->name, n->reference, err);
 }
 
-RUN(image_rm)
+static RUN(image_rm)
 {
 	const struct call_names *n = args;
 
 	return tree_image_rm(tree, cred, n->name, &n->digest, err);
 }
 
-RUN(layer_contents)
+static RUN(layer_contents)
 {
 	const struct call_names *n = args;
 	struct tree_contents contents = { 0 };
@@ -443,7 +421,7 @@ RUN(layer_contents)
 	return r ? r : fn(arg, &contents);
 }
 
-RUN(used_by)
+static RUN(used_by)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
@@ -474,61 +452,61 @@ static int give_person(void *arg, const struct tree_person *person)
 	return r == -ENOENT ? 0 : r ? r : give(a, &row);	/* removed meanwhile */
 }
 
-RUN(person_list)
+static RUN(person_list)
 {
 	struct answer a = ANSWER;
 
 	return tree_person_list(tree, cred, ((const struct call_person *)args)->kind, give_person, &a, err);
 }
 
-RUN(person_show)
+static RUN(person_show)
 {
 	struct answer a = ANSWER;
 
 	return tree_person_show(tree, cred, ((const struct call_names *)args)->name, give_person, &a, err);
 }
 
-RUN(person_add)
+static RUN(person_add)
 {
 	const struct call_person *p = args;
 
 	return tree_person_add(tree, cred, p->name, &p->change, err);
 }
 
-RUN(person_set)
+static RUN(person_set)
 {
 	const struct call_person *p = args;
 
 	return tree_person_set(tree, cred, p->name, &p->change, err);
 }
 
-RUN(person_rm)
+static RUN(person_rm)
 {
 	return tree_person_rm(tree, cred, ((const struct call_names *)args)->name, err);
 }
 
-RUN(member_add)
+static RUN(member_add)
 {
 	const struct call_names *n = args;
 
 	return tree_member_add(tree, cred, n->name, n->reference, err);
 }
 
-RUN(member_rm)
+static RUN(member_rm)
 {
 	const struct call_names *n = args;
 
 	return tree_member_rm(tree, cred, n->name, n->reference, err);
 }
 
-RUN(token_list)
+static RUN(token_list)
 {
 	struct answer a = ANSWER;
 
 	return tree_token_list(tree, cred, ((const struct call_names *)args)->name, give_token, &a, err);
 }
 
-RUN(token_add)
+static RUN(token_add)
 {
 	const struct call_token *t = args;
 	struct call_secret row = { .secret = "" };
@@ -540,7 +518,7 @@ RUN(token_add)
 	return r;
 }
 
-RUN(token_rm)
+static RUN(token_rm)
 {
 	const struct call_names *n = args;
 
@@ -549,7 +527,7 @@ RUN(token_rm)
 
 /* ---- Grants ---- */
 
-RUN(grant_show)
+static RUN(grant_show)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
@@ -557,230 +535,33 @@ RUN(grant_show)
 	return tree_grant_show(tree, cred, n->name, n->reference, give_grant, &a, err);
 }
 
-RUN(grant_set)
+static RUN(grant_set)
 {
 	const struct call_names *n = args;
 
 	return tree_grant_set(tree, cred, n->name, n->reference, n->actions, err);
 }
 
-RUN(grant_rm)
+static RUN(grant_rm)
 {
 	const struct call_names *n = args;
 
 	return tree_grant_rm(tree, cred, n->name, n->reference, err);
 }
 
-RUN(grant_policy)
+static RUN(grant_policy)
 {
 	const struct call_policy *p = args;
 
 	return tree_grant_policy(tree, cred, p->who, p->policy, strlen(p->policy), p->origin, p->dry_run, err);
 }
 
-RUN(access)
+static RUN(access)
 {
 	struct answer a = ANSWER;
 	const struct call_names *n = args;
 
 	return tree_access_explain(tree, cred, n->name, n->reference, give_access, &a, err);
-}
-
-/* ---- Inside images ---- */
-
-static int keep_is_index(void *arg, const struct tree_image_info *image)
-{
-	*(bool *)arg = image->is_index;
-	return 0;
-}
-
-RUN(rootfs_find)
-{
-	const struct call_find *f = args;
-	const char *platform = f->platform;
-	bool is_index = false;
-	struct rootfs fs;
-	int r = 0;
-
-	/* Of an index, the image for the machine that asks; an image that is none of an index is taken whatever it is for. */
-	if (!platform && f->machine && !streq(f->machine, rootfs_platform()))
-		r = tree_image_show(tree, cred, f->name, f->reference, keep_is_index, &is_index, err);
-	if (!r)
-		r = rootfs_find(tree, cred, f->name, f->reference, is_index ? f->machine : platform, &fs, err);
-	return r ? r : fn(arg, &fs);
-}
-
-static int need_inside(uint64_t node, struct err *err)
-{
-	return node_is_inside(node) ? 0 : err_set(err, ERR_NOT_FOUND, "it is not inside an image");
-}
-
-static int is_sparse(const struct answer *a, const struct node_attr *attr, bool *out)
-{
-	int64_t start = 0, end = attr->size;
-	int r = S_ISREG(attr->mode) && attr->size ?
-			rootfs_data(a->tree, a->cred, attr->id, 0, &start, &end, a->err) : 0;
-
-	*out = start != 0 || end != attr->size;
-	return r;
-}
-
-static int give_entry(const struct answer *a, const char *name, const struct node_attr *attr, uint64_t next)
-{
-	auto_buf struct buf target = BUF_INIT, xattrs = BUF_INIT;
-	struct call_entry row = {
-		.name = name, .node = attr->id, .next = next, .mode = attr->mode, .links = (int64_t)attr->links, .size = attr->size,
-		.mtime = attr->mtime, .uid = attr->uid, .gid = attr->gid, .rdev = (int64_t)attr->rdev,
-	};
-	int r = rootfs_source(a->tree, a->cred, attr->id, &row.source, a->err);
-
-	if (!r)
-		r = node_listxattr(a->tree, a->cred, attr->id, &xattrs, a->err);
-	if (!r)
-		r = is_sparse(a, attr, &row.sparse);
-	if (!r && S_ISLNK(attr->mode)) {
-		r = node_readlink(a->tree, a->cred, attr->id, &target, a->err);
-		row.target = target.data;
-	}
-	row.xattrs = xattrs.len > 0;
-	return r ? r : give(a, &row);
-}
-
-void call_entry_attr(const struct call_entry *e, struct node_attr *out)
-{
-	*out = (struct node_attr){
-		.id = e->node, .mode = (mode_t)e->mode, .links = (uint64_t)e->links, .size = e->size, .mtime = e->mtime,
-		.owned = true, .uid = (uid_t)e->uid, .gid = (gid_t)e->gid, .rdev = (dev_t)e->rdev,
-	};
-}
-
-RUN(rootfs_walk)
-{
-	struct answer a = ANSWER;
-	const struct call_node *n = args;
-	struct node_attr attr;
-	int r = need_inside(n->node, err);
-
-	if (!r)
-		r = rootfs_walk(tree, cred, n->node, n->path, n->follow, &attr, err);
-	return r ? r : give_entry(&a, "", &attr, 0);
-}
-
-RUN(rootfs_show)
-{
-	struct answer a = ANSWER;
-	const struct call_node *n = args;
-	struct node_attr attr;
-	int r = need_inside(n->node, err);
-
-	if (!r)
-		r = node_getattr(tree, cred, n->node, &attr, err);
-	return r ? r : give_entry(&a, "", &attr, 0);
-}
-
-/* A page of a directory: the entries are kept, so that nothing else is asked while it is read. */
-struct page {
-	struct buf names;
-	struct {
-		struct node_attr attr;
-		uint64_t next;
-		size_t name;
-	} *rows;
-	size_t count, max;
-};
-
-static void page_release(struct page *p)
-{
-	buf_release(&p->names);
-	free(p->rows);
-}
-
-static int keep_entry(void *arg, const char *name, const struct node_attr *attr, uint64_t next)
-{
-	struct page *p = arg;
-
-	if (p->count == p->max)
-		return 1;
-	p->rows[p->count].attr = *attr;
-	p->rows[p->count].next = next;
-	p->rows[p->count++].name = p->names.len;
-	buf_add(&p->names, name, strlen(name) + 1);
-	return 0;
-}
-
-#define PAGE_ENTRIES 1000
-
-RUN(rootfs_list)
-{
-	struct answer a = ANSWER;
-	const struct call_node *n = args;
-	CLEANUP(page_release) struct page p = { .names = BUF_INIT, .max = (size_t)MAX(1, MIN(n->length, (int64_t)PAGE_ENTRIES)) };
-	int r = need_inside(n->node, err);
-
-	p.rows = calloc(p.max, sizeof(*p.rows));
-	if (!p.rows)
-		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	if (!r)
-		r = node_list(tree, cred, n->node, n->cookie, keep_entry, &p, err);
-	if (!r && buf_error(&p.names))
-		r = err_set(err, ERR_NO_MEMORY, "out of memory");
-	for (size_t i = 0; !r && i < p.count; i++)
-		r = give_entry(&a, p.names.data + p.rows[i].name, &p.rows[i].attr, p.rows[i].next);
-	return r;
-}
-
-RUN(rootfs_xattrs)
-{
-	const struct call_node *n = args;
-	auto_buf struct buf names = BUF_INIT;
-	int r = need_inside(n->node, err);
-
-	if (!r)
-		r = node_listxattr(tree, cred, n->node, &names, err);
-	for (size_t at = 0; !r && at < names.len; at += strlen(names.data + at) + 1) {
-		auto_buf struct buf value = BUF_INIT;
-		struct call_xattr row = { .name = names.data + at };
-
-		r = node_getxattr(tree, cred, n->node, row.name, &value, err);
-		row.value = (struct record_blob){ .data = value.data, .len = value.len };
-		r = r ? r : fn(arg, &row);
-	}
-	return r;
-}
-
-RUN(rootfs_data)
-{
-	const struct call_node *n = args;
-	struct call_run row;
-	int r = rootfs_data(tree, cred, n->node, n->offset, &row.start, &row.end, err);
-
-	return r ? r : fn(arg, &row);
-}
-
-int call_read(struct tree *tree, const struct cred *cred, const struct call_node *args, struct buf *out, struct err *err)
-{
-	auto_content struct content *c = NULL;
-	size_t len = (size_t)MAX((int64_t)0, MIN(args->length, (int64_t)CALL_READ_MAX));
-	auto_free char *data = NULL;
-	ssize_t n = 0;
-	int r = need_inside(args->node, err);
-
-	if (!r && args->offset < 0)
-		r = err_set(err, ERR_ARGUMENT, "an offset is not negative");
-	if (!r)
-		r = node_open(tree, cred, args->node, &c, NULL, err);
-	if (r)
-		return r;
-	len = (size_t)MIN((int64_t)len, MAX((int64_t)0, content_size(c) - args->offset));
-	data = malloc(len + 1);
-	if (!data)
-		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	if (len)
-		n = content_read(c, data, len, args->offset, err);
-	if (n < 0)
-		return (int)n;
-	buf_add(out, data, (size_t)n);
-	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }
 
 /* ---- The table ---- */

@@ -115,6 +115,7 @@ struct call_node {
 	bool follow;
 	int64_t offset, length;		/* of a file's bytes; of a directory: a cookie */
 	uint64_t cookie;
+	const char *more;		/* of other files, whose bytes shall follow, whole: "1a,1b"; or NULL */
 };
 
 /* ---- Rows that aren't already structures of an operation ---- */
@@ -164,7 +165,8 @@ struct call_run {
 typedef int call_row_fn(void *arg, const void *row);
 
 #define CALL_RECORD_MAX 512	/* bytes of any of the structures */
-#define CALL_READ_MAX (4 * 1024 * 1024)	/* bytes of a file that one call gives */
+#define CALL_READ_MAX (4 * 1024 * 1024)	/* bytes of files that one call gives */
+#define CALL_READ_FILES 256		/* at most so many more */
 
 struct call {
 	const char *name;			/* "repo-list" */
@@ -178,7 +180,10 @@ struct call {
 const struct call *call_at(enum call_id id);
 const struct call *call_find(const char *name);	/* or NULL */
 
-/* Bytes of a file inside an image, at most CALL_READ_MAX of them, fewer at its end. */
+/*
+ * Bytes of a file inside an image, at most CALL_READ_MAX of them, fewer at its end; behind them all bytes of the others that were
+ * named, up to the first that can't be read or has no room left: who knows their sizes knows which are there.
+ */
 int call_read(struct tree *tree, const struct cred *cred, const struct call_node *args, struct buf *out,
 	      struct err *err) MUST_CHECK;
 
