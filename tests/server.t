@@ -368,11 +368,18 @@ is "$(tail -n 1 "$HOME/asked")" "$ADDR" 'for that host'
 exits 0 'logout' regfs logout
 check 'it is gone' test ! -e "$HOME/secret"
 exits 3 'nobody is logged in' regfs user list --server "$U"
+jq -c --arg h "$ADDR" '.auths[$h] = {auth: "YWxpY2U6", identitytoken: "x"}' "$T/kept.json" >"$T/linked.json"
+exits 3 'where docker keeps a token' regfs repo list --server "$U"
+like "$ERR" 'regfs login' 'says what to do'
 jq -c '. + {credsStore: "../x"}' "$T/kept.json" >"$T/linked.json"
 exits 4 'a helper whose name is none' regfs repo list --server "$U"
 jq -c '. + {credsStore: "absent"}' "$T/kept.json" >"$T/linked.json"
 exits 4 'a helper that is not there' regfs repo list --server "$U"
 like "$ERR" 'docker-credential-absent' 'which is named'
+{ cat "$T/kept.json"; head -c 1048577 /dev/zero | tr '\0' ' '; } | head -c 1048576 >"$T/linked.json"
+exits 0 'a file of 1 MiB' regfs repo list --server "$U"
+printf ' ' >>"$T/linked.json"
+exits 4 'one of more' regfs repo list --server "$U"
 echo '{"auths":' >"$T/linked.json"
 exits 4 'a file that is none' regfs repo list --server "$U"
 like "$ERR" 'config.json' 'which is named'
@@ -407,7 +414,10 @@ call repo-show '{"name":"no/such"}'
 is "$CODE $(jq -r '.errors[0] | .code + " " + .detail.reason' "$T/body")" '404 NAME_UNKNOWN ERR_NAME_UNKNOWN' 'a refusal has its reason'
 call repo-rm '{"name":"shop/web"}' -H 'Content-Type: text/plain'
 is "$CODE" 400 'what a form of another site could send'
-head -c 1100000 /dev/zero | tr '\0' ' ' >"$T/long"
+{ printf '{"name":"shop/web"}'; head -c $((1048576 - 19)) /dev/zero | tr '\0' ' '; } >"$T/long"
+call repo-show "@$T/long"
+is "$CODE" 200 'a body of 1 MiB'
+printf ' ' >>"$T/long"
 call repo-show "@$T/long"
 like "$CODE" '^4' 'too long a body'
 call repo-show "@$T/long" -H 'Transfer-Encoding: chunked'

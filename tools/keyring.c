@@ -332,6 +332,12 @@ static int take(struct kept_login *out, const char *user, size_t len, const char
 	return out->user && out->password ? 0 : no_memory(err);
 }
 
+/* It gets other tokens, and is no password. */
+static int only_a_token(const char *host, struct err *err)
+{
+	return err_set(err, ERR_UNAUTHORIZED, "docker keeps a token for %s, and not the password: log in by `regfs login`", host);
+}
+
 static int helper_get(const char *program, const char *host, struct kept_login *out, struct err *err)
 {
 	auto_secret_buf struct buf said = BUF_INIT;
@@ -349,8 +355,9 @@ static int helper_get(const char *program, const char *host, struct kept_login *
 		return err_set(err, ERR_CORRUPT, "%s get says what can't be understood", program);
 	user = json_text(json_get(json, "Username"));
 	secret = json_text(json_get(json, "Secret"));
-	/* A token of Docker's own is no password. */
-	return user && secret && !streq(user, "<token>") ? take(out, user, strlen(user), secret, err) : 0;
+	if (user && streq(user, "<token>"))
+		return only_a_token(host, err);
+	return user && secret ? take(out, user, strlen(user), secret, err) : 0;
 }
 
 static int helper_put(const char *program, const char *host, const struct kept_login *c, struct err *err)
@@ -373,15 +380,18 @@ static int helper_put(const char *program, const char *host, const struct kept_l
 struct search {
 	const char *host;
 	const char *auth;
+	const char *token;
 };
 
 static int find_auth(void *arg, const char *key, const struct json *value)
 {
 	struct search *s = arg;
 
-	if (is_host(key, s->host))
-		s->auth = json_text(json_get(value, "auth"));
-	return s->auth != NULL;
+	if (!is_host(key, s->host))
+		return 0;
+	s->auth = json_text(json_get(value, "auth"));
+	s->token = json_text(json_get(value, "identitytoken"));
+	return 1;
 }
 
 static int decode_auth(const struct config *c, const char *host, const char *auth, struct kept_login *out, struct err *err)
@@ -414,6 +424,8 @@ int keyring_get(const char *url, struct kept_login *out, struct err *err)
 	if (r || helper)
 		return r ? r : helper_get(helper, host, out, err);
 	(void)json_each(json_get(c.json, "auths"), find_auth, &s);
+	if (s.token && *s.token)
+		return only_a_token(host, err);
 	return s.auth && *s.auth ? decode_auth(&c, host, s.auth, out, err) : 0;
 }
 

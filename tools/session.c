@@ -202,11 +202,8 @@ struct pages {
 
 static int page_row(struct pages *p, const char *name)
 {
-	/* The row's own text may be in there. */
-	auto_buf struct buf before = p->last;
-
 	p->count++;
-	buf_init(&p->last);
+	buf_reset(&p->last);
 	buf_adds(&p->last, name);
 	return buf_error(&p->last);
 }
