@@ -11,7 +11,8 @@
  *
  * Errors are the specification's, and the detail names the reason, so that the command ends as it would at the store.
  *
- * Memory: an answer has at most LIMIT_CALL_ANSWER bytes, all together LIMIT_CALL_MEMORY; who finds too little is told to come again.
+ * Memory: an answer has at most LIMIT_CALL_ANSWER bytes, all that are being made or sent LIMIT_CALL_MEMORY; who finds too little is
+ * told to come again.
  */
 #include "fs/base/base.h"
 #include "httpd/request.h"
@@ -58,11 +59,27 @@ void api_begin(struct request *r)
 
 /* ---- The answer ---- */
 
+#define STEP (256 * 1024) /* in which memory is taken for rows */
+
 struct answer {
+	struct httpd *httpd;
 	const struct call *call;
 	struct buf rows;
+	size_t taken; /* of LIMIT_CALL_MEMORY, until the answer is made */
 	struct err *err;
 };
+
+static int take_memory(struct answer *a, size_t bytes)
+{
+	struct httpd *h = a->httpd;
+
+	if (atomic_fetch_add(&h->call_memory, bytes) + bytes <= LIMIT_CALL_MEMORY) {
+		a->taken += bytes;
+		return 0;
+	}
+	atomic_fetch_sub(&h->call_memory, bytes);
+	return err_set(a->err, ERR_TOO_MANY_REQUESTS, "too many answers are on their way: try again");
+}
 
 static int add_row(void *arg, const void *row)
 {
@@ -75,16 +92,7 @@ static int add_row(void *arg, const void *row)
 	if (a->rows.len > LIMIT_CALL_ANSWER)
 		return err_set(a->err, ERR_UNSUPPORTED, "the answer has more than %d MiB: ask at the store, with --store",
 			       LIMIT_CALL_ANSWER >> 20);
-	return 0;
-}
-
-/* Reserves what an answer may take; given back in part when it is made, and the rest when it is sent. */
-static int take_memory(struct httpd *h, struct err *err)
-{
-	if (atomic_fetch_add(&h->call_memory, LIMIT_CALL_ANSWER) + LIMIT_CALL_ANSWER <= LIMIT_CALL_MEMORY)
-		return 0;
-	atomic_fetch_sub(&h->call_memory, LIMIT_CALL_ANSWER);
-	return err_set(err, ERR_TOO_MANY_REQUESTS, "too many answers are on their way: try again");
+	return a->rows.len > a->taken ? take_memory(a, MAX((size_t)STEP, a->rows.len - a->taken)) : 0;
 }
 
 struct sent {
@@ -147,6 +155,8 @@ static int run(struct request *r, struct answer *a, struct err *err)
 	auto_buf struct buf memory = BUF_INIT;
 	int e = read_args(r, &json, &memory, args, err);
 	if (!e && !a->call->run)
+		e = take_memory(a, CALL_READ_MAX);
+	if (!e && !a->call->run)
 		return call_read(r->httpd->tree, &cred, (const void *)args, &a->rows, err);
 	return e ? e : a->call->run(r->httpd->tree, &cred, args, add_row, a, err);
 }
@@ -163,17 +173,12 @@ static void reply_refusal(struct request *r, struct err *err)
 void api_call(struct request *r)
 {
 	struct err err = ERR_INIT;
-	struct answer a = { .call = r->call, .rows = BUF_INIT, .err = &err };
-	int e = take_memory(r->httpd, &err);
+	struct answer a = { .httpd = r->httpd, .call = r->call, .rows = BUF_INIT, .err = &err };
+	int e = run(r, &a, &err);
 
-	if (e) {
-		reply_refusal(r, &err);
-		return;
-	}
-	e = run(r, &a, &err);
 	if (!e)
 		e = reply_rows(r, &a.rows, a.call->run ? "application/x-ndjson" : "application/octet-stream", &err);
-	atomic_fetch_sub(&r->httpd->call_memory, LIMIT_CALL_ANSWER);
+	atomic_fetch_sub(&r->httpd->call_memory, a.taken);
 	if (e)
 		reply_refusal(r, &err);
 	buf_release(&a.rows);

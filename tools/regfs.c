@@ -106,9 +106,14 @@ static const struct option_row *row_of(const struct option_row *rows, int found)
 	return NULL;
 }
 
-static bool is_server(const char *word)
+/* Of a command that works at a store and at no server. */
+static bool is_server(const struct command *c, const char *word)
 {
-	return streq(word, "--server") || starts_with(word, "--server=");
+	bool store = false;
+
+	for (const struct option_row *o = c->options; o && o->name; o++)
+		store = store || streq(o->name, "store");
+	return store && (streq(word, "--server") || starts_with(word, "--server="));
 }
 
 /* -1: go on; else the exit status. */
@@ -126,7 +131,7 @@ static int read_options(const struct command *c, int argc, char **argv, void *op
 			print_help(c);
 			return EXIT_DONE;
 		}
-		if (!row && is_server(argv[optind - 1])) {
+		if (!row && is_server(c, argv[optind - 1])) {
 			fprintf(stderr, "regfs: %s%s%s works at a store only: --store DIR, on the machine that has it\n", c->noun,
 				c->verb ? " " : "", c->verb ? c->verb : "");
 			return EXIT_USAGE;
