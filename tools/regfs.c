@@ -15,7 +15,7 @@
 
 static const struct command *const tables[] = {
 	serve_commands, mount_commands, look_commands, diff_commands, extract_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
-	people_commands, token_commands, grant_commands, audit_commands, registry_commands,
+	people_commands, token_commands, grant_commands, audit_commands, login_commands, registry_commands,
 };
 
 static void print_all(FILE *out)
@@ -108,6 +108,16 @@ static const struct option_row *row_of(const struct option_row *rows, int found)
 	return NULL;
 }
 
+/* Of a command that works at a store and at no server. */
+static bool is_server(const struct command *c, const char *word)
+{
+	bool store = false;
+
+	for (const struct option_row *o = c->options; o && o->name; o++)
+		store = store || streq(o->name, "store");
+	return store && (streq(word, "--server") || starts_with(word, "--server="));
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(const struct command *c, int argc, char **argv, void *options)
 {
@@ -122,6 +132,11 @@ static int read_options(const struct command *c, int argc, char **argv, void *op
 		if (found == 'h') {
 			print_help(c);
 			return EXIT_DONE;
+		}
+		if (!row && is_server(c, argv[optind - 1])) {
+			fprintf(stderr, "regfs: %s%s%s works at a store only: --store DIR, on the machine that has it\n", c->noun,
+				c->verb ? " " : "", c->verb ? c->verb : "");
+			return EXIT_USAGE;
 		}
 		if (!row) {
 			fprintf(stderr, "regfs: %s %s (`regfs %s%s%s --help` lists the options)\n",
