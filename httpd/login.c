@@ -48,27 +48,37 @@ static const char *header_of(const struct request *r, const char *name)
 	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
-/* From Host, or from what a proxy that is believed says of it. */
-static void note_authority(struct request *r)
+/* What a proxy that is believed says of it. */
+static void ask_proxy(struct request *r, const char **host)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct proxies *proxies = r->httpd->proxies;
-	const char *host = r->headers.host, *said = NULL, *scheme = NULL;
+	const char *said, *scheme;
 	struct in6_addr addr;
+
+	if (!info || !address_of(info->client_addr, &addr) || !proxies_include(r->httpd->proxies, &addr))
+		return;
+	said = header_of(r, "X-Forwarded-Host");
+	scheme = header_of(r, "X-Forwarded-Proto");
+	if (said && authority_ok(said))
+		*host = said;
+	if (scheme)
+		r->secure = strcasecmp(scheme, "https") == 0;
+}
+
+/* From Host, whose signs are looked at when they are needed. */
+static void note_authority(struct request *r)
+{
+	const char *host = r->headers.host;
+	size_t len;
 
 	r->secure = r->httpd->tls;
 	if (*r->httpd->public_url)
 		return;
-	if (proxies && info && address_of(info->client_addr, &addr) && proxies_include(proxies, &addr)) {
-		said = header_of(r, "X-Forwarded-Host");
-		scheme = header_of(r, "X-Forwarded-Proto");
-	}
-	if (said && authority_ok(said))
-		host = said;
-	if (scheme)
-		r->secure = strcasecmp(scheme, "https") == 0;
-	if (host && authority_ok(host))
-		memcpy(r->authority, host, strlen(host) + 1);
+	if (r->httpd->proxies)
+		ask_proxy(r, &host);
+	len = host ? strnlen(host, LIMIT_AUTHORITY + 1) : 0;
+	if (len && len <= LIMIT_AUTHORITY)
+		memcpy(r->authority, host, len + 1);
 }
 
 /* ---- The header ---- */
@@ -268,7 +278,8 @@ void login_challenge(struct request *r, const struct err *err)
 	if (*h->public_url)
 		buf_adds(&b, h->public_url);
 	else
-		buf_addf(&b, "%s://%s", r->secure ? "https" : "http", r->authority[0] ? r->authority : h->address);
+		buf_addf(&b, "%s://%s", r->secure ? "https" : "http",
+			 authority_ok(r->authority) ? r->authority : h->address);
 	buf_addf(&b, "/token\",service=\"%s\"", h->service);
 	add_scopes(r, &b);
 	if (err->reason == ERR_SCOPE)

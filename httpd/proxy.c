@@ -78,10 +78,25 @@ bool address_parse(const char *text, size_t len, struct in6_addr *out)
 	return inet_pton(AF_INET6, copy, out) == 1;
 }
 
+/* What inet_ntop() writes, which takes a good part of what a small answer does. */
+static void v4_text(const unsigned char *bytes, char *to)
+{
+	for (int i = 0; i < 4; i++) {
+		unsigned n = bytes[i];
+
+		if (n >= 100)
+			*to++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*to++ = (char)('0' + n / 10 % 10);
+		*to++ = (char)('0' + n % 10);
+		*to++ = i < 3 ? '.' : '\0';
+	}
+}
+
 void address_text(const struct in6_addr *addr, char out[static INET6_ADDRSTRLEN])
 {
 	if (IN6_IS_ADDR_V4MAPPED(addr))
-		inet_ntop(AF_INET, addr->s6_addr + 12, out, INET6_ADDRSTRLEN);
+		v4_text(addr->s6_addr + 12, out);
 	else
 		inet_ntop(AF_INET6, addr, out, INET6_ADDRSTRLEN);
 }
