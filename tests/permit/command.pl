@@ -1,0 +1,70 @@
+# command.pl: the door of the command line, which is the administrator's.
+
+use strict;
+use warnings;
+
+our ($STORE, $json, @ACTIONS, @columns, %name, %visibility, %content);
+
+# ---- The commands, which are the administrator's ----
+
+# [words, with {repo} and what is in it; status where it is; status where it is absent].
+my @COMMANDS = (
+	['repo show {repo}', 0, 1],
+	['repo set {repo} visibility={visibility}', 0, 1],
+	['tag list {repo}', 0, 1],
+	['image list {repo}', 0, 1],
+	['image show {repo}:1', 0, 1],
+	['image layers {repo}:1', 0, 1],
+	['image used-by {repo}:1', 0, 1],
+	['ls {repo}:1:/', 0, 1],
+	['cat {repo}:1:/message', 0, 1],
+	['diff {repo}:1 {repo}:spare', 0, 1],
+	['tag add {repo}:1 new', 0, 1],
+	['tag rm {repo}:new', 0, 1],
+	['image rm -n {repo}@{untagged}', 0, 1],
+	['repo rm -n {repo}', 0, 1],
+	['grant guest pull {repo}', 0, 0],
+	['access --repo {repo}', 0, 0],
+	['revoke guest {repo}', 0, 0],
+);
+
+sub walk_commands {
+	my ($phase) = @_;
+
+	for my $column (@columns) {
+		my $absent = $visibility{$column} eq 'absent';
+		for (@COMMANDS) {
+			my ($words, $there, $nowhere) = @$_;
+			my @words = split ' ', fill_in($words, {%{$content{$column}}, visibility => $visibility{$column}});
+			my ($status, $text) = regfs(@words, '--store', $STORE);
+			my $want = $absent ? $nowhere : $there;
+			fault("regfs @words: status $status, expected $want: $text") unless $status == $want;
+		}
+		done("$phase, command: administrator, $name{$column}");
+	}
+	my ($status, $text) = regfs('repo', 'list', '--json', '--store', $STORE);
+	is(join(' ', map { $_->{name} } @{$json->decode($text)}),
+		join(' ', sort map { $name{$_} } grep { $visibility{$_} ne 'absent' } @columns), 'repo list');
+	done("$phase, command: administrator, repo list");
+}
+
+# regfs access says the same: who may do what. What is public everybody may pull.
+sub walk_access {
+	my ($phase, $who, $word) = @_;
+
+	for my $column (@columns) {
+		my ($status, $text) = regfs('access', '--repo', $name{$column}, '--json', '--store', $STORE);
+		my %may;
+		for (grep { $_->{good} } @{decoded($text) // []}) {
+			$may{$_->{who}}{$1} = 1 while $_->{actions} =~ /(\w+)/g;
+		}
+		for my $who (grep { !/[.!]|^(anyone|administrator|\+scoped)$/ } @$who) {
+			my %all = (%{$may{$who} // {}}, is_turned_away($word->{$who}) ? () : %{$may{anonymous} // {}});
+			my @want = grep { letter($word->{$who}{$column}, $_) =~ /[+nc]/ } @ACTIONS;
+			is(join(',', grep { $all{$_} } @ACTIONS), join(',', @want), $who);
+		}
+		done("$phase, command: access --repo $name{$column}");
+	}
+}
+
+1;
