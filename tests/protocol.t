@@ -514,7 +514,9 @@ refuses 401 UNAUTHORIZED 'without --open: GET of a manifest of a private reposit
 private=$(jq -r '.errors[0].message' "$T/body")
 refuses 401 UNAUTHORIZED 'and of one that is not there, alike' GET /v2/ghost/manifests/oci.1
 is "$(jq -r '.errors[0].message' "$T/body")" "${private/jetty/ghost}" 'in the same words'
-check 'it is made public' regfs repo set --store "$STORE" jetty visibility=public
+for name in jetty centos; do
+	check "$name is made public" regfs repo set --store "$STORE" $name visibility=public
+done
 answers 200 'without --open: GET of a manifest' GET /v2/jetty/manifests/oci.1
 answers 200 'without --open: GET of a blob' GET "$BLOB"
 refuses 401 UNAUTHORIZED 'without --open: POST' POST /v2/jetty/blobs/uploads/ -d ''

@@ -8,7 +8,8 @@
  *    any time: all other time-outs are 0, and such files are read with direct_io and
  *    such directories without a cache, from what the tree says at that moment.
  * 3. Nothing here notifies the kernel (inside a request that deadlocks).
- * 4. No file is ever open for writing, so there is nothing to write, truncate or flush.
+ * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
+ *    truncate.
  */
 #include "fs/base/base.h"
 
@@ -179,21 +180,23 @@ static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 	reply_attr(req, &a);
 }
 
-/* Times and owner of a link: accepted without effect, so that `cp -a` and `touch -h` go on. */
-static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr UNUSED, int to_set,
-		       struct fuse_file_info *fi UNUSED)
+/*
+ * Modes are the tree's to judge. Times and owner of what can be changed (a link, or what has the mode for it), and the size 0 of a
+ * value that is about to be written, are accepted without effect, so that `cp -a`, `touch -h` and `>` go on.
+ */
+static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set, struct fuse_file_info *fi UNUSED)
 {
-	const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_SIZE;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	if ((to_set & FUSE_SET_ATTR_MODE && node_chmod(o->tree, &o->cred, node, attr->st_mode, &err) < 0) ||
+	    node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
 		return fail(req, &err);
-	if (!S_ISLNK(a.mode) || to_set & refused)
-		fuse_reply_err(req, EROFS);
-	else
+	if (!(to_set & ~FUSE_SET_ATTR_MODE) || S_ISLNK(a.mode) || (!node_is_inside(node) && a.mode & S_IWUSR))
 		reply_attr(req, &a);
+	else
+		fuse_reply_err(req, EROFS);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t node)
@@ -295,31 +298,40 @@ static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing)
 	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* NULL: see `err`. */
+static struct ops_file *new_file(struct ops *o, uint64_t node, struct fuse_file_info *fi, int32_t *backing, struct err *err)
+{
+	struct ops_file *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		err_set(err, ERR_NO_MEMORY, "no memory for an open file");
+		return NULL;
+	}
+	add_file(o, f);
+	if (open_file(o, node, f, backing, err) < 0) {
+		close_file(o, f);
+		return NULL;
+	}
+	fi->fh = (uintptr_t)f;
+	fi->keep_cache = f->cached;
+	fi->direct_io = !f->cached;
+	return f;
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct ops_file *f;
 	int32_t backing;
 	int r;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
-		fuse_reply_err(req, EROFS);
-		return;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	add_file(o, f);
-	if (open_file(o, node, f, &backing, &err) < 0) {
-		close_file(o, f);
+	if (writes && node_may_write(o->tree, &o->cred, node, &err) < 0)
 		return fail(req, &err);
-	}
-	fi->fh = (uintptr_t)f;
-	fi->keep_cache = f->cached;
-	fi->direct_io = !f->cached;
+	f = new_file(o, node, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
 	r = backing ? reply_passthrough(req, fi->fh, backing) : fuse_reply_open(req, fi);
 	/* Interrupted meanwhile: the kernel won't release what it never opened. */
 	if (r == -ENOENT)
@@ -351,6 +363,20 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	else
 		fuse_reply_buf(req, room->data, (size_t)n);
 	room_put(o, room);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+
+	if (offset != 0)
+		fuse_reply_err(req, EINVAL);
+	else if (node_write(o->tree, &o->cred, node, data, size, &err) < 0)
+		fail(req, &err);
+	else
+		fuse_reply_write(req, size);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)
@@ -555,16 +581,44 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply(req, node_unlink(o->tree, &o->cred, parent, name, &err), &err);
 }
 
+/* ---- Writing: directories and new files ---- */
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+
+	if (node_mkdir(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	fuse_reply_entry(req, &e);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED, struct fuse_file_info *fi)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+	struct ops_file *f;
+	int32_t backing;
+
+	if (node_create(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	f = new_file(o, a.id, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT)
+		close_file(o, f);
+}
+
 /* ---- Writing anything else ---- */
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
 		     mode_t mode UNUSED, dev_t rdev UNUSED)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		     mode_t mode UNUSED)
 {
 	fuse_reply_err(req, EROFS);
 }
@@ -576,12 +630,6 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name 
 
 static void op_link(fuse_req_t req, fuse_ino_t node UNUSED, fuse_ino_t parent UNUSED,
 		    const char *name UNUSED)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		      mode_t mode UNUSED, struct fuse_file_info *fi UNUSED)
 {
 	fuse_reply_err(req, EROFS);
 }
@@ -620,6 +668,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.statfs = op_statfs,
 	.open = op_open,
 	.read = op_read,
+	.write = op_write,
 	.release = op_release,
 	.opendir = op_opendir,
 	.readdir = op_readdir,

@@ -74,6 +74,52 @@ static void test_schema(const char *dir)
 	is_int((int)err.reason, ERR_ARGUMENT, "%s", err.text);
 }
 
+/* A file of a test's, as text; NULL if it can't be read. */
+static char *read_text(const char *path)
+{
+	auto_buf struct buf b = BUF_INIT;
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char piece[4096];
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, piece, sizeof(piece))) > 0)
+		buf_add(&b, piece, (size_t)n);
+	return b.len ? buf_steal(&b) : NULL;
+}
+
+/* What a store of schema 1 held (sqlite3's .dump of one): two repositories with an image each, one with an upload. */
+static void test_schema_1(const char *dir)
+{
+	auto_free char *path = scratch_path(dir, "schema-1.db"), *sql = read_text("tests/unit/schema-1.sql");
+	struct repo_row repo;
+	struct db *db;
+	struct meta *m;
+	struct err err = ERR_INIT;
+
+	if (!ok(sql != NULL, "there is a dump") || !is_int(db_open(path, true, &db, &err), 0, "a database %s", err.text))
+		return;
+	is_int(db_exec(db, sql, &err), 0, "it is read in %s", err.text);
+	db_close(db);
+	is_int(meta_open(path, false, &m, &err), 0, "it is brought up to date %s", err.text);
+	ok(number_of(m, "SELECT value FROM registry WHERE name = 'schema'") >= 2, "to schema 2 or later");
+	is_int(number_of(m, "SELECT COUNT(*) FROM manifest"), 2, "its images are there");
+	is_int(number_of(m, "SELECT COUNT(*) FROM tag WHERE name = '1.0'"), 2, "its tags");
+	is_int(number_of(m, "SELECT COUNT(*) FROM upload"), 1, "its upload");
+	is_int(number_of(m, "SELECT value FROM counter WHERE name = 'event'"), 2, "its events");
+	is_int(number_of(m, "SELECT COUNT(*) FROM event WHERE about IS NOT NULL"), 0, "that say nothing more");
+	is_int(number_of(m, "SELECT COUNT(*) FROM repository WHERE public = 1"), 0, "everything is private");
+	is_int(number_of(m, "SELECT value FROM counter WHERE name = 'access'"), 1, "the first generation");
+	is_int(number_of(m, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0, "all references hold");
+	{
+		auto_reader struct meta_reader rd = { .meta = m };
+
+		is_int(meta_read_begin(m, &rd.db, NULL), 0, "a reader");
+		is_int(repo_by_name(rd.db, "shop/console-web", &repo, &err), 1, "a repository %s", err.text);
+		ok(repo.listed && !repo.public, "is listed, and private");
+	}
+	meta_close(m);
+}
+
 /* Version 0 is a database without a table. */
 static void test_upgrade(const char *dir)
 {
@@ -682,6 +728,7 @@ int main(void)
 	alarm(240);
 	test_schema(tmp.dir);
 	test_upgrade(tmp.dir);
+	test_schema_1(tmp.dir);
 	test_race(tmp.dir);
 	path = scratch_path(tmp.dir, "shared.db");
 	if (!is_int(meta_open(path, true, &m, NULL), 0, "a database"))

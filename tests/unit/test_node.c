@@ -2,6 +2,7 @@
  * test_node.c: the tree as nodes: whatever can be listed can be found, read and resolved.
  */
 #include "fs/base/base.h"
+#include "fs/tree/grants.h"
 #include "fs/tree/kind.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
@@ -472,6 +473,7 @@ static void test_targets(struct tree *t)
 	uint64_t tags = 0, images = 0;
 
 	is_int(push_simple(t, &c, "ln", "t0", "links", &d, NULL), 0, "an image");
+	is_int(tree_visibility_set(t, &c, "ln", true, NULL), 0, "that anyone may pull");
 	(void)!digest_of(DIGEST_SHA256, "none", 4, &none, NULL);
 	is_int(resolve(&w, "ln/_tags", &tags) + resolve(&w, "ln/_images", &images), 0, "directories");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
