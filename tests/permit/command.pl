@@ -35,7 +35,7 @@ sub walk_commands {
 		my $absent = $visibility{$column} eq 'absent';
 		for (@COMMANDS) {
 			my ($words, $there, $nowhere) = @$_;
-			my @words = split ' ', fill_in($words, {%{$content{$column}}, visibility => $visibility{$column}});
+			my @words = split ' ', fill_in($words, {%{$content{$column}}, visibility => $absent ? 'private' : $visibility{$column}});
 			my ($status, $text) = regfs(@words, '--store', $STORE);
 			my $want = $absent ? $nowhere : $there;
 			fault("regfs @words: status $status, expected $want: $text") unless $status == $want;

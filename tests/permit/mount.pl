@@ -73,8 +73,8 @@ my @FILES = (
 	[pull => 'ls tree', sub { list_dir("$_[0]/_layers/sha256/" . hex_of($_[1]{base}) . '/tree') }],
 	[pull => 'cat a blob', sub { read_file("$_[0]/_blobs/sha256/" . hex_of($_[1]{loose})) }],
 	[pull => 'ls _blobs', sub { list_dir("$_[0]/_blobs/sha256") }],
-	[pull => 'ls _uploads', sub { list_dir("$_[0]/_uploads") }],
 	[pull => 'cat _oci/index.json', sub { read_file("$_[0]/_oci/index.json") }],
+	[push => 'ls _uploads', sub { list_dir("$_[0]/_uploads") }],
 	[push => 'ln -s 1 _tags/new', sub { symlink '1', "$_[0]/_tags/new" }, 'new'],
 	[push => 'ln -sfn 1 _tags/spare', sub { relink('1', "$_[0]/_tags/spare") }, 'spare'],
 	[delete => 'rm _tags/spare', sub { unlink "$_[0]/_tags/spare" }, 'spare'],
@@ -87,14 +87,14 @@ my @FILES = (
 	[admin => 'chmod o-rx', sub { chmod 0550, $_[0] }, 'visibility'],
 );
 
-# What isn't there for one is ENOENT, and what isn't allowed EACCES; the settings and the grants
-# of a repository are there for those who may change them.
+# What isn't there for one is ENOENT, and what isn't allowed EACCES; settings, grants and uploads
+# are there for those who may change them.
 sub want_errno {
 	my ($word, $action, $what) = @_;
 
 	return 'ENOENT' unless letter($word, 'pull') eq '+';
 	return 'ok' if letter($word, $action) eq '+';
-	return 'ENOENT|EACCES' if $what =~ /_settings|_access/;
+	return 'ENOENT|EACCES' if $what =~ /_settings|_access|_uploads/;
 	return 'EACCES';
 }
 
@@ -115,7 +115,7 @@ sub walk_files {
 	}
 }
 
-# chmod publishes nothing; who may make a repository, and remove one: not what isn't empty.
+# chmod publishes nothing; who may make a repository. Nobody removes one in the mount.
 sub walk_directories {
 	my ($words, $column, $dir) = @_;
 	my $path = "$dir/$name{$column}";
@@ -129,7 +129,7 @@ sub walk_directories {
 		'chmod o+rx' => $seen ? $admin ? 'EPERM' : 'EPERM|EACCES' : 'ENOENT',
 		mkdir => $seen ? 'EEXIST' : !$parent ? 'ENOENT' : $admin && $absent ? 'ok' :
 			$admin ? 'EEXIST' : 'EACCES',
-		rmdir => $admin && $absent && $parent ? 'ok' : !$seen ? 'ENOENT' : $admin ? 'ENOTEMPTY' : 'EACCES',
+		rmdir => $seen || $admin && $absent && $parent ? 'EROFS' : 'ENOENT',
 	);
 	my @got = (['chmod o+rx', try(sub { chmod 0555, $path })], ['mkdir', try(sub { mkdir $path })],
 		['rmdir', try(sub { rmdir $path })]);
@@ -180,7 +180,7 @@ sub walk_tree {
 
 my $mounts = 0;
 
-# start_mount WHO: a mount as that; false if regfs ends instead of mounting.
+# start_mount WHO: a mount as that; a fault and false if regfs ends instead of mounting.
 sub start_mount {
 	my ($who) = @_;
 	my $dir = "$T/mounts/" . ++$mounts;
@@ -202,7 +202,17 @@ sub start_mount {
 		return 1;
 	}
 	waitpid $pid, 0;
+	fault("regfs mount -o as=$who: status " . ($? >> 8));
 	return 0;
+}
+
+# No account, no mount. (One that is disabled has one that shows nothing.)
+sub walk_strangers {
+	for (@_) {
+		my ($status, $text) = regfs('mount', '--store', $STORE, '-o', "as=$_", "$T/mounts/none");
+		fault("as=$_: status $status: $text") unless $status == 1 || $status == 3;
+	}
+	done("mount: who isn't there gets none");
 }
 
 sub stop_mounts {
@@ -210,18 +220,14 @@ sub stop_mounts {
 	waitpid $_->{pid}, 0 for values %mount;
 }
 
-# A mount that is there goes on, whoever it is for; a new one is refused to who isn't welcome any more.
+# A mount that is there goes on, whoever it is for; of an account that is good for nothing it shows nothing.
 sub walk_mount {
 	my ($phase, $who, $words) = @_;
 	my $old = $mount{$who};
 
 	return if $who =~ /[.!]|^anyone$/ || $who =~ /~/ && !$old;
-	my $away = is_turned_away($words);
-	if (!$old || $away && $who !~ /~/) {
-		is(start_mount($who) ? 'mounts' : 'ends', $away ? 'ends' : 'mounts', "regfs mount -o as=$who");
-		done("$phase, mount: as=$who " . ($away ? 'is refused' : 'is there'));
-	}
-	my $dir = ($old // $mount{$who} // return)->{dir};
+	$old || start_mount($who) or return done("$phase, mount: as=$who");
+	my $dir = ($old // $mount{$who})->{dir};
 	walk_tree($phase, $who, $words, $dir);
 	walk_files($phase, $who, $words, $dir);
 }
