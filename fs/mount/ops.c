@@ -634,10 +634,11 @@ static void op_link(fuse_req_t req, fuse_ino_t node UNUSED, fuse_ino_t parent UN
 	fuse_reply_err(req, EROFS);
 }
 
-static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED,
-			const char *value UNUSED, size_t size UNUSED, int flags UNUSED)
+/* `cp -a` copies modes as lists (ACLs), and goes on with modes only where there are none. */
+static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name, const char *value UNUSED,
+			size_t size UNUSED, int flags UNUSED)
 {
-	fuse_reply_err(req, EROFS);
+	fuse_reply_err(req, starts_with(name, "system.posix_acl_") ? EOPNOTSUPP : EROFS);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED)
