@@ -26,7 +26,13 @@ my @COMMANDS = (
 	['grant guest pull {repo}', 0, 0],
 	['access --repo {repo}', 0, 0],
 	['revoke guest {repo}', 0, 0],
+	['extract --tar -n {repo}:1', 0, 1],
 );
+# What names no repository.
+my @PLAIN = ('user list', 'user show nobody', 'user set guest disabled=no', 'group list', 'group show @dev',
+	'group set @dev add=guest', 'group set @dev remove=guest', 'robot list', 'robot show +ci',
+	'robot set +ci disabled=no', 'token list owner', 'token show owner pull', 'token add guest t', 'token rm guest t',
+	'namespace show lab', 'namespace set lab push-creates=no', 'status', 'gc -n', 'check', 'access', 'user rm -n guest');
 
 sub walk_commands {
 	my ($phase) = @_;
@@ -42,6 +48,11 @@ sub walk_commands {
 		}
 		done("$phase, command: administrator, $name{$column}");
 	}
+	for (@PLAIN) {
+		my ($status, $text) = regfs(split(' '), '--store', $STORE);
+		fault("regfs $_: status $status: $text") if $status;
+	}
+	done("$phase, command: administrator, what names no repository");
 	my ($status, $text) = regfs('repo', 'list', '--json', '--store', $STORE);
 	is(join(' ', map { $_->{name} } @{$json->decode($text)}),
 		join(' ', sort map { $name{$_} } grep { $visibility{$_} ne 'absent' } @columns), 'repo list');
@@ -58,9 +69,9 @@ sub walk_access {
 		for (grep { $_->{good} } @{decoded($text) // []}) {
 			$may{$_->{who}}{$1} = 1 while $_->{actions} =~ /(\w+)/g;
 		}
-		for my $who (grep { !/[.!]|^(anyone|administrator|\+scoped)$/ } @$who) {
+		for my $who (grep { !/[.:!~]|^(anyone|administrator|\+scoped)$/ } @$who) {
 			my %all = (%{$may{$who} // {}}, is_turned_away($word->{$who}) ? () : %{$may{anonymous} // {}});
-			my @want = grep { letter($word->{$who}{$column}, $_) =~ /[+nc]/ } @ACTIONS;
+			my @want = grep { letter($word->{$who}{$column}, $_) =~ /[+nca]/ } @ACTIONS;
 			is(join(',', grep { $all{$_} } @ACTIONS), join(',', @want), $who);
 		}
 		done("$phase, command: access --repo $name{$column}");

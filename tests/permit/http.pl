@@ -5,7 +5,7 @@ use warnings;
 use MIME::Base64 qw(encode_base64 decode_base64url);
 
 our ($T, $STORE, $ACCOUNTS, $OPEN, $IMAGE, $INDEX, $json);
-our (@columns, %name, %visibility, %content, %secret, %bearer, %early);
+our (%table, @columns, %name, %visibility, %content, %secret, %bearer, %early);
 my $NOTHING = 'sha256:' . '0' x 64;
 my $NO_UPLOAD = '00000000-0000-4000-8000-000000000000';
 
@@ -87,9 +87,11 @@ my %HTTP = (
 	c => [403, 'DENIED'],
 );
 
-# bad_answer ANSWER STATUS CODE METHOD: why it isn't that, or nothing.
+# bad_answer ANSWER STATUS [CODE] METHOD: why it isn't that, or nothing.
 sub bad_answer {
-	my ($answer, $status, $code, $method) = @_;
+	my ($answer, $status, @more) = @_;
+	my $method = pop @more;
+	my ($code) = @more;
 
 	return "$answer->{status}" . ($method eq 'HEAD' ? '' : ' ' . substr $answer->{content}, 0, 200) .
 		", expected $status" . ($code ? " $code" : '') unless $answer->{status} =~ /^($status)$/;
@@ -107,8 +109,8 @@ sub bad_challenge {
 	my ($bearer) = $challenge =~ /(Bearer .*)/i or return "no Bearer challenge: $challenge";
 	my ($scope) = $bearer =~ /scope="([^"]*)"/;
 	return "no scope: $bearer" unless defined $scope;
-	my ($actions) = $scope =~ /^(?:.* )?repository:\Q$repo\E:([a-z,*]+)(?: .*)?$/;
-	return "not the route's challenge: $bearer" unless defined $actions && ",$actions," =~ /,(\Q$action\E|\*),/;
+	return "not the route's challenge: $bearer"
+		unless grep { /^repository:\Q$repo\E:(.*,)?$action(,|$)/ } split / /, $scope;
 	my $insufficient = $bearer =~ /error="insufficient_scope"/ ? 1 : 0;
 	return "insufficient_scope, without a token's scopes: $bearer" if $letter eq 'L' && $insufficient;
 	return "not insufficient_scope: $bearer" if $letter eq 'S' && !$insufficient;
@@ -125,37 +127,45 @@ sub undo {
 	regfs('repo', 'rm', $c->{repo}, '--store', $STORE) if $absent;
 }
 
-# One request; the letter may be two that would both do.
+# What a letter means for a request: status and error code. Of a repository that isn't there nobody has an
+# upload; a mount asks for pull of where the blob comes from; a list of referrers is never 404.
+sub expected {
+	my ($request, $letter, $absent, $may_pull) = @_;
+	my (undef, $method, $path, $status, $code) = @$request;
+
+	return (404, 'BLOB_UPLOAD_UNKNOWN|NAME_UNKNOWN')
+		if $letter =~ /^[+c]/ && $absent && $path =~ /^blobs\/uploads\/[^?]/;
+	return (202) if $letter eq '+' && $path =~ /from=\{repo\}/ && !$may_pull;
+	return (200) if $letter =~ /^[0n]/ && $path =~ /^referrers/;
+	return ($status, $code) if $letter eq '+' || $letter eq 'c' && $status !~ /^2/;
+	return @{$HTTP{substr $letter, 0, 1}};
+}
+
+# One request; LETTERS is for each action the letter, or two that would both do.
 sub try_request {
-	my ($who, $address, $headers, $column, $request, $letter) = @_;
+	my ($who, $address, $headers, $column, $request, $letters) = @_;
 	my ($action, $method, $path, $status, $code, $body, $type, $undo) = @$request;
 	my $c = $content{$column};
 	my $target = "/v2/$c->{repo}/" . fill_in($path, $c);
 	my %options = (headers => {%$headers, $type ? ('content-type' => $type) : ()});
 	my $absent = $visibility{$column} eq 'absent';
+	my $letter = $letters->{$action};
 
 	$options{content} = $body eq '{stolen}' ? $c->{stolen} : $body if defined $body;
 	my $answer = request($who, $address, $method, $target, %options);
-	my ($want, $error) = $letter eq '+' ? ($status, $code) : @{$HTTP{substr $letter, 0, 1}};
-	if ($letter eq '+' && $absent && $path =~ /^blobs\/uploads\/[^?]/) {
-		($want, $error) = (404, 'BLOB_UPLOAD_UNKNOWN|NAME_UNKNOWN');
-	} elsif ($letter eq '+' && $absent && $path =~ /from=\{repo\}/) {
-		$want = 202;
-	} elsif ($letter eq 'n' && $path =~ /^referrers/) {
-		($want, $error) = (200, undef);	# what isn't there has none: regfs(1)
-	}
-	my $why = bad_answer($answer, $want, $error, $method);
+	my $why = bad_answer($answer, expected($request, $letter, $absent, $letters->{pull} eq '+'), $method);
 	$why //= bad_challenge($answer, $letter, $c->{repo}, $action) if $answer->{status} == 401;
+	$why //= "it has some" if $letter =~ /^[0n]/ && $answer->{status} == 200 && $answer->{content} !~ /"manifests":\[\]/;
 	fault("$method $target: $why") if $why;
 	undo($c, $answer, $absent, split / /, $undo // '') if $answer->{status} =~ /^2/;
 }
 
 # A mount of each other repository's own blob, with from and without: done where that may be pulled.
 sub try_mounts {
-	my ($who, $address, $headers, $to, $words) = @_;
+	my ($who, $address, $headers, $to, $letter) = @_;
 
 	for my $from (grep { $_ ne $to && $visibility{$_} ne 'absent' } @columns) {
-		my $may = letter($words->{$from}, 'pull') eq '+';
+		my $may = $letter->($from, 'pull') eq '+';
 		for my $source ("&from=$name{$from}", '') {
 			my $query = "mount=$content{$from}{layer}$source";
 			my $answer = request($who, $address, POST => "/v2/$name{$to}/blobs/uploads/?$query",
@@ -187,6 +197,7 @@ sub headers_of {
 	my ($who) = @_;
 
 	return {} if $who =~ /^(anonymous|anyone)$/;
+	return $bearer{$who} if $who =~ /:/;
 	return basic($1, 'wrong') if $who =~ /^(.*)!$/;
 	return basic($who, $secret{"$who/secret"}) if $who =~ /^\+/;
 	return basic($1, $secret{"$1/$2"}) if $who =~ /^(.*)\.(.*)$/;
@@ -207,14 +218,14 @@ sub walk_http {
 	my $few = is_turned_away($words);
 
 	for my $column ($few ? qw(open closed gone) : @columns) {
+		my %letters = map { $_ => $letter->($column, $_) } qw(pull push delete);
 		my %seen;
 		for my $request (@REQUESTS) {
 			next if $few && $seen{$request->[0]}++;
-			try_request($who, address_of($who), $headers, $column, $request,
-				$letter->($column, $request->[0]));
+			try_request($who, address_of($who), $headers, $column, $request, \%letters);
 		}
-		try_mounts($who, address_of($who), $headers, $column, $words)
-			if $visibility{$column} ne 'absent' && $letter->($column, 'push') eq '+';
+		try_mounts($who, address_of($who), $headers, $column, $letter)
+			if $visibility{$column} ne 'absent' && $letters{push} eq '+';
 		done("$phase, $door: $who, $name{$column}: $words->{$column}");
 	}
 }
@@ -223,11 +234,25 @@ sub walk_basic {
 	my ($phase, $who, $words) = @_;
 
 	return unless speaks_http($who);
-	walk_http($phase, $who eq 'anyone' ? 'open' : 'basic', $who, $words, headers_of($who),
-		sub { letter($words->{$_[0]}, $_[1]) });
+	walk_http($phase, $who eq 'anyone' ? 'open' : $who =~ /:/ ? 'bearer' : 'basic', $who, $words, headers_of($who),
+		sub { letter($words->{$_[0]}, $_[1]) =~ tr/a/+/r });
 }
 
 # ---- Lists ----
+
+# The catalog in pages of one repository.
+sub pages {
+	my ($who, $headers) = @_;
+	my ($path, @found) = '/v2/_catalog?n=1';
+
+	while (defined $path && @found < 20) {
+		my $answer = request($who, address_of($who), GET => $path, headers => $headers);
+		my $page = (decoded($answer->{content}) // {})->{repositories} // [];
+		push @found, @$page == 1 ? @$page : scalar(@$page) . " in $path";
+		($path) = ($answer->{headers}{link} // '') =~ /<([^>]*)>/;
+	}
+	return @found;
+}
 
 sub walk_catalog {
 	my ($phase, $door, $who, $list, $headers) = @_;
@@ -242,6 +267,7 @@ sub walk_catalog {
 	} else {
 		is(join(' ', @{(decoded($answer->{content}) // {})->{repositories} // ['none:', $answer->{content}]}),
 			join(' ', sort map { $name{$_} } @$list), 'catalog');
+		is(join(' ', pages($who, $headers)), join(' ', sort map { $name{$_} } @$list), 'catalog, one by one');
 	}
 	done("$phase, $door: $who, the catalog: @$list");
 }
@@ -251,7 +277,7 @@ sub walk_catalogs {
 
 	return unless speaks_http($who);
 	walk_catalog($phase, 'basic', $who, $list, headers_of($who));
-	walk_catalog($phase, 'bearer', $who, $list, $bearer{$who}) if $bearer{$who} && $list->[0] ne 'S';
+	walk_catalog($phase, 'bearer', $who, $list, $bearer{$who}) if $bearer{$who} && $who !~ /:/ && $list->[0] ne 'S';
 }
 
 # ---- Bearer tokens ----
@@ -266,10 +292,9 @@ sub realm {
 	return ($realm, $service // '');
 }
 
-# A token for all that is asked for here, of who shows these headers; its claims.
+# fetch_bearer WHO HEADERS REALM SERVICE SCOPE...: the status, a token for that, its claims.
 sub fetch_bearer {
-	my ($who, $headers, $realm, $service) = @_;
-	my @scopes = ((map { "repository:$name{$_}:pull,push,delete" } @columns), 'registry:catalog:*');
+	my ($who, $headers, $realm, $service, @scopes) = @_;
 	my $query = join '&', "service=$service", map { 'scope=' . s/([:,\/*])/sprintf '%%%02X', ord $1/ger } @scopes;
 	my ($address, $path) = $realm =~ m{^http://([^/]*)(/[^?]*)$} or return (0, undef, undef);
 	my $answer = request($who, $address, GET => "$path?$query", headers => $headers);
@@ -284,18 +309,20 @@ sub fetch_bearer {
 # It carries no more than was asked for and granted.
 sub walk_claims {
 	my ($who, $words, $claims) = @_;
-	my %carried = map { ("$_->{type}:$_->{name}" => join ',', sort @{$_->{actions}}) } @{$claims->{access} // []};
+	my %carried = map { /^(.*):(.*)$/ ? ($1 => join ',', sort split /,/, $2) : () } split / /, $claims->{scope} // '';
 
 	for my $column (@columns) {
-		my @may = grep { letter($words->{$column}, $_) =~ /[+nc]/ } qw(delete pull push);
+		my @may = grep { letter($words->{$column}, $_) =~ /[+nca]/ } qw(delete pull push);
 		is($carried{"repository:$name{$column}"} // '', join(',', @may), "claims for $name{$column}");
 	}
 	done("token: $who carries what it may");
 }
 
+# A token for all that is asked for here.
 sub get_bearer {
 	my ($who, $words, $realm, $service) = @_;
-	my ($status, $token, $claims) = fetch_bearer($who, headers_of($who), $realm, $service);
+	my @scopes = ((map { "repository:$name{$_}:pull,push,delete" } @columns), 'registry:catalog:*');
+	my ($status, $token, $claims) = fetch_bearer($who, headers_of($who), $realm, $service, @scopes);
 
 	if (is_turned_away($words) && $who ne 'anonymous') {
 		is($status, 401, 'the status of the token server');
@@ -313,7 +340,15 @@ sub get_bearers {
 	fault('GET /v2/ names no token server') unless defined $realm;
 	done('the token server');
 	return unless defined $realm;
-	get_bearer($_, $word->{$_}, $realm, $service) for grep { speaks_http($_) && $_ ne 'anyone' } @$who;
+	get_bearer($_, $word->{$_}, $realm, $service) for grep { speaks_http($_) && !/:|^anyone$/ } @$who;
+	for (@{$table{bearers}}) {
+		my ($name, @scopes) = @$_;
+		my $headers = headers_of($name =~ s/:.*//r);
+		my ($status, $token) = fetch_bearer($name, $headers, $realm, $service, @scopes);
+		is($status, 200, "$name: the status of the token server");
+		$bearer{$name} = {authorization => 'Bearer ' . ($token // '')};
+	}
+	done('token: for less and for more');
 }
 
 # What the token carries was decided early, what its subject may is decided now.
@@ -321,11 +356,11 @@ sub walk_bearer {
 	my ($phase, $who, $words) = @_;
 	my $away = is_turned_away($words);
 
-	return unless $bearer{$who};
+	return if !$bearer{$who} || $who =~ /:/;
 	walk_http($phase, 'bearer', $who, $words, $bearer{$who}, sub {
 		my ($column, $action) = @_;
 		my $now = letter($words->{$column}, $action);
-		return $now if letter($early{$who}{$column}, $action) =~ /[+nc]/;
+		return $now eq 'a' ? 'c' : $now if letter($early{$who}{$column}, $action) =~ /[+nca]/;
 		return $away || $who eq 'anonymous' ? 'LS' : 'S';
 	});
 }
@@ -334,9 +369,9 @@ sub walk_bearer {
 sub walk_password {
 	my ($phase, $who, $words) = @_;
 
-	return if $who =~ /[+.~]|^(anonymous|anyone|administrator)$/;
+	return if $who =~ /[+.:~]|^(anonymous|anyone|administrator)$/;
 	my $headers = $who =~ /!/ ? headers_of($who) : basic($who, password());
-	try_request($who, $ACCOUNTS, $headers, 'closed', $REQUESTS[0], letter($words->{closed}, 'pull'));
+	try_request($who, $ACCOUNTS, $headers, 'closed', $REQUESTS[0], {pull => letter($words->{closed}, 'pull')});
 	done("$phase, password: $who, $name{closed}: $words->{closed}");
 }
 

@@ -87,11 +87,12 @@ sub letter {
 	return substr $word, $place{$action}, 1;
 }
 
-# Bad credentials are tried less: a server may slow down who shows many.
+# Credentials that are good for nothing are tried less: a server may slow down who shows many.
 sub is_turned_away {
 	my ($words) = @_;
+	my $all = join '', values %$words;
 
-	return !grep { $_ ne 'LLLL' } values %$words;
+	return $all =~ /L/ && $all !~ /[^LS]/;
 }
 
 # ---- Commands ----
