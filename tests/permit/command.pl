@@ -69,7 +69,7 @@ sub walk_access {
 		for (grep { $_->{good} } @{decoded($text) // []}) {
 			$may{$_->{who}}{$1} = 1 while $_->{actions} =~ /(\w+)/g;
 		}
-		for my $who (grep { !/[.:!~]|^(anyone|administrator|\+scoped)$/ } @$who) {
+		for my $who (grep { !/[.:!~\/]|^(anyone|administrator|\+scoped)$/ } @$who) {
 			my %all = (%{$may{$who} // {}}, is_turned_away($word->{$who}) ? () : %{$may{anonymous} // {}});
 			my @want = grep { letter($word->{$who}{$column}, $_) =~ /[+nca]/ } @ACTIONS;
 			is(join(',', grep { $all{$_} } @ACTIONS), join(',', @want), $who);
