@@ -1,9 +1,9 @@
-# command.pl: the door of the command line, which is the administrator's.
+# command.pl: the command line, at the store, where it is the administrator's, and at a server with one's own rights.
 
 use strict;
 use warnings;
 
-our ($STORE, $json, @ACTIONS, @columns, %name, %visibility, %content);
+our ($T, $STORE, $ACCOUNTS, $json, @ACTIONS, @columns, %name, %visibility, %content, %undo, %refix);
 
 # ---- The commands, which are the administrator's ----
 
@@ -75,6 +75,63 @@ sub walk_access {
 			is(join(',', grep { $all{$_} } @ACTIONS), join(',', @want), $who);
 		}
 		done("$phase, command: access --repo $name{$column}");
+	}
+}
+
+# ---- With --server, as somebody ----
+
+# [action, words, how it is put back]. `all` is for administrators.
+my @CALLS = (
+	[pull => 'repo show {repo}'],
+	[pull => 'tag list {repo}'],
+	[pull => 'image list {repo}'],
+	[pull => 'image show {repo}:1'],
+	[pull => 'image used-by {repo}:1'],
+	[pull => 'ls {repo}:1:/'],
+	[pull => 'cat {repo}:1:/message'],
+	[push => 'tag add {repo}:1 new', sub { fix(DELETE => "$_[0]{repo}/manifests/new") }],
+	[delete => 'tag rm {repo}:spare', $undo{spare}],
+	[delete => 'image rm {repo}@{untagged}', $undo{untagged}],
+	[admin => 'repo set {repo} visibility={other}', $refix{visibility}],
+	[admin => 'grant guest pull {repo}', $refix{guest}],
+	[all => 'user list'],
+	[all => 'token list owner'],
+	[all => 'grant guest pull **', sub { regfs('revoke', 'guest', '**', '--store', $STORE) }],
+	[all => 'gc -n'],
+);
+# Exit status: 1, it isn't there; 3, refused.
+my %STATUS = ('+' => 0, a => 0, L => 3, S => 3, 0 => 1, n => 1, x => 3, c => 3);
+
+# Where a client's logins are, with this who's only.
+sub docker_config {
+	my ($who) = @_;
+	my $dir = "$T/docker/$who";
+	my ($basic) = (headers_of($who)->{authorization} // '') =~ /^Basic (.*)$/;
+
+	mkdir $_ for "$T/docker", $dir;
+	open my $out, '>', "$dir/config.json" or die "$dir: $!\n";
+	print $out $json->encode({auths => $basic ? {$ACCOUNTS => {auth => $basic}} : {}});
+	return $dir;
+}
+
+sub walk_server {
+	my ($phase, $who, $words) = @_;
+	my $all = letter($words->{gone}, 'admin') eq '+' && letter($words->{void}, 'admin') eq '+' ? '+' :
+		$words->{gone} =~ /^([LS])/ ? $1 : 'x';
+
+	local $ENV{DOCKER_CONFIG} = docker_config($who);
+	for my $column (qw(open closed gone)) {
+		my %c = (%{$content{$column}}, other => $visibility{$column} eq 'public' ? 'private' : 'public');
+		for (@CALLS) {
+			my ($action, $words_of, $undo) = @$_;
+			next if $action eq 'all' && $column ne 'open';
+			my @words = map { fill_in($_, \%c) } split ' ', $words_of;
+			my ($status, $text) = regfs(@words, '--server', "http://$ACCOUNTS");
+			my $letter = $action eq 'all' ? $all : letter($words->{$column}, $action);
+			is($status, $STATUS{$letter}, "regfs @words: $text");
+			$undo->($content{$column}, $visibility{$column}) if !$status && $undo;
+		}
+		done("$phase, server: $who, $name{$column}: $words->{$column}");
 	}
 }
 

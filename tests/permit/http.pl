@@ -16,7 +16,7 @@ my $NEW_DIGEST = digest_of($NEW);
 my $BYTE_DIGEST = digest_of('x');
 
 # How what a request did is undone.
-my %undo = (
+our %undo = (
 	upload => sub {
 		my ($c, $answer) = @_;
 		my ($path) = ($answer->{headers}{location} // '') =~ m{/v2/([^?]*)};

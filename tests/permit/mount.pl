@@ -49,7 +49,7 @@ sub relink {
 	return symlink($target, $beside) && rename($beside, $path);
 }
 
-my %refix = (
+our %refix = (
 	new => sub { fix(DELETE => "$_[0]{repo}/manifests/new") },
 	spare => sub { put_manifest($_[0]{repo}, 'spare', $_[0]{spare_text}) },
 	visibility => sub { command('repo', 'set', $_[0]{repo}, "visibility=$_[1]") },
