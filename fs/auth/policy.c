@@ -61,18 +61,24 @@ static int each_text(struct reading *p, const struct json *v, const char *key,
 	return r;
 }
 
+/* Whether a name, which may end in a star, means that action. */
+static bool means(const char *name, const char *action)
+{
+	size_t len = strcspn(name, "*");
+
+	if (!name[len])
+		return streq(name, action);
+	return !name[len + 1] && strncmp(name, action, len) == 0;
+}
+
 static int add_action(struct reading *p, const char *text)
 {
-	const char *name = starts_with(text, "cr:") ? text + 3 : NULL;
-	size_t len = name ? strcspn(name, "*") : 0;
-	bool known = false;
+	bool known = streq(text, "*") || streq(text, "cr:*");
 
-	if (streq(text, "*") || (name && streq(name, "*"))) {
+	if (known)
 		p->actions |= ACTIONS_ALL;
-		return 0;
-	}
-	for (size_t i = 0; name && !strcspn(name + len, "*") && strlen(name + len) <= 1 && i < ARRAY_SIZE(actions); i++)
-		if (name[len] ? strncmp(actions[i].name, name, len) == 0 : streq(actions[i].name, name)) {
+	for (size_t i = 0; starts_with(text, "cr:") && i < ARRAY_SIZE(actions); i++)
+		if (means(text + 3, actions[i].name)) {
 			p->actions |= actions[i].actions;
 			known = true;
 		}

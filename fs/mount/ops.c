@@ -1,6 +1,8 @@
 /*
  * ops.c: each operation gets the node, calls the tree, maps the error and replies.
  *
+ * Nodes come here as the tree numbers them (mount.c), and go out as number.h shows them.
+ *
  * Invariants:
  * 1. Nothing is remembered about nodes: what the kernel has looked up needs no count, so
  *    "forget" isn't answered here (libfuse drops it).
@@ -37,7 +39,7 @@ enum { OFF_SELF = 1, OFF_PARENT = 2 };
 /* An open file. The kernel's handle of it is its address. */
 struct ops_file {
 	struct ops_file *next, *before; /* guarded by ops.lock */
-	struct content *content;
+	struct content *content;	/* this, and the rest, as it was opened */
 	uint64_t node;
 	bool cached; /* known to passthrough */
 };
@@ -118,7 +120,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 	struct timespec t = time_of(a->mtime);
 
 	return (struct stat){
-		.st_ino = a->id,
+		.st_ino = number_shown(&o->numbers, a->id),
 		.st_mode = a->mode,
 		.st_nlink = a->links,
 		.st_uid = a->owned ? a->uid : o->uid,
@@ -136,7 +138,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 static struct fuse_entry_param entry_of(const struct ops *o, const struct node_attr *a)
 {
 	return (struct fuse_entry_param){
-		.ino = a->id,
+		.ino = number_shown(&o->numbers, a->id),
 		.attr = stat_of(o, a),
 		.attr_timeout = a->attr_forever ? FOREVER : 0,
 		.entry_timeout = a->name_forever ? FOREVER : 0,
@@ -169,13 +171,32 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fuse_reply_entry(req, &e);
 }
 
+/*
+ * Of a file that was removed, or that this principal may not see any more, and that is open: it is read to its end, for which `cat` asks for
+ * its attributes first.
+ */
+static bool open_attr(struct ops *o, uint64_t node, struct node_attr *out)
+{
+	const struct ops_file *f;
+
+	pthread_mutex_lock(&o->lock);
+	for (f = o->open; f && f->node != node; f = f->next)
+		;
+	if (f)
+		*out = (struct node_attr){ .id = node, .mode = S_IFREG | 0444, .size = content_size(f->content) };
+	pthread_mutex_unlock(&o->lock);
+	return f;
+}
+
 static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi UNUSED)
 {
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	int r = node_getattr(o->tree, &o->cred, node, &a, &err);
+
+	if (r < 0 && !(r == -ENOENT && open_attr(o, node, &a)))
 		return fail(req, &err);
 	reply_attr(req, &a);
 }
@@ -245,14 +266,19 @@ static void remove_file(struct ops *o, struct ops_file *f)
 	pthread_mutex_unlock(&o->lock);
 }
 
-static void close_file(struct ops *o, struct ops_file *f)
+static void free_file(struct ops *o, struct ops_file *f)
 {
-	remove_file(o, f);
 	if (f->cached)
 		passthrough_release(o->passthrough, f->node);
 	if (f->content)
 		content_free(f->content);
 	free(f);
+}
+
+static void close_file(struct ops *o, struct ops_file *f)
+{
+	remove_file(o, f);
+	free_file(o, f);
 }
 
 void ops_close_all(struct ops *o)
@@ -307,11 +333,11 @@ static struct ops_file *new_file(struct ops *o, uint64_t node, struct fuse_file_
 		err_set(err, ERR_NO_MEMORY, "no memory for an open file");
 		return NULL;
 	}
-	add_file(o, f);
 	if (open_file(o, node, f, backing, err) < 0) {
-		close_file(o, f);
+		free_file(o, f);
 		return NULL;
 	}
+	add_file(o, f);
 	fi->fh = (uintptr_t)f;
 	fi->keep_cache = f->cached;
 	fi->direct_io = !f->cached;
@@ -427,7 +453,7 @@ static int add_entry(struct page *p, const char *name, const struct fuse_entry_p
 
 static int add_dot(struct page *p, const char *name, uint64_t node, off_t next)
 {
-	const struct fuse_entry_param e = { .attr = { .st_ino = node, .st_mode = S_IFDIR } };
+	const struct fuse_entry_param e = { .attr = { .st_ino = number_shown(&p->ops->numbers, node), .st_mode = S_IFDIR } };
 
 	return add_entry(p, name, &e, next);
 }

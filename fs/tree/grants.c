@@ -120,9 +120,13 @@ static int grant_event(struct db *db, const struct grant_change *c, const char *
 /* One can have so many grants only: they are gone through in each decision. */
 static int put_grant(struct db *db, const struct grant_change *c, struct err *err)
 {
+	struct grant_row old;
 	int64_t n = 0;
-	int r = grant_count(db, c->row.principal_id, &n, err);
+	int r = grant_get(db, c->row.principal_id, c->row.pattern, &old, err);
 
+	if (r < 0)
+		return r;
+	r = r ? 0 : grant_count(db, c->row.principal_id, &n, err);
 	if (!r && n >= LIMIT_GRANTS)
 		r = err_set(err, ERR_ARGUMENT, "%s has %d grants already: put users into groups, and use patterns", c->who,
 			    LIMIT_GRANTS);

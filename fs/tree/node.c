@@ -1,7 +1,7 @@
 /*
  * node.c: operations on nodes, over the table of kinds. Those that write are in node_write.c.
  *
- * Each: read the node's row, ask permission, do what its kind says.
+ * Each: read the node's row, ask permission, do what its kind says. Extended attributes are in node_xattr.c.
  */
 #include "fs/base/base.h"
 #include "fs/tree/inside.h"
@@ -221,7 +221,7 @@ int node_may_see(const struct look *l, const struct node *n)
 	return r || n->kind != KIND_REPO ? r : reach_below(&l->ask, n->repo.name);
 }
 
-int node_load_seen(const struct look *l, uint64_t number, struct node *out)
+int load_seen(const struct look *l, uint64_t number, struct node *out)
 {
 	int r = node_load(l, number, out);
 
@@ -288,8 +288,7 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	return 0;
 }
 
-/* A buffer that could not grow would be a shorter text. */
-static int no_memory(const struct look *l, const struct buf *b)
+int no_memory(const struct look *l, const struct buf *b)
 {
 	return buf_error(b) ? err_set(l->err, ERR_NO_MEMORY, "out of memory") : 0;
 }
@@ -377,7 +376,7 @@ int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, stru
 	n = door_of(number);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, node_number(&n), &n);
+		r = load_seen(&s.look, node_number(&n), &n);
 	return r ? r : 1;
 }
 
@@ -396,7 +395,7 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 	if (!r)
 		r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, number, &n);
+		r = load_seen(&s.look, number, &n);
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
@@ -460,7 +459,7 @@ static int find_child_node(const struct look *l, const struct node *parent, cons
 
 static int need_directory(const struct look *l, uint64_t number, struct node *out)
 {
-	int r = node_load_seen(l, number, out);
+	int r = load_seen(l, number, out);
 
 	if (!r && !S_ISDIR(kind_of(out->kind)->mode))
 		r = err_set(l->err, ERR_NOT_DIRECTORY, "it is not a directory");
@@ -672,7 +671,7 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 		return r < 0 ? r : inside_readlink(tree, link, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, link, &n);
+		r = load_seen(&s.look, link, &n);
 	if (!r && !kind_of(n.kind)->link)
 		r = err_set(err, ERR_ARGUMENT, "it is not a link");
 	if (!r)
@@ -696,7 +695,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return r < 0 ? r : inside_open(tree, file, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, file, &n);
+		r = load_seen(&s.look, file, &n);
 	if (r)
 		return r;
 	*forever = kind_of(n.kind)->fixed_data && cred_is_boundless(cred);
@@ -708,122 +707,6 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return err_set(err, ERR_IS_DIRECTORY, "it is not a file");
 	r = kind_of(n.kind)->text(&s.look, &n, &text);
 	return r ? r : content_from_buf(&text, out, err);
-}
-
-/* ---- Extended attributes ---- */
-
-static int digest_attr(struct buf *out, const struct digest *d)
-{
-	char text[DIGEST_TEXT_MAX + 1];
-
-	if (d->algorithm != DIGEST_NONE)
-		buf_adds(out, digest_format(d, text));
-	return buf_error(out);
-}
-
-static int attr_digest(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	return digest_attr(out, n->kind == KIND_IMAGE ? &n->image.digest : &n->blob.digest);
-}
-
-static int attr_id(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	return digest_attr(out, &n->image.config);
-}
-
-static int attr_media_type(const struct look *l, const struct node *n, struct buf *out)
-{
-	int r = 0;
-
-	if (n->kind == KIND_IMAGE)
-		buf_adds(out, n->image.media_type);
-	else
-		r = layer_media_type(l, n, out);
-	return r;
-}
-
-static int attr_artifact_type(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	/* An ordinary image's is its config's media type, which says nothing. */
-	if (!media_type_is_image_config(n->image.artifact_type))
-		buf_adds(out, n->image.artifact_type);
-	return 0;
-}
-
-static int attr_platform(const struct look *l, const struct node *n, struct buf *out)
-{
-	(void)l;
-	buf_adds(out, n->image.platform);
-	return 0;
-}
-
-/* An attribute whose value is empty isn't there. */
-static const struct {
-	enum node_kind kind;
-	const char *name;
-	int (*value)(const struct look *l, const struct node *n, struct buf *out);
-} attributes[] = {
-	{ KIND_IMAGE, "user.regfs.digest", attr_digest },
-	{ KIND_IMAGE, "user.regfs.id", attr_id },
-	{ KIND_IMAGE, "user.regfs.media-type", attr_media_type },
-	{ KIND_IMAGE, "user.regfs.artifact-type", attr_artifact_type },
-	{ KIND_IMAGE, "user.regfs.platform", attr_platform },
-	{ KIND_LAYER, "user.regfs.digest", attr_digest },
-	{ KIND_LAYER, "user.regfs.media-type", attr_media_type },
-	{ KIND_BLOB, "user.regfs.digest", attr_digest },
-};
-
-int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, const char *name,
-		  struct buf *out, struct err *err)
-{
-	auto_session struct session s = { 0 };
-	struct node n;
-	int r = node_enter(tree, cred, number, err);
-
-	if (r)
-		return r < 0 ? r : inside_getxattr(tree, number, name, out, err);
-	r = session_begin(&s, tree, cred, err);
-	if (!r)
-		r = node_load_seen(&s.look, number, &n);
-	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
-		if (attributes[i].kind != n.kind || !streq(attributes[i].name, name))
-			continue;
-		r = attributes[i].value(&s.look, &n, out);
-		if (!r)
-			r = no_memory(&s.look, out);
-		if (!r && out->len)
-			return 0;
-	}
-	return r ? r : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
-}
-
-int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, struct buf *out,
-		   struct err *err)
-{
-	auto_session struct session s = { 0 };
-	auto_buf struct buf value = BUF_INIT;
-	struct node n;
-	int r = node_enter(tree, cred, number, err);
-
-	if (r)
-		return r < 0 ? r : inside_listxattr(tree, number, out, err);
-	r = session_begin(&s, tree, cred, err);
-	if (!r)
-		r = node_load_seen(&s.look, number, &n);
-	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
-		if (attributes[i].kind != n.kind)
-			continue;
-		buf_reset(&value);
-		r = attributes[i].value(&s.look, &n, &value);
-		if (!r)
-			r = no_memory(&s.look, &value);
-		if (!r && value.len)
-			buf_add(out, attributes[i].name, strlen(attributes[i].name) + 1);
-	}
-	return r ? r : no_memory(&s.look, out);
 }
 
 int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,

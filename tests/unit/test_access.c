@@ -10,10 +10,14 @@
 #include "fs/tree/kind.h"
 #include "fs/tree/login.h"
 #include "fs/tree/people.h"
+#include "fs/tree/rootfs.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
+#include "tests/unit/tarmake.h"
+
+#include <pthread.h>
 
 #define PASSWORD "a password of theirs"
 
@@ -324,6 +328,73 @@ static void test_blob_nodes(struct registry *g)
 	ok(attr.data_forever && attr.links > 1, "are kept");
 }
 
+/* An image of one layer that is a tar. */
+static int push_tar(struct registry *g, const char *repo, const char *config, const struct buf *tar, struct digest *layer,
+		    struct digest *image, struct err *err)
+{
+	auto_buf struct buf json = BUF_INIT;
+	struct digest conf;
+	struct tree_pushed pushed;
+	char text[2][DIGEST_TEXT_MAX + 1];
+	int r = push_blob(g->tree, &g->admin, repo, tar->data, tar->len, DIGEST_SHA256, layer, err);
+
+	if (!r)
+		r = push_text(g->tree, &g->admin, repo, config, &conf, err);
+	if (r)
+		return r;
+	buf_addf(&json,
+		 "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{\"mediaType\":\""
+		 "application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
+		 "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}]}",
+		 digest_format(&conf, text[0]), strlen(config), digest_format(layer, text[1]), tar->len);
+	r = tree_image_push(g->tree, &g->admin, repo, "t", NULL, json.data, json.len, &pushed, err);
+	*image = pushed.digest;
+	return r;
+}
+
+/* What is inside an image, by paths and by numbers that somebody else found; and what a kernel may keep of it. */
+static void test_inside(struct registry *g)
+{
+	const struct cred alice = as(g, "alice");
+	static const char config[] = "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+	auto_buf struct buf tar = BUF_INIT, out = BUF_INIT;
+	struct node_attr attr;
+	struct content *content = NULL;
+	struct digest layer, image;
+	uint64_t root, dir, file;
+	char path[256], hex[DIGEST_HEX_MAX + 1];
+	struct err err = ERR_INIT;
+	int r;
+
+	tarmake(&tar, "d etc;f etc/secret =mine xuser.x=y;l link ->etc/secret");
+	is_int(push_tar(g, "hidden/fs", config, &tar, &layer, &image, &err), 0, "an image with files %s", err.text);
+	snprintf(path, sizeof(path), "hidden/fs/_images/sha256/%s/rootfs", digest_hex(&image, hex));
+	root = find(g, &g->admin, path, &r);
+	is_int(r, 0, "its root");
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/etc");
+	dir = find(g, &g->admin, path, &r);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/secret");
+	file = find(g, &g->admin, path, &r);
+	is_int(r, 0, "a file in it");
+	for (int i = 0; i < 2; i++) {
+		int want = i ? 0 : -ENOENT;
+
+		is_int(node_getattr(g->tree, &alice, root, &attr, NULL), want, "alice: the root");
+		is_int(node_list(g->tree, &alice, dir, 0, add_entry, &out, NULL), want, "a directory");
+		is_int(node_lookup(g->tree, &alice, dir, "secret", &attr, NULL, NULL), want, "a name");
+		ok(i == 0 || (!attr.name_forever && !attr.attr_forever && !attr.data_forever), "which isn't kept");
+		is_int(node_getattr(g->tree, &alice, file, &attr, NULL), want, "a file's attributes");
+		is_int(node_getxattr(g->tree, &alice, file, "user.x", &out, NULL), want, "its extended ones");
+		is_int(node_open(g->tree, &alice, file, &content, NULL, NULL), want, "its bytes");
+		is_int(rootfs_same(g->tree, &alice, file, file, NULL), i ? 1 : -ENOENT, "compared");
+		if (!i)
+			is_int(grant(g, "alice", "hidden/fs", "pull"), 0, "granted");
+	}
+	is_int(tree_grant_rm(g->tree, &g->admin, "alice", "hidden/fs", NULL), 0, "revoked");
+	is_int(node_open(g->tree, &alice, file, &content, NULL, NULL), -ENOENT, "nothing new opens");
+	content_free(content);
+}
+
 /* ---- Cross-repository mounts ---- */
 
 static void test_blob_mounts(struct registry *g)
@@ -585,6 +656,124 @@ static void test_events(struct registry *g)
 	   "visibility, too");
 }
 
+/* ---- Limits ---- */
+
+static int exec(struct db *db, void *arg, struct err *err)
+{
+	return db_exec(db, arg, err);
+}
+
+/* Rows of its own making, of a principal and numbered from 1. */
+static int fill(struct registry *g, const char *who, const char *insert, int n)
+{
+	auto_buf struct buf sql = BUF_INIT;
+
+	buf_addf(&sql,
+		 "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < %d),"
+		 " p AS (SELECT id FROM principal WHERE name = '%s') %s FROM n, p",
+		 n, who, insert);
+	return meta_write(g->tree->meta, true, exec, sql.data, NULL);
+}
+
+static void test_limits(struct registry *g)
+{
+	char secret[SECRET_TEXT_MAX + 1], group[32];
+	auto_buf struct buf scopes = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	is_int(add_person(g, "max", SETTING_INHERIT) + add_person(g, "@last", SETTING_INHERIT) +
+		       add_person(g, "@more", SETTING_INHERIT),
+	       0, "a user");
+	is_int(fill(g, "max",
+		    "INSERT INTO access_grant(principal_id, pattern, actions, origin, created, who)"
+		    " SELECT p.id, 'g' || i, 1, '', 0, ''",
+		    LIMIT_GRANTS - 1),
+	       0, "one grant fewer than LIMIT_GRANTS");
+	is_int(grant(g, "max", "one/more", "pull"), 0, "one more");
+	is_int(grant(g, "max", "too/many", "pull"), -EINVAL, "and one too many");
+	is_int(grant(g, "max", "one/more", "push"), 0, "what is there may be changed");
+	is_int(fill(g, "max",
+		    "INSERT INTO token(principal_id, name, hash, created, expires)"
+		    " SELECT p.id, 't' || i, CAST('h' || i AS BLOB), 0, 0",
+		    LIMIT_TOKENS - 1),
+	       0, "one token fewer than LIMIT_TOKENS");
+	is_int(tree_token_add(g->tree, &g->admin, "max", "more", NULL, 0, secret, &err), 0, "one more %s", err.text);
+	is_int(tree_token_add(g->tree, &g->admin, "max", "many", NULL, 0, secret, &err), -EINVAL, "%s", err.text);
+	is_int(fill(g, "max",
+		    "INSERT INTO principal(kind, name, created) SELECT 2, '@m' || i, 0",
+		    LIMIT_GROUPS - 1),
+	       0, "groups");
+	is_int(fill(g, "max",
+		    "INSERT INTO member(group_id, principal_id)"
+		    " SELECT (SELECT id FROM principal WHERE name = '@m' || i), p.id",
+		    LIMIT_GROUPS - 1),
+	       0, "in one fewer than LIMIT_GROUPS");
+	snprintf(group, sizeof(group), "@last");
+	is_int(tree_member_add(g->tree, &g->admin, group, "max", &err), 0, "one more %s", err.text);
+	is_int(tree_member_add(g->tree, &g->admin, "@more", "max", &err), -EINVAL, "%s", err.text);
+	while (scopes.len < LIMIT_SCOPES_TEXT)
+		buf_addc(&scopes, ' ');
+	is_int(tree_token_add(g->tree, &g->admin, "+ci", "wide", scopes.data, 0, secret, &err), 0, "LIMIT_SCOPES_TEXT bytes %s",
+	       err.text);
+	buf_addc(&scopes, ' ');
+	is_int(tree_token_add(g->tree, &g->admin, "+ci", "wider", scopes.data, 0, secret, &err), -EINVAL, "%s", err.text);
+}
+
+/* ---- From several threads ---- */
+
+#define ASKERS 4
+#define TOGGLES 100
+
+struct asker {
+	struct registry *g;
+	struct cred cred;
+	bool *stop;	/* atomic */
+	int odd;	/* answers that can't be */
+};
+
+static void *ask_on(void *arg)
+{
+	struct asker *a = arg;
+
+	while (!__atomic_load_n(a->stop, __ATOMIC_ACQUIRE)) {
+		struct err err = ERR_INIT;
+		int r = permit(a->g->tree, &a->cred, ACTION_PULL, "hidden/x", &err);
+
+		a->odd += r && err.reason != ERR_NAME_UNKNOWN;
+		a->odd += permit(a->g->tree, &a->cred, ACTION_PULL, "pub/web", NULL) != 0;
+	}
+	return NULL;
+}
+
+/* Whoever asks meanwhile: after a change has returned, each question has the new answer. */
+static void test_threads(struct registry *g)
+{
+	bool stop = false;
+	struct asker askers[ASKERS];
+	pthread_t threads[ASKERS];
+	const struct cred carol = as(g, "carol");
+	int wrong = 0, odd = 0;
+
+	for (int i = 0; i < ASKERS; i++) {
+		askers[i] = (struct asker){ .g = g, .cred = carol, .stop = &stop };
+		if (pthread_create(&threads[i], NULL, ask_on, &askers[i]))
+			abort();
+	}
+	for (int i = 0; i < TOGGLES; i++) {
+		wrong += tree_grant_set(i % 2 ? g->tree : g->other, &g->admin, "carol", "hidden/*", ACTION_PULL, NULL) != 0;
+		wrong += permit(g->tree, &carol, ACTION_PULL, "hidden/x", NULL) != 0;
+		wrong += tree_grant_rm(i % 3 ? g->tree : g->other, &g->admin, "carol", "hidden/*", NULL) != 0;
+		wrong += permit(g->tree, &carol, ACTION_PULL, "hidden/x", NULL) != -ENOENT;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	for (int i = 0; i < ASKERS; i++) {
+		pthread_join(threads[i], NULL);
+		odd += askers[i].odd;
+	}
+	is_int(wrong, 0, "each change held when it had returned");
+	is_int(odd, 0, "and nobody had an answer that can't be");
+}
+
 /* What is asked again and again, and nothing changes. */
 static void test_speed(struct registry *g)
 {
@@ -620,13 +809,16 @@ int main(void)
 	test_policies(&g);
 	test_blob_nodes(&g);
 	test_blob_mounts(&g);
+	test_inside(&g);
 	test_login(&g);
 	test_revocation(&g);
 	test_expiry(&g);
+	test_threads(&g);
 	test_speed(&g);
 	test_events(&g);
 	test_own(&g);
 	test_creation(&g);
+	test_limits(&g);
 	tree_close(g.tree);
 	tree_close(g.other);
 	test_first(&tmp);
