@@ -25,9 +25,14 @@
 #include <sys/socket.h>
 
 #include "httpd/body.h"
+#include "fs/auth/throttle.h"
+#include "fs/auth/token.h"
+#include "fs/auth/verified.h"
 #include "fs/base/log.h"
+#include "fs/tree/login.h"
 #include "httpd/cors.h"
 #include "httpd/listen.h"
+#include "httpd/login.h"
 #include "httpd/proxy.h"
 #include "httpd/reply.h"
 #include "httpd/tls.h"
@@ -39,6 +44,7 @@
  * of them, the more changes share a commit (of the database, of the file system's journal). Each costs
  * 40 KiB while it is there. Who only reads has threads of its own, and isn't queued behind pushes.
  */
+#define LOGINS	     2 /* check passwords, 16 MiB each; a login isn't urgent */
 #define WRITERS	     8 /* hash and write uploads: more than cores, since a disk may block some */
 #define DRAIN_MAX    (4 * 1024 * 1024) /* an early error waits for a body up to this */
 #define STOP_SECONDS 5
@@ -55,8 +61,24 @@ static void front_get(struct request *r)
 	r->borrowed = true;
 }
 
+/* Docker's clients find out here whether, and where, to log in. */
+static int may_know(struct request *r, struct err *err)
+{
+	struct cred cred = request_cred(r);
+
+	if (cred.kind == CRED_ANONYMOUS && !r->who)
+		return err_set(err, ERR_UNAUTHORIZED, "what isn't public needs a login");
+	return cred.kind == CRED_SUBJECT ? tree_login_check(r->httpd->tree, &cred, err) : 0;
+}
+
 static void base_get(struct request *r)
 {
+	struct err err = ERR_INIT;
+
+	if (may_know(r, &err)) {
+		reply_error(r, &err);
+		return;
+	}
 	r->status = MHD_HTTP_OK;
 	r->borrowed = !r->origin;
 	r->response = r->borrowed ? r->httpd->base : prepare_base();
@@ -79,111 +101,10 @@ static const struct operation operations[ROUTE_COUNT] = {
 	[ROUTE_MANIFEST_PUT] = { manifest_put_begin, manifest_put, COMMITS },
 	[ROUTE_MANIFEST_DELETE] = { NULL, manifest_delete, COMMITS },
 	[ROUTE_REFERRERS] = { NULL, referrers_list, READS },
+	[ROUTE_TOKEN_GET] = { token_get_begin, token_issue, READS },
+	[ROUTE_TOKEN_POST] = { token_post_begin, token_issue, LOGINS },
 	[ROUTE_OPTIONS] = { NULL, reply_options, INLINE },
 };
-
-/* ---- Requests: counted, suspended, waiting ---- */
-
-struct cred request_cred(const struct request *r)
-{
-	const char *from = r->from[0] ? r->from : NULL;
-
-	return r->httpd->open ? cred_anyone(from) : cred_anonymous(from);
-}
-
-bool request_suspend(struct request *r)
-{
-	struct httpd *h = r->httpd;
-
-	if (h->closing)
-		return false;
-	r->suspended = true;
-	r->next = h->suspended;
-	r->link = &h->suspended;
-	if (r->next)
-		r->next->link = &r->next;
-	h->suspended = r;
-	MHD_suspend_connection(r->connection);
-	return true;
-}
-
-void request_resume(struct request *r)
-{
-	if (!r->suspended)
-		return;
-	r->suspended = false;
-	*r->link = r->next;
-	if (r->next)
-		r->next->link = r->link;
-	MHD_resume_connection(r->connection);
-}
-
-void request_hold(struct request *r)
-{
-	atomic_fetch_add(&r->references, 1);
-}
-
-void request_release(struct request *r)
-{
-	if (atomic_fetch_sub(&r->references, 1) != 1)
-		return;
-	if (r->response && !r->borrowed)
-		MHD_destroy_response(r->response);
-	if (r->body)
-		body_free(r->body);
-	if (r->gather)
-		gather_free(r->httpd, r->gather);
-	if (r->image)
-		tree_image_release(r->image);
-	free(r);
-}
-
-static void run_finish(struct work_job *job)
-{
-	struct request *r = container_of(job, struct request, job);
-	struct httpd *h = r->httpd;
-
-	r->operation->finish(r);
-	pthread_mutex_lock(&h->lock);
-	r->finished = true;
-	request_resume(r);
-	pthread_mutex_unlock(&h->lock);
-	request_release(r);
-}
-
-void request_submit(struct request *r)
-{
-	struct httpd *h = r->httpd;
-
-	request_hold(r);
-	r->job.fn = run_finish;
-	work_submit(r->operation->kind == COMMITS ? h->commits : h->jobs, &r->job);
-}
-
-void waiters_init(struct waiters *w)
-{
-	w->first = NULL;
-	w->last = &w->first;
-}
-
-void waiters_add(struct waiters *w, struct request *r)
-{
-	r->next_waiter = NULL;
-	*w->last = r;
-	w->last = &r->next_waiter;
-}
-
-struct request *waiters_take(struct waiters *w)
-{
-	struct request *r = w->first;
-
-	if (!r)
-		return NULL;
-	w->first = r->next_waiter;
-	if (!w->first)
-		w->last = &w->first;
-	return r;
-}
 
 /* ---- The first call ---- */
 
@@ -206,7 +127,7 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *c
 	r->route.allow = NULL;
 	r->route.head = false;
 	r->route.param_count = 0;
-	r->from[0] = '\0';
+	r->from[0] = r->authority[0] = '\0';
 	r->target_len = len;
 	r->target_at = target;
 	memcpy(r->target, target, stored);
@@ -232,6 +153,8 @@ static const struct {
 	WANTED("Origin", origin),
 	WANTED("If-None-Match", if_none_match),
 	WANTED("Expect", expect),
+	WANTED("Authorization", authorization),
+	WANTED("Host", host),
 #undef WANTED
 };
 
@@ -315,7 +238,7 @@ static mhd_result see_forwarded(void *arg, enum MHD_ValueKind kind UNUSED, const
 	return MHD_YES;
 }
 
-static void note_address(struct request *r)
+void request_note_address(struct request *r)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -323,7 +246,7 @@ static void note_address(struct request *r)
 	struct forwarded forwarded;
 	struct in6_addr addr;
 
-	if (!info || !address_of(info->client_addr, &addr))
+	if (r->from[0] || !info || !address_of(info->client_addr, &addr))
 		return;
 	if (proxies && proxies_include(proxies, &addr)) {
 		forwarded.forwarded.count = forwarded.x_forwarded_for.count = 0;
@@ -377,6 +300,15 @@ static void reply_too_long(struct request *r)
 	reply_error(r, &err);
 }
 
+/* Logins queue up: passwords are slow on purpose. */
+static void reply_crowded(struct request *r)
+{
+	struct err err = ERR_INIT;
+
+	(void)err_set(&err, ERR_TOO_MANY_REQUESTS, "%d passwords wait to be checked: try again", LIMIT_LOGINS_WAITING);
+	reply_error(r, &err);
+}
+
 static void choose_operation(struct request *r, const char *method)
 {
 	struct err err;
@@ -391,9 +323,73 @@ static void choose_operation(struct request *r, const char *method)
 	}
 	r->operation = &operations[r->route.id];
 	if (r->operation->kind != INLINE)
-		note_address(r);
-	if (r->operation->begin)
+		request_note_address(r);
+}
+
+/* Who asks is known: prepares for the body. */
+static mhd_result enter(struct request *r)
+{
+	if (!r->response && r->operation->begin)
 		r->operation->begin(r);
+	if (!r->response)
+		return MHD_YES;
+	/* An early error. The upload is free for the next request at once. */
+	if (r->body) {
+		body_free(r->body);
+		r->body = NULL;
+	}
+	if (r->headers.length > DRAIN_MAX || (r->headers.expect && r->headers.length))
+		return answer_and_close(r);
+	return MHD_YES;
+}
+
+static void run_login(struct work_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+	struct httpd *h = r->httpd;
+
+	login_run(r);
+	pthread_mutex_lock(&h->lock);
+	r->entered = true;
+	login_done(h, r->shown);
+	request_resume(r);
+	pthread_mutex_unlock(&h->lock);
+	request_release(r);
+}
+
+/* It must be found out who asks, before anything else: the connection is suspended, and begin() goes on afterwards. */
+static mhd_result submit_login(struct request *r)
+{
+	struct httpd *h = r->httpd;
+	struct work *pool;
+
+	request_note_address(r);
+	pthread_mutex_lock(&h->lock);
+	pool = login_pool(h, r->shown);
+	if (pool && request_suspend(r)) {
+		r->entering = true;
+		request_hold(r);
+		r->job.fn = run_login;
+		work_submit(pool, &r->job);
+	}
+	else if (pool)
+		login_done(h, r->shown);
+	pthread_mutex_unlock(&h->lock);
+	if (pool)
+		return r->entering ? MHD_YES : MHD_NO;
+	reply_crowded(r);
+	return enter(r);
+}
+
+static mhd_result entered(struct request *r)
+{
+	bool known;
+
+	pthread_mutex_lock(&r->httpd->lock);
+	known = r->entered;
+	pthread_mutex_unlock(&r->httpd->lock);
+	r->entering = false;
+	return known ? enter(r) : MHD_NO;
 }
 
 static mhd_result begin(struct request *r, const char *method, const char *version)
@@ -409,16 +405,9 @@ static mhd_result begin(struct request *r, const char *method, const char *versi
 	}
 	r->origin = cors_match(r->httpd->cors, r->headers.origin);
 	choose_operation(r, method);
-	if (!r->response)
-		return MHD_YES;
-	/* An early error. The upload is free for the next request at once. */
-	if (r->body) {
-		body_free(r->body);
-		r->body = NULL;
-	}
-	if (r->headers.length > DRAIN_MAX || (r->headers.expect && r->headers.length))
-		return answer_and_close(r);
-	return MHD_YES;
+	if (!r->response && !login_begin(r))
+		return submit_login(r);
+	return enter(r);
 }
 
 /* ---- The body, the end ---- */
@@ -429,6 +418,8 @@ static mhd_result receive(struct request *r, const char *data, size_t *len)
 		return body_receive(r->body, data, len);
 	if (r->gather && !r->response)
 		return gather_receive(r, data, len);
+	if (r->form && !r->response)
+		return token_receive(r, data, len);
 	*len = 0;
 	return MHD_YES;
 }
@@ -436,19 +427,27 @@ static mhd_result receive(struct request *r, const char *data, size_t *len)
 static mhd_result submit(struct request *r)
 {
 	struct httpd *h = r->httpd;
-	bool suspended;
+	bool suspended, crowded;
 
 	pthread_mutex_lock(&h->lock);
-	suspended = request_suspend(r);
+	if (r->operation->kind == LOGINS)
+		r->pool = login_pool(h, r->shown);
+	crowded = r->operation->kind == LOGINS && !r->pool;
+	suspended = !crowded && request_suspend(r);
 	if (suspended) {
 		r->submitted = true;
 		if (r->body)
 			body_end(r->body);
 		else
 			request_submit(r);
+	} else if (r->pool) {
+		login_done(h, r->shown);
 	}
 	pthread_mutex_unlock(&h->lock);
-	return suspended ? MHD_YES : MHD_NO;
+	if (!crowded)
+		return suspended ? MHD_YES : MHD_NO;
+	reply_crowded(r);
+	return answer(r);
 }
 
 /* A request that was submitted comes here again when it has been resumed: finished, or the server
@@ -464,6 +463,8 @@ static mhd_result end(struct request *r)
 		pthread_mutex_unlock(&h->lock);
 		return finished ? answer(r) : MHD_NO;
 	}
+	if (!r->response && r->operation->kind == LOGINS)
+		token_ready(r);
 	if (!r->response) {
 		if (r->operation->kind != INLINE)
 			return submit(r);
@@ -482,6 +483,8 @@ static mhd_result handle(void *arg UNUSED, struct MHD_Connection *connection UNU
 		return MHD_NO;
 	if (!r->begun)
 		return begin(r, method, version);
+	if (r->entering)
+		return entered(r);
 	if (*len)
 		return receive(r, data, len);
 	return end(r);
@@ -571,6 +574,12 @@ static void httpd_free(struct httpd *h)
 		work_free(h->jobs);
 	if (h->commits)
 		work_free(h->commits);
+	if (h->logins)
+		work_free(h->logins);
+	verified_cache_free(h->verified);
+	throttle_free(h->throttle);
+	token_keys_free(h->keys);
+	free(h->service);
 	if (h->base)
 		MHD_destroy_response(h->base);
 	if (h->front)
@@ -602,6 +611,27 @@ static int read_options(struct httpd *h, const struct httpd_options *options, st
 	return e ? e : tls_new(&files, &h->tls, err);
 }
 
+/* What a registry with accounts needs beside. */
+static int prepare_logins(struct httpd *h, const char *token_key, struct err *err)
+{
+	const char *host = strstr(h->public_url, "://");
+	auto_buf struct buf path = BUF_INIT;
+	int e;
+
+	if (h->open)
+		return 0;
+	h->service = strdup(host ? host + 3 : h->address);
+	buf_addf(&path, "%s/token-keys.pem", tree_store_dir(h->tree));
+	if (!h->service || buf_error(&path))
+		return err_set(err, ERR_NO_MEMORY, "no memory for the HTTP server");
+	e = err_about("token-key", token_keys_open(token_key ? token_key : path.data, !token_key, &h->keys, err), err);
+	if (!e)
+		e = verified_cache_new(&h->verified, err);
+	if (!e)
+		e = throttle_new(NULL, NULL, &h->throttle, err);
+	return e ? e : work_new(LOGINS, &h->logins, err);
+}
+
 int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err)
 {
 	CLEANUP(cleanup_httpd) struct httpd *h = calloc(1, sizeof(*h));
@@ -631,6 +661,8 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 	if (!e)
 		e = work_new(WRITERS, &h->writers, err);
 	if (!e)
+		e = prepare_logins(h, options->token_key, err);
+	if (!e)
 		e = start_daemon(h, fd, err);
 	if (e)
 		return e;
@@ -649,16 +681,23 @@ const char *httpd_scheme(const struct httpd *h)
 	return h->tls ? "https" : "http";
 }
 
+static void say_reloaded(int e, const char *stays, const char *done, const struct err *err)
+{
+	if (e)
+		log_error("%s: %s", stays, err->text);
+	else
+		log_info("%s", done);
+}
+
 void httpd_reload(struct httpd *h)
 {
 	struct err err = ERR_INIT;
 
-	if (!h->tls)
-		return;
-	if (tls_reload(h->tls, &err))
-		log_error("the certificate stays as it was: %s", err.text);
-	else
-		log_info("the certificate was read again");
+	if (h->tls)
+		say_reloaded(tls_reload(h->tls, &err), "the certificate stays as it was", "the certificate was read again", &err);
+	if (h->keys)
+		say_reloaded(token_keys_reload(h->keys, &err), "the keys of tokens stay as they were", "the keys of tokens were read again",
+			     &err);
 }
 
 static void wait_for_quiet(struct httpd *h)

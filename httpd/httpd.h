@@ -20,6 +20,7 @@ struct httpd_options {
 	const char *tls_client_ca;	/* PEM file: a client's certificate must verify; NULL: none is asked for */
 	const char *public_url;	/* "https://registry.example.org": what Location begins with; NULL: a slash */
 	const char *trust_proxy;	/* "10.0.0.0/8,::1": who may say whom it speaks for; NULL: nobody */
+	const char *token_key;	/* PEM file of the keys that sign tokens; NULL: one in the store, made if there is none */
 	bool open;		/* who asks is CRED_ANYONE instead of CRED_ANONYMOUS */
 };
 
@@ -31,8 +32,8 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 const char *httpd_address(const struct httpd *h);
 /* "http" or "https". */
 const char *httpd_scheme(const struct httpd *h);
-/* Reads the certificates again, for connections that come from now on. If they can't be used the
- * ones before stay; both is logged. */
+/* Reads the certificates again, for connections that come from now on, and the keys that sign tokens. If they
+ * can't be used the ones before stay; both is logged. */
 void httpd_reload(struct httpd *h);
 /* Stops listening, lets requests in progress end for a few seconds, closes the rest, frees. */
 void httpd_stop(struct httpd *h);

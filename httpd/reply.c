@@ -7,6 +7,7 @@
 #include "fs/base/json.h"
 #include "fs/base/log.h"
 #include "httpd/cors.h"
+#include "httpd/login.h"
 
 #define HEAD_BLOCK 64 /* of a reader that is never asked */
 
@@ -88,6 +89,10 @@ void reply_error(struct request *r, const struct err *err)
 	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, CACHE_ASK);
 	if (err->reason == ERR_METHOD && r->route.allow)
 		reply_header(r, MHD_HTTP_HEADER_ALLOW, "%s", r->route.allow);
+	if (row->http_status == MHD_HTTP_UNAUTHORIZED)
+		login_challenge(r, err);
+	if (err->reason == ERR_TOO_MANY_REQUESTS)
+		reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "%" PRId64, MAX(err->offset, INT64_C(1)));
 	if (err->reason == ERR_RANGE)
 		reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, "bytes */%" PRId64, err->offset);
 }

@@ -38,6 +38,9 @@ typedef enum MHD_Result mhd_result;
 struct request;
 struct body;	/* body.h */
 struct gather;	/* manifest.c */
+struct credentials;	/* credentials.h */
+struct token_form;	/* token.c */
+struct verified;	/* fs/auth/verified.h */
 
 /* What a route does. */
 struct operation {
@@ -46,8 +49,8 @@ struct operation {
 	void (*begin)(struct request *r);
 	/* Makes the answer, when the whole body is there. */
 	void (*finish)(struct request *r);
-	/* Whose thread runs finish(). */
-	enum { INLINE, READS, COMMITS } kind;
+	/* Whose thread runs finish(). LOGINS: that of passwords, if there is one to check, else as READS. */
+	enum { INLINE, READS, COMMITS, LOGINS } kind;
 };
 
 /* Requests that wait for something, first come, first served. Guarded by httpd.lock. */
@@ -72,6 +75,11 @@ struct httpd {
 	struct work *jobs;	/* operations that may wait for a disk to read */
 	struct work *commits;	/* those that wait until something is on the disk */
 	struct work *writers;	/* uploads' bytes on their way to the tree */
+	struct work *logins;	/* passwords that are checked: they take a processor for tens of milliseconds */
+	struct token_keys *keys;	/* NULL with --open, as what follows */
+	struct verified_cache *verified;
+	struct throttle *throttle;	/* who guesses passwords */
+	char *service;		/* what tokens are for */
 	struct MHD_Response *base, *front;	/* prepared answers */
 	char *address;
 
@@ -91,6 +99,8 @@ struct httpd {
 	struct waiters piece_waiters;
 	struct body *bodies;		/* those that hold or want pieces */
 
+	unsigned logins_waiting;	/* guarded by lock */
+
 	/* Manifests that are arriving (manifest.c); guarded by lock. */
 	size_t manifest_memory;
 	struct waiters manifest_waiters;
@@ -98,7 +108,7 @@ struct httpd {
 
 struct headers {
 	const char *content_length, *content_type, *content_range, *transfer_encoding;
-	const char *range, *if_range, *if_none_match, *expect, *origin;
+	const char *range, *if_range, *if_none_match, *expect, *origin, *authorization, *host;
 	bool malformed;		/* one that may come once came twice, or a name isn't one */
 	int64_t length;		/* of the body; -1: chunked, not known */
 };
@@ -114,12 +124,20 @@ struct request {
 	bool known;		/* the client has that content already: If-None-Match */
 	const char *origin;	/* for Access-Control-Allow-Origin, the server's; or NULL */
 	bool submitted;		/* the job that runs finish() */
+	struct work *pool;	/* which runs it, if not by the operation's kind */
+	bool entering;		/* the job that finds out who asks was submitted, before anything else */
+	bool bearer;		/* a token was shown */
+	bool secure;		/* the client speaks HTTPS, to us or to a proxy */
+	struct verified *who;	/* who asks; NULL: nobody in particular */
+	struct credentials *shown;	/* by which that is found out */
+	struct token_form *form;	/* the body goes there: POST /token */
 	atomic_uint references;
 	struct work_job job;
 
 	/* Guarded by httpd.lock. */
 	bool suspended;
 	bool finished;		/* the job has made the answer */
+	bool entered;		/* the job has found out who asks, or made the answer */
 	struct request *next, **link;	/* in httpd.suspended */
 	struct request *next_waiter;
 
@@ -129,12 +147,17 @@ struct request {
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
 	char from[INET6_ADDRSTRLEN];	/* the client's address; "" for what doesn't block */
+	struct digest shown_key;	/* of the Authorization header, in httpd.verified */
+	char authority[LIMIT_AUTHORITY + 1];	/* how the client calls us; "" where --public-url says it */
 	size_t target_len;		/* as it arrived; beyond LIMIT_URI it isn't stored */
 	const char *target_at;		/* where libmicrohttpd has it */
 	char target[];
 };
 
+/* Who asks. What it points to lives as long as the request. */
 struct cred request_cred(const struct request *r);
+/* The client's address, from the connection or from a proxy that is believed; once. */
+void request_note_address(struct request *r);
 
 /* Both with httpd.lock held. false: the server is closing, the connection must be dropped. */
 bool request_suspend(struct request *r) MUST_CHECK;
@@ -144,6 +167,9 @@ void request_hold(struct request *r);
 void request_release(struct request *r);
 /* Submits finish() as a job; the connection is suspended. */
 void request_submit(struct request *r);
+/* The pool for a password that is shown, or for none; NULL: too many wait. With httpd.lock; login_done() gives the place back. */
+struct work *login_pool(struct httpd *h, const struct credentials *shown);
+void login_done(struct httpd *h, const struct credentials *shown);
 
 void waiters_init(struct waiters *w);
 void waiters_add(struct waiters *w, struct request *r);
@@ -167,6 +193,14 @@ void manifest_put(struct request *r);
 void manifest_delete(struct request *r);
 mhd_result gather_receive(struct request *r, const char *data, size_t *len);
 void gather_free(struct httpd *h, struct gather *g);
+
+void token_get_begin(struct request *r);
+void token_post_begin(struct request *r);
+mhd_result token_receive(struct request *r, const char *data, size_t *len);
+/* The form is there: finds out what is shown. An answer made here stands. */
+void token_ready(struct request *r);
+void token_issue(struct request *r);
+void token_form_free(struct token_form *f);
 
 void upload_post_begin(struct request *r);
 void upload_post(struct request *r);

@@ -68,6 +68,10 @@ static const struct path paths[] = {
 	  true,
 	  "GET, HEAD, OPTIONS",
 	  { { "GET", ROUTE_CATALOG }, { "HEAD", ROUTE_CATALOG } } },
+	{ "token",
+	  true,
+	  "GET, POST, OPTIONS",
+	  { { "GET", ROUTE_TOKEN_GET }, { "POST", ROUTE_TOKEN_POST } } },
 	{ "", true, "GET, HEAD, OPTIONS", { { "GET", ROUTE_FRONT }, { "HEAD", ROUTE_FRONT } } },
 };
 

@@ -27,6 +27,8 @@ enum route_id {
 	ROUTE_MANIFEST_PUT,
 	ROUTE_MANIFEST_DELETE,
 	ROUTE_REFERRERS,	/* /v2/<name>/referrers/<reference> */
+	ROUTE_TOKEN_GET,	/* /token */
+	ROUTE_TOKEN_POST,
 	ROUTE_OPTIONS,		/* any of these, and * */
 	ROUTE_COUNT
 };

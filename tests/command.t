@@ -277,7 +277,7 @@ push_denied "/v2/console-web/blobs/${layers[0]}" DELETE
 exits 0 'made public' regfs repo set console-web visibility=public
 check 'pulls work' same_blobs "$L" 1.0 console-web
 http GET /v2/
-is "$CODE" 200 'GET /v2/ works'
+is "$CODE" 401 'GET /v2/ asks for a login'
 is "$(curl -sS "http://$ADDR/v2/console-web/tags/list" | jq -c .tags)" '["1.0"]' 'nothing has changed'
 exits 0 'the command is still the administrator' regfs tag add console-web:1.0 mine
 stop_regfs

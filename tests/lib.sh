@@ -12,6 +12,9 @@
 # the test started are ended by their id, $T is removed (kept with KEEP=1).
 #
 # REGFS is the program under test, build/regfs if it isn't set.
+#
+# With ACCOUNTS=1 a registry that a test starts with --open has accounts instead, and what curl and rawhttp send to it comes from
+# the administrator.
 
 set -u
 umask 022
@@ -27,7 +30,7 @@ T=$(mktemp -d "${TMPDIR:-/tmp}/regfs-test.XXXXXX") || exit 1
 STORE=$T/store
 MNT=$T/mnt
 LOG=$T/regfs.log
-ADDR= PORT= REGFS_PID= STATUS= CODE=
+ADDR= PORT= REGFS_PID= STATUS= CODE= LOGIN=
 
 # ---- TAP ----
 
@@ -263,6 +266,35 @@ trap 'exit 143' TERM
 
 # ---- The registry ----
 
+# administrator: a password for the user admin, in $T/password, and curl's configuration with it, in $T/login.
+administrator() {
+	[ -s "$T/login" ] && return
+	(
+		umask 077
+		echo "$RANDOM-$RANDOM-$RANDOM" >"$T/password"
+		printf 'user = "admin:%s"\n' "$(cat "$T/password")" >"$T/login"
+	)
+}
+
+# What stands in $LOGIN is a configuration of curl's with a user and a password, or "".
+curl() {
+	command curl ${LOGIN:+-K "$LOGIN"} "$@"
+}
+
+# closed OPTION...: the same options in OPTIONS, for a registry with accounts; LOGIN is its administrator's.
+closed() {
+	local option
+
+	administrator
+	LOGIN=$T/login
+	RAWHTTP_AUTHORIZATION="Basic $(printf 'admin:%s' "$(cat "$T/password")" | base64)"
+	OPTIONS=(--admin-password-file "$T/password")
+	for option; do
+		[ "$option" = --open ] || OPTIONS+=("$option")
+	done
+	export RAWHTTP_AUTHORIZATION
+}
+
 # serve_regfs OPTION...: `regfs serve` with these, ready when this returns: READY is its
 # answer, ADDR and PORT where it listens, REGFS_PID its process. Fails if it ends instead;
 # its exit status is in STATUS then.
@@ -271,7 +303,11 @@ serve_regfs() {
 
 	rm -f "$fifo"
 	mkfifo "$fifo"
-	env --default-signal=INT,QUIT "$REGFS" serve --ready-fd 9 "$@" \
+	LOGIN=
+	unset RAWHTTP_AUTHORIZATION
+	OPTIONS=("$@")
+	[[ -z ${ACCOUNTS:-} || " $* " != *" --open "* ]] || closed "$@"
+	env --default-signal=INT,QUIT "$REGFS" serve --ready-fd 9 "${OPTIONS[@]}" \
 		9>"$fifo" >>"$LOG" 2>&1 </dev/null &
 	REGFS_PID=$!
 	processes+=("$REGFS_PID")

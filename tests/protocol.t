@@ -188,6 +188,7 @@ random_file dropped 1000000
 begin shop/console-web
 {
 	printf 'PATCH %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\n' "$UPLOAD" "$ADDR"
+	printf '%s' "${RAWHTTP_AUTHORIZATION:+Authorization: $RAWHTTP_AUTHORIZATION$'\r\n'}"
 	printf 'Content-Length: 1000000\r\n\r\n'
 	cat "$T/dropped"
 } >"$T/request"

@@ -14,6 +14,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -34,6 +35,7 @@ struct serve_options {
 	const char *cors_origin;
 	const char *tls_cert, *tls_key, *tls_client_ca;
 	const char *public_url, *trust_proxy;
+	const char *token_key;
 	const char *index, *index_cache, *mount_options;
 	const char *admin_password_file;
 	bool sparse;
@@ -62,6 +64,7 @@ static const struct option_row serve_rows[] = {
 	{ "tls-client-ca", 0, "FILE", offsetof(struct serve_options, tls_client_ca), "a client that shows a certificate needs one of these signers'" },
 	{ "public-url", 0, "URL", offsetof(struct serve_options, public_url), "how clients call the registry behind a proxy" },
 	{ "trust-proxy", 0, "CIDR,...", offsetof(struct serve_options, trust_proxy), "whose Forwarded and X-Forwarded-For to believe (default: nobody's)" },
+	{ "token-key", 0, "FILE", offsetof(struct serve_options, token_key), "sign tokens with the first key in it (PEM), verify with all (default: one in the store); read again at SIGHUP" },
 	{ "ready-fd", 0, "N", offsetof(struct serve_options, ready_fd), "write READY and the address there once it serves" },
 	{ 0 },
 };
@@ -332,6 +335,7 @@ static int start_httpd(struct doors *d, const struct serve_options *o, struct er
 					 .tls_client_ca = o->tls_client_ca,
 					 .public_url = o->public_url,
 					 .trust_proxy = o->trust_proxy,
+					 .token_key = o->token_key,
 					 .open = o->open };
 
 	return httpd_start(&h, &d->httpd, err);
@@ -429,6 +433,8 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	if (r)
 		return r;
 	prepare_process();
+	/* Passwords and keys pass through the memory: no core file holds it, nobody but root looks into it. */
+	prctl(PR_SET_DUMPABLE, 0);
 	block_signals(&signals);
 	r = open_doors(&d, o, store, &schedule, &settings, err);
 	if (r)

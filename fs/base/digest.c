@@ -1,7 +1,7 @@
 /*
  * digest.c: content digests, over OpenSSL's EVP interface.
  *
- * The only file that includes OpenSSL; its convention (1 is success) ends here.
+ * With fs/auth/token.c the only file that includes OpenSSL; its convention (1 is success) ends here.
  */
 #include "fs/base/base.h"
 #include "fs/base/digest.h"

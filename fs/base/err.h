@@ -73,7 +73,7 @@ struct err {
 	int errnum;			/* positive; what the kernel would say */
 	char text[ERR_TEXT_MAX];	/* for a person: what, which value, what to do */
 	char detail[ERR_DETAIL_MAX];	/* one JSON value for a program, or "" */
-	int64_t offset;			/* ERR_UPLOAD_RANGE, ERR_RANGE: how much there is */
+	int64_t offset;			/* ERR_UPLOAD_RANGE, ERR_RANGE: how much there is; ERR_TOO_MANY_REQUESTS: seconds to wait */
 	const char *option;		/* whose value is at fault, without the dashes; or NULL */
 };
 

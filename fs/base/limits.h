@@ -73,6 +73,14 @@
 #define LIMIT_TOKENS 256		     /* of one principal */
 #define LIMIT_ORIGIN 255		     /* where a grant is from */
 #define LIMIT_POLICY (256 * 1024)	     /* a policy document */
+#define LIMIT_TOKEN 8192			     /* a signed token, as text */
+#define LIMIT_TOKEN_SCOPES 4096		     /* its scopes, as text */
+#define LIMIT_TOKEN_KEYS 16		     /* in a file of keys */
+#define LIMIT_TOKEN_FORM 8192		     /* a body of POST /token: at most 32 MiB on all connections */
+#define LIMIT_AUTHORIZATION (LIMIT_TOKEN + 16)  /* that header's value */
+#define LIMIT_AUTHORITY 255		     /* a host and port that a client names */
+#define LIMIT_VERIFIED 4096		     /* tokens and logins that are remembered: some 8 MiB */
+#define LIMIT_LOGINS_WAITING 64		     /* passwords that wait to be checked */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 
 #endif

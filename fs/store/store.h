@@ -8,6 +8,7 @@
  *	quarantine/<hex>		files that were found damaged, for a person to look at
  *	index/				derived data, may be deleted at any time
  *	regfs.db			fs/meta's database
+ *	token-keys.pem			what signs tokens (fs/auth/token.h), of a registry with accounts
  *
  * A blob becomes visible in this order, and the client hears 201 after the last:
  * write, digest matches, fsync of the file, link to its name, fsync of the directory,

@@ -169,6 +169,88 @@ int tree_login_check(struct tree *tree, const struct cred *cred, struct err *err
 	return access_actions(tree, cred, NULL, &ignored, err);
 }
 
+/* ---- Again ---- */
+
+int tree_login_generation(struct tree *tree, int64_t *out, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	return r ? r : access_generation(rd.db, out, err);
+}
+
+/* Of the row and, if it came by the password, that. */
+static int make_stamp(const struct principal_row *row, int64_t token, char out[static TREE_LOGIN_STAMP_LEN + 1], struct err *err)
+{
+	char text[PASSWORD_HASH_MAX + 64], hex[DIGEST_HEX_MAX + 1];
+	struct digest digest;
+	int len = snprintf(text, sizeof(text), "regfs login %" PRId64 " %" PRId64 " %s", row->id, token, token ? "" : row->password);
+	int r = digest_of(DIGEST_SHA256, text, (size_t)len, &digest, err);
+
+	secret_forget(text, sizeof(text));
+	if (!r)
+		snprintf(out, TREE_LOGIN_STAMP_LEN + 1, "%.*s", TREE_LOGIN_STAMP_LEN, digest_hex(&digest, hex));
+	return r;
+}
+
+int tree_login_stamp(struct tree *tree, const struct cred *cred, char out[static TREE_LOGIN_STAMP_LEN + 1], struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct principal_row row = { .id = 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = principal_by_id(rd.db, cred->subject, &row, err);
+	if (r < 0)
+		return r;
+	return r ? make_stamp(&row, cred->token, out, err) : refuse(err);
+}
+
+struct wanted_token {
+	int64_t id, now;
+	bool good;
+	struct scopes *scopes;
+	struct err *err;
+};
+
+static int keep_wanted(void *arg, const struct token_row *row)
+{
+	struct wanted_token *w = arg;
+
+	if (row->id != w->id)
+		return 0;
+	w->good = !row->expires || row->expires > w->now;
+	return row->scopes ? scopes_parse(row->scopes, &w->scopes, w->err) : 0;
+}
+
+int tree_login_renew(struct tree *tree, int64_t subject, int64_t token, const char *stamp, const char *from,
+		     struct tree_login *out, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct principal_row row = { .id = 0 };
+	struct wanted_token w = { .id = token, .now = timestamp_now(), .good = !token, .err = err };
+	char now[TREE_LOGIN_STAMP_LEN + 1] = "";
+	int r = tree_reader(tree, &rd, err);
+
+	*out = (struct tree_login){ .scopes = NULL };
+	if (!r)
+		r = principal_by_id(rd.db, subject, &row, err);
+	if (r > 0)
+		r = make_stamp(&row, token, now, err);
+	if (!r && token && row.id)
+		r = token_list(rd.db, subject, keep_wanted, &w, err);
+	auto_scopes struct scopes *scopes = w.scopes;
+
+	if (r < 0)
+		return r;
+	if (!row.id || !is_good(&row, w.now) || !w.good || !streq(stamp, now))
+		return refuse(err);
+	*out = (struct tree_login){ .cred = cred_subject(row.id, row.name, from), .scopes = steal(&scopes) };
+	out->cred.token = token;
+	out->cred.scopes = out->scopes;
+	return 0;
+}
+
 /* ---- The first ---- */
 
 struct first {

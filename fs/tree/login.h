@@ -33,6 +33,18 @@ int tree_login_as(struct tree *tree, const char *name, const char *from, struct 
 int tree_login_check(struct tree *tree, const struct cred *cred, struct err *err) MUST_CHECK;
 
 /*
+ * For logins that are remembered. Of two equal numbers: no account, password, token or grant changed between them. The stamp of a
+ * login by a password changes with the password; that of one by a token doesn't, since the token itself can be revoked.
+ */
+#define TREE_LOGIN_STAMP_LEN 32
+int tree_login_generation(struct tree *tree, int64_t *out, struct err *err) MUST_CHECK;
+int tree_login_stamp(struct tree *tree, const struct cred *cred, char out[static TREE_LOGIN_STAMP_LEN + 1],
+		     struct err *err) MUST_CHECK;
+/* The login again, of which these were noted: with the scopes that its token has. ERR_UNAUTHORIZED if it isn't good any more. */
+int tree_login_renew(struct tree *tree, int64_t subject, int64_t token, const char *stamp, const char *from,
+		     struct tree_login *out, struct err *err) MUST_CHECK;
+
+/*
  * Makes the administrator `admin` in a store that has no user yet, with that password, or (NULL) with a random one, which is put into
  * `made` to be shown once. *made is "" where there was nothing to do, or the password was given.
  */

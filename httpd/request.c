@@ -1,0 +1,110 @@
+/*
+ * request.c: requests: counted, suspended, waiting, run by a job.
+ */
+#include "fs/base/base.h"
+#include "httpd/request.h"
+
+#include "fs/auth/verified.h"
+#include "httpd/body.h"
+#include "httpd/credentials.h"
+#include "httpd/login.h"
+
+bool request_suspend(struct request *r)
+{
+	struct httpd *h = r->httpd;
+
+	if (h->closing)
+		return false;
+	r->suspended = true;
+	r->next = h->suspended;
+	r->link = &h->suspended;
+	if (r->next)
+		r->next->link = &r->next;
+	h->suspended = r;
+	MHD_suspend_connection(r->connection);
+	return true;
+}
+
+void request_resume(struct request *r)
+{
+	if (!r->suspended)
+		return;
+	r->suspended = false;
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+	MHD_resume_connection(r->connection);
+}
+
+void request_hold(struct request *r)
+{
+	atomic_fetch_add(&r->references, 1);
+}
+
+void request_release(struct request *r)
+{
+	if (atomic_fetch_sub(&r->references, 1) != 1)
+		return;
+	if (r->response && !r->borrowed)
+		MHD_destroy_response(r->response);
+	if (r->body)
+		body_free(r->body);
+	if (r->gather)
+		gather_free(r->httpd, r->gather);
+	if (r->image)
+		tree_image_release(r->image);
+	if (r->form)
+		token_form_free(r->form);
+	verified_put(r->who);
+	credentials_free(r->shown);
+	free(r);
+}
+
+static void run_finish(struct work_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+	struct httpd *h = r->httpd;
+
+	r->operation->finish(r);
+	pthread_mutex_lock(&h->lock);
+	r->finished = true;
+	if (r->operation->kind == LOGINS)
+		login_done(h, r->shown);
+	request_resume(r);
+	pthread_mutex_unlock(&h->lock);
+	request_release(r);
+}
+
+void request_submit(struct request *r)
+{
+	struct httpd *h = r->httpd;
+
+	request_hold(r);
+	r->job.fn = run_finish;
+	work_submit(r->pool ? r->pool : r->operation->kind == COMMITS ? h->commits : h->jobs, &r->job);
+}
+
+void waiters_init(struct waiters *w)
+{
+	w->first = NULL;
+	w->last = &w->first;
+}
+
+void waiters_add(struct waiters *w, struct request *r)
+{
+	r->next_waiter = NULL;
+	*w->last = r;
+	w->last = &r->next_waiter;
+}
+
+struct request *waiters_take(struct waiters *w)
+{
+	struct request *r = w->first;
+
+	if (!r)
+		return NULL;
+	w->first = r->next_waiter;
+	if (!w->first)
+		w->last = &w->first;
+	return r;
+}
