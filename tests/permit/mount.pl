@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use Errno;
 use Fcntl;
+use Time::HiRes qw(stat);
 
 our ($T, $STORE, $REGFS, @columns, %name, %visibility, %content, %mount);
 
@@ -158,6 +159,26 @@ sub repositories {
 	return sort @found;
 }
 
+sub names {
+	my ($path) = @_;
+
+	opendir my $dir, $path or return "none: $!";
+	return join ' ', sort grep { !/^\./ } readdir $dir;
+}
+
+# A layer that every repository has tells nothing of those that aren't seen: not who uses it, nor how
+# many, nor that one had it before this was made.
+sub walk_shared {
+	my ($dir, $c, $all) = @_;
+	my $layer = "$dir/_layers/sha256/" . hex_of($c->{base});
+	my @stat = stat "$layer/blob";
+
+	is(names("$layer/used-by"), join(' ', sort map { hex_of($c->{$_}) } qw(image spare untagged referrer)), "$layer/used-by");
+	return if $all;
+	is($stat[3] // 0, 1, "links of $layer/blob");
+	is($stat[9], (stat "$dir/_blobs/sha256/" . hex_of($c->{loose}))[9], "time of $layer/blob, as of any other");
+}
+
 # The mount shows what may be pulled, and _registry to administrators.
 sub walk_tree {
 	my ($phase, $who, $words, $dir) = @_;
@@ -181,6 +202,7 @@ sub walk_tree {
 	for my $column (grep { letter($words->{$_}, 'pull') eq '+' } @columns) {
 		my $mode = (stat "$dir/$name{$column}")[2] // 0;
 		is(sprintf('%o', $mode & 05), $visibility{$column} eq 'public' ? '5' : '0', "mode of $name{$column}");
+		walk_shared("$dir/$name{$column}", $content{$column}, $all);
 	}
 	done("$phase, mount: $who, what is there");
 }
