@@ -39,9 +39,10 @@ sub walk_commands {
 
 	for my $column (@at) {
 		my $absent = $visibility{$column} eq 'absent';
+		my %c = (%{$content{$column}}, visibility => $absent ? 'private' : $visibility{$column});
 		for (@COMMANDS) {
 			my ($words, $there, $nowhere) = @$_;
-			my @words = split ' ', fill_in($words, {%{$content{$column}}, visibility => $absent ? 'private' : $visibility{$column}});
+			my @words = split ' ', fill_in($words, \%c);
 			my ($status, $text) = regfs(@words, '--store', $STORE);
 			my $want = $absent ? $nowhere : $there;
 			fault("regfs @words: status $status, expected $want: $text") unless $status == $want;

@@ -50,6 +50,7 @@ my @REQUESTS = (
 	[pull => GET => "blobs/$NOTHING", 404, 'BLOB_UNKNOWN'],
 	[pull => GET => 'blobs/{elsewhere}', 404, 'BLOB_UNKNOWN'],
 	[pull => HEAD => 'blobs/{elsewhere}', 404],
+	[pull => GET => 'manifests/{strange}', 404, 'MANIFEST_UNKNOWN'],
 	[pull => GET => 'tags/list', 200],
 	[pull => GET => 'tags/list?n=1', 200],
 	[pull => GET => 'referrers/{image}', 200],
@@ -403,7 +404,8 @@ sub bare {
 # Nothing in an answer tells what is hidden from what isn't there: the two names have one length.
 sub walk_alike {
 	my ($who) = @_;
-	my $headers = headers_of($who);
+	my $headers = {%{headers_of($who)}, 'if-none-match' => "\"$content{closed}{layer}\", \"$content{closed}{image}\"",
+		range => 'bytes=0-0'};
 
 	for my $request (@REQUESTS) {
 		my ($action, $method, $path, $status, $code, $body, $type) = @$request;

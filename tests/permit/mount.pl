@@ -81,8 +81,10 @@ my @FILES = (
 	[delete => 'rm _tags/spare', sub { unlink "$_[0]/_tags/spare" }, 'spare'],
 	[admin => 'ls _settings', sub { list_dir("$_[0]/_settings") }],
 	[admin => 'cat _settings/visibility', sub { read_file("$_[0]/_settings/visibility") }],
-	[admin => 'echo private >_settings/visibility', sub { write_file("$_[0]/_settings/visibility", "private\n") }, 'visibility'],
-	[admin => 'echo public >_settings/visibility', sub { write_file("$_[0]/_settings/visibility", "public\n") }, 'visibility'],
+	[admin => 'echo private >_settings/visibility',
+		sub { write_file("$_[0]/_settings/visibility", "private\n") }, 'visibility'],
+	[admin => 'echo public >_settings/visibility',
+		sub { write_file("$_[0]/_settings/visibility", "public\n") }, 'visibility'],
 	[admin => 'ls _access', sub { list_dir("$_[0]/_access") }],
 	[admin => 'echo pull >_access/guest', sub { write_file("$_[0]/_access/guest", "pull\n") }, 'guest'],
 	[admin => 'chmod o-rx', sub { chmod 0550, $_[0] }, 'visibility'],
@@ -173,7 +175,8 @@ sub walk_shared {
 	my $layer = "$dir/_layers/sha256/" . hex_of($c->{base});
 	my @stat = stat "$layer/blob";
 
-	is(names("$layer/used-by"), join(' ', sort map { hex_of($c->{$_}) } qw(image spare untagged referrer)), "$layer/used-by");
+	my @users = sort map { hex_of($c->{$_}) } qw(image spare untagged referrer);
+	is(names("$layer/used-by"), "@users", "$layer/used-by");
 	return if $all;
 	is($stat[3] // 0, 1, "links of $layer/blob");
 	is($stat[9], (stat "$dir/_blobs/sha256/" . hex_of($c->{loose}))[9], "time of $layer/blob, as of any other");

@@ -271,7 +271,7 @@ sub fill_all {
 	}
 	for my $column (@columns) {
 		my $other = $content{$column eq 'lone' ? 'inner' : 'lone'};
-		@{$content{$column}}{qw(elsewhere foreign stolen)} = @$other{qw(layer held_upload image_text)};
+		@{$content{$column}}{qw(elsewhere strange foreign stolen)} = @$other{qw(layer image held_upload image_text)};
 	}
 }
 
