@@ -7,12 +7,14 @@ use Archive::Tar;
 use Digest::SHA qw(sha256_hex);
 use IO::Socket::INET;
 use JSON::PP;
+use Time::HiRes qw(sleep time);
 
 our ($TABLE, $T, $STORE, $OPEN, $REGFS, $IMAGE);
 our (%table, @columns, %name, %visibility, %content, %secret);
 our @ACTIONS = qw(pull push delete admin);
 our $json = JSON::PP->new->canonical;
 my (@faults, %from, %connection);
+my $expiry = 0;
 
 # ---- Cases ----
 
@@ -106,12 +108,18 @@ sub regfs {
 	return ($? >> 8, $text);
 }
 
+# What ends by itself has ended. (An expiry is a time: nothing else says it.)
+sub wait_expired {
+	sleep 0.01 while time <= $expiry;
+}
+
 # From the table: its secrets are kept as WHO/TOKEN.
 sub command {
 	my @words = map { $_ eq 'PASSWORD' ? "$T/password" : $_ } @_;
 	my ($status, $text) = regfs(@words, '--store', $STORE, '--json');
 
 	die "regfs @words: status $status: $text" if $status;
+	$expiry = time + 1 if "@words" =~ /expires[ =]1s/;
 	for (split /\n/, $text) {
 		my $made = decoded($_);
 		$secret{"$made->{owner}/$made->{token}"} = $made->{secret}
