@@ -594,24 +594,26 @@ if unshare -m true 2>/dev/null; then
 		mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse || exit 9
 		echo owner:x:65533:65533::/:/bin/sh >"$1/passwd" && mount --bind "$1/passwd" /etc/passwd || exit 9
 		cd "$1/own"
-		as() { setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"; }
-		as 65533 mkfifo ready
-		as 65533 "$REGFS" serve --store store --listen 127.0.0.1:0 --ready-fd 9 9>ready >log 2>&1 &
+		own=(setpriv --reuid=65533 --regid=65533 --clear-groups)
+		other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+		store=$1/own/store
+		"${own[@]}" mkfifo ready
+		"${own[@]}" "$REGFS" serve --store "$store" --listen 127.0.0.1:0 --ready-fd 9 9>ready >log 2>&1 &
 		read -r line <ready
 		kill $!
 		wait
-		as 65533 "$REGFS" repo add --store store mine --visibility private >/dev/null
-		as 65533 "$REGFS" repo add --store store shown --visibility public >/dev/null
-		as 65533 "$REGFS" mount --store store -o as=anonymous,allow_other anonymous 2>&1 | grep -o 'user_allow_other.*fuse.conf'
+		"${own[@]}" "$REGFS" repo add --store "$store" mine --visibility private >/dev/null
+		"${own[@]}" "$REGFS" repo add --store "$store" shown --visibility public >/dev/null
+		"${own[@]}" "$REGFS" mount --store "$store" -o as=anonymous,allow_other anonymous 2>&1 | grep -o 'user_allow_other.*fuse.conf'
 		for name in administrator anonymous; do
 			option=
 			[ $name = administrator ] || option="-o as=$name"
-			as 65533 "$REGFS" mount --store store $option --ready-fd 9 $name 9>ready >log 2>&1 &
+			"${own[@]}" "$REGFS" mount --store "$store" $option --ready-fd 9 $name 9>ready >log 2>&1 &
 			read -r line <ready
-			echo "$name: $(as 65533 ls $name | xargs)"
-			as 65534 ls $name 2>&1
+			echo "$name: $("${own[@]}" ls $name | xargs)"
+			"${other[@]}" ls $name 2>&1
 			ls $name 2>&1
-			as 65533 fusermount3 -u $name
+			"${own[@]}" fusermount3 -u $name
 			wait
 		done
 	END

@@ -42,6 +42,7 @@ ln -s / "$T/links/root"
 ln -s ../etc/fact "$T/links/usr/relative"
 ln -s /etc/fact "$T/links/absolute"
 head -c 400000 /dev/urandom >"$T/links/large"
+mkdir -p "$T/links/many/"{1..50}
 tar -C "$T/links" -cf "$T/links.tar" .
 tar_image "$L" links "$T/links.tar" >/dev/null || bail 'no image'
 make_image "$L" one 'hello one' >/dev/null
@@ -57,6 +58,21 @@ is "$(cat "$MNT/a/_tags/one/rootfs/message")" 'hello one' 'looking into it does'
 is "$(stat_of layers-indexed)" 2 'both layers'
 push_layout "$L" links a >/dev/null
 link=$MNT/a/_tags/links/rootfs
+# reads: that the server made so far, one for each request.
+reads() {
+	awk '/^syscr/ {print $2}' "/proc/$REGFS_PID/io"
+}
+(
+	cd "$link" || exit
+	find . -printf '%p %s %m %T@\n' >"$T/find-1"
+	find . -printf '%p %s %m %T@\n' >"$T/find-2"
+	before=$(reads)
+	find . -printf '%p %s %m %T@\n' >"$T/find-3"
+	echo $(($(reads) - before)) >"$T/reads"
+)
+is "$(sort "$T/find-1" "$T/find-2" "$T/find-3" | uniq -c | awk '{print $1}' | sort -u)" 3 'walked three times it is the same'
+# find looks at the file system once, or twice.
+ok "$(($(cat "$T/reads") > 5))" "the third time nothing is asked ($(cat "$T/reads") requests for more than 50 directories)"
 is "$(readlink "$link/usr/lib/absolute" "$link/root" | xargs)" '/etc/fact /' 'links are shown as they are'
 for i in 1 2 3; do
 	check "a large file, opened for the ${i}th time" cmp "$link/large" "$T/links/large"

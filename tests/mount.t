@@ -1,7 +1,7 @@
 #!/bin/bash
 # mount.t: the tree as files, as regfs(5) lays it out, and what ordinary programs make of it.
 . "$(dirname "$0")/lib.sh"
-need curl jq busybox getfattr
+need curl jq busybox getfattr python3
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
 L=$T/layout
@@ -323,6 +323,24 @@ before=$(stat -c %.Y "$R/_tags")
 check 'a tag more' ln -s 1.0 "$R/_tags/newest"
 isnt "$(stat -c %.Y "$R/_tags")" "$before" 'and _tags has another time'
 rm "$R/_tags/newest"
+# The kernel keeps listings: of what may change, none of them is used.
+is "$(python3 - "$R/_tags" <<-'PYTHON'
+	import os, sys
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	before = os.listdir(fd)
+	os.symlink('1.0', sys.argv[1] + '/again')
+	during = os.listdir(fd)
+	os.unlink(sys.argv[1] + '/again')
+	after = os.listdir(fd)
+	print(*sorted(set(during) - set(before)), before == after, len(before) > 2)
+PYTHON
+)" 'again True True' 'a directory that is open shows what came since'
+for i in 1 2 3; do
+	tag=$(curl -sS -o "$T/out" -w '%{http_code}' -X PUT -H "Content-Type: $(jq -r .mediaType "$image/manifest.json")" \
+		--data-binary @"$image/manifest.json" "http://$ADDR/v2/console-web/manifests/over-http-$i")
+	is "$tag $(ls "$R/_tags" | grep -c over-http) $(ls "$MNT" | grep -c console-web)" "201 $i 1" 'so does one that is listed again'
+done
+rm "$R"/_tags/over-http-?
 
 # A push between its last blob and its manifest.
 printf 'a blob that waits for its image' >"$T/waiting"

@@ -455,11 +455,11 @@ stop_regfs
 
 # ---- Indexes are made again ----
 
-# spoil HOW: all indexes of layers and images.
+# spoil HOW [KIND]: all indexes of layers and images, or of those.
 spoil() {
-	local file size
+	local file size i
 
-	find "$STORE/index/layer" "$STORE/index/image" -type f | while read -r file; do
+	find "$STORE/index/${2:-layer}" "$STORE/index/${2:-image}" -type f | sort -u | while read -r file; do
 		chmod u+w "$file"
 		size=$(stat -c %s "$file")
 		case $1 in
@@ -469,6 +469,10 @@ spoil() {
 		longer) printf x >>"$file" ;;
 		garbage) head -c "$size" /dev/urandom >"$file" ;;
 		'of another version') printf '\377' | dd of="$file" bs=1 seek=8 conv=notrunc status=none ;;
+		'damaged all over')
+			for ((i = 1; i < 100; i++)); do
+				printf '\377\376\375' | dd of="$file" bs=1 seek=$((size * i / 100)) conv=notrunc status=none
+			done ;;
 		damaged) printf '\377\377' | dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc status=none ;;
 		*) return 1 ;;
 		esac
@@ -484,6 +488,21 @@ for how in removed empty 'cut short' longer garbage 'of another version' damaged
 	same_dump "indexes are $how: the tree is the same" "$T/again" "$T/nasty"
 	is "$(stat_of layers-indexed)" 6 "indexes are $how: they are made again"
 	kill_regfs
+done
+
+# What is damaged is noticed when it is looked at, and whoever looks sees nothing of it.
+for kind in layer image; do
+	for how in damaged 'damaged all over'; do
+		spoil "$how" "$kind"
+		start_regfs --open --mount "$MNT"
+		dump_of >"$T/again"
+		same_dump "indexes of ${kind}s are $how: the tree is the same" "$T/again" "$T/nasty"
+		is "$(read_some python)" "$first" "indexes of ${kind}s are $how: files' bytes are, too"
+		kill_regfs
+		start_regfs --open --mount "$MNT"
+		is "$(read_some python) $(stat_of layers-indexed)" "$first 0" 'and for good'
+		kill_regfs
+	done
 done
 
 # ---- Once, whoever asks ----

@@ -2,9 +2,11 @@
  * index.h: a tree of files as one flat file: a layer's own, or an image's, merged.
  *
  * Derived data: what can't be read is made again. Little-endian, position-independent, mapped read-only; opening
- * costs a mapping, a checksum and one pass that verifies its structure, and from then on nothing has to be checked.
+ * costs a mapping and a look at its first page. Each block of 64 KiB has a CRC, which is verified when something in it is first
+ * looked at: who wants one file reads a few blocks.
  *
- *	struct index_header	the whole file's size and CRC, where each section begins
+ *	struct index_header	the whole file's size, where each section begins, the CRC of this and what follows
+ *	CRCs			u32 for each block
  *	inodes			struct index_inode; number 1 (the first) is the root; 0 is none
  *	entries			struct index_entry; those of one directory stand together, in byte order of their names
  *	xattrs			sets: u32 count, then for each u16 name's length, u32 value's length, name, NUL, value
@@ -13,13 +15,18 @@
  *	layers			IMAGE: struct digest of each layer, base first
  *	texts			names, link targets, each with its NUL
  *
- * Invariants of an index that opened:
+ * What is damaged is noticed where it is looked at: nothing is given out then, as said below, and index_check() fails from then on.
+ * Its user has it made again, and gives out nothing he had before he asked index_check().
+ *
+ * Invariants of what is given out, and of all of an index that index_verify() accepts:
  * 1. Every number and offset in it lies inside its section; every text ends.
- * 2. A directory's number is greater than its parent's, and it has one name; so there is no loop. It lies at most
- *    LIMIT_TREE_DEPTH below the root.
- * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/', each once in its directory.
+ * 2. A directory's number is greater than its parent's; so there is no loop.
+ * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/'.
  * 4. An image's leaf names a layer it has; layers' digests are digests.
  * 5. Flags stand only where enum index_flag has them.
+ * Whoever writes an index sees to more, and index_verify() to that:
+ * 6. A directory has one name, and lies at most LIMIT_TREE_DEPTH below the root.
+ * 7. Names are sorted, each once in its directory; extents are sorted and don't overlap; a link's size is its target's.
  */
 #ifndef REGFS_INDEX_H
 #define REGFS_INDEX_H
@@ -29,7 +36,7 @@
 #include "fs/base/digest.h"
 #include "fs/image/span.h"
 
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 #define INDEX_ROOT 1
 
 enum index_kind {
@@ -76,11 +83,13 @@ struct index_extent {
 
 struct index;
 
-/* Has the kernel begin to read the file behind `fd`, all of which index_open() will look at. */
-void index_expect(int fd);
 /* Maps the file behind `fd` (not taken). ERR_CORRUPT: damaged, of another version or kind. */
 int index_open(int fd, enum index_kind kind, struct index **out, struct err *err) MUST_CHECK;
 void index_close(struct index *ix);
+/* ERR_CORRUPT once something damaged was looked at. */
+int index_check(const struct index *ix, struct err *err) MUST_CHECK;
+/* Looks at all of it that the functions below give out (not at spans). 0: none of them will meet damage. */
+int index_verify(const struct index *ix, struct err *err) MUST_CHECK;
 DEFINE_CLEANUP(cleanup_index, struct index *, index_close)
 #define auto_index CLEANUP(cleanup_index)
 
@@ -89,14 +98,17 @@ uint32_t index_inodes(const struct index *ix);	/* numbers are 1 to this */
 int64_t index_unpacked(const struct index *ix);	/* bytes of all files, holes included; each once */
 int64_t index_files(const struct index *ix);	/* inodes that aren't directories, without whiteouts */
 
-/* NULL for a number that there isn't. */
+/* NULL for a number that there isn't, or if it is damaged. */
 const struct index_inode *index_inode(const struct index *ix, uint32_t number);
-/* 0 if there is none. */
+/* 0 if there is none, or it is damaged. */
 uint32_t index_lookup(const struct index *ix, const struct index_inode *dir, const char *name);
-/* Entry i of a directory, below its count. */
+/* Entry i of a directory, below its count; 0: damaged. */
 uint32_t index_entry(const struct index *ix, const struct index_inode *dir, uint32_t i, const char **name);
+/* NULL: damaged. */
 const char *index_text(const struct index *ix, uint64_t offset);
 const struct index_extent *index_extents(const struct index *ix, const struct index_inode *file);
+/* Whether one of them lies inside the file, which they do if index_verify() accepts them. */
+bool index_extent_ok(const struct index_inode *file, const struct index_extent *e);
 
 struct index_xattr {
 	const char *name;
@@ -105,13 +117,13 @@ struct index_xattr {
 	const char *next;	/* the index's */
 	uint32_t left;		/* the index's: how many come behind this one */
 };
-/* Begins at the first (false: none), and goes on. */
+/* Begins at the first (false: none, or damaged), and goes on. */
 bool index_xattr_first(const struct index *ix, const struct index_inode *inode, struct index_xattr *x);
 bool index_xattr_next(struct index_xattr *x);
-/* The bytes of an inode's whole set, or NULL. */
+/* The bytes of an inode's whole set, or NULL: none, or damaged. */
 const void *index_xattr_set(const struct index *ix, const struct index_inode *inode, size_t *size);
 
-/* LAYER: how to read its bytes; checked against a blob of that size when the blob is there: span_table_check(). */
+/* LAYER, COPY: how to read its bytes; looked at, and checked against a blob of that size when the blob is there: span_table_check(). */
 struct span_table index_spans(const struct index *ix);
 /* IMAGE. */
 size_t index_layer_count(const struct index *ix);

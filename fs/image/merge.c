@@ -308,9 +308,12 @@ static int lay_directory(struct merge *m, uint32_t from, uint32_t onto)
 
 static int lay_layer(struct merge *m)
 {
-	const struct index_inode *root = index_inode(m->layer, INDEX_ROOT);
-	int r = 0;
+	const struct index_inode *root;
+	int r = index_verify(m->layer, m->err);
 
+	if (r)
+		return r;
+	root = index_inode(m->layer, INDEX_ROOT);
 	free(m->merged);
 	m->merged = calloc((size_t)index_inodes(m->layer) + 1, sizeof(*m->merged));
 	if (!m->merged)

@@ -87,6 +87,11 @@ static int table_fault(struct err *err, const char *what)
 	return err_set(err, ERR_CORRUPT, "the index of the layer is damaged: %s; have it made again", what);
 }
 
+static bool touch(const struct span_table *t, const void *at, size_t len)
+{
+	return !t->touch || t->touch(t->touch_arg, at, len);
+}
+
 static int check_rows(const struct span_table *t, int64_t blob_size, struct err *err)
 {
 	uint64_t out = 0, least_in = 0;
@@ -117,6 +122,9 @@ int span_table_check(const struct span_table *t, int64_t blob_size, struct err *
 	if ((t->count && (uintptr_t)t->rows % _Alignof(struct span_row)) ||
 	    (t->piece_count && (uintptr_t)t->pieces % _Alignof(uint32_t)))
 		return table_fault(err, "its arrays are out of place");
+	if (!touch(t, t->rows, t->count * sizeof(*t->rows)) ||
+	    !touch(t, t->pieces, t->piece_count * sizeof(*t->pieces)))
+		return table_fault(err, "a checksum is wrong");
 	switch (t->coding) {
 	case SPAN_GZIP:
 	case SPAN_ZSTD:
@@ -370,6 +378,8 @@ ssize_t span_decode(const struct span_table *t, const struct content *blob, size
 	want = MIN((want + SPAN_PIECE - 1) / SPAN_PIECE * SPAN_PIECE, (size_t)row->size);
 	if (!want)
 		return 0;
+	if (!touch(t, t->windows + row->window, row->window_size))
+		return table_fault(err, "a checksum is wrong");
 	if (t->coding == SPAN_GZIP)
 		ret = inflate_span(blob, row, t->windows + row->window, in_end, out, want, err);
 	else if (t->coding == SPAN_ZSTD)

@@ -63,6 +63,9 @@ struct span_table {
 	size_t windows_size;
 	const uint32_t *pieces;		/* CRC-32 (gzip's) of each */
 	size_t piece_count;
+	/* Asked before bytes of these arrays are first used: whether they are what was written. NULL: they are. */
+	bool (*touch)(const void *arg, const void *at, size_t len);
+	const void *touch_arg;
 };
 
 /* A table being drawn up; the arrays are struct span_row, bytes and uint32_t. Begins empty. */

@@ -7,11 +7,17 @@
  * 1. Nothing is remembered about nodes: what the kernel has looked up needs no count, so
  *    "forget" isn't answered here (libfuse drops it).
  * 2. The kernel may keep for ever what node_attr says is so for ever, and nothing else for
- *    any time: all other time-outs are 0, and such files are read with direct_io and
- *    such directories without a cache, from what the tree says at that moment.
+ *    any time: all other time-outs are 0, such files are read with direct_io, and such directories are
+ *    listed anew each time, from what the tree says at that moment.
  * 3. Nothing here notifies the kernel (inside a request that deadlocks).
  * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
  *    truncate.
+ *
+ * Directories of who may see everything are opened without a request (of others, not to see them any more must be heard): the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
+ * RELEASEDIR, and keeps each listing (fs/fuse/readdir.c, since 5.1). It lists from what it kept if the directory's time of change is what
+ * it was when that listing began, and asks for that time (AUTO_INVAL_DATA) unless it has it for ever. So of a directory that may change, no
+ * listing may begin at the same time as one before: read_directory() counts them, and stat_of() adds as many nanoseconds. It counts before
+ * it lists: who was told the time before it began to list before, and may well see what is listed now.
  */
 #include "fs/base/base.h"
 
@@ -28,6 +34,7 @@
 #include "fs/tree/node.h"
 
 #define FOREVER	   1e9		/* seconds */
+#define A_MOMENT   1.0
 #define BLOCK	   4096		/* st_blksize of what is small */
 #define BLOCK_BLOB (128 * 1024) /* of what isn't: what cp and cat read at a time anyway */
 #define ROOM	   (128 * 1024) /* most that the kernel asks for at a time, as it is */
@@ -117,6 +124,7 @@ static struct timespec time_of(int64_t ns)
 
 static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 {
+	bool counted = o->no_opendir && S_ISDIR(a->mode) && !a->data_forever;
 	struct timespec t = time_of(a->mtime);
 
 	return (struct stat){
@@ -130,7 +138,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 		.st_blksize = a->size >= BLOCK_BLOB ? BLOCK_BLOB : BLOCK,
 		.st_blocks = (a->size + 511) / 512,
 		.st_atim = t,
-		.st_mtim = t,
+		.st_mtim = counted ? time_of(a->mtime + atomic_load(&o->listings)) : t,
 		.st_ctim = t,
 	};
 }
@@ -188,17 +196,20 @@ static bool open_attr(struct ops *o, uint64_t node, struct node_attr *out)
 	return f;
 }
 
-static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi UNUSED)
+/* Of an open file that the kernel has the bytes of, it asks before each read whether they are still the ones: they are, and its
+ * links, which may be more by now, aren't worth that. */
+static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
-
+	struct stat st;
 	int r = node_getattr(o->tree, &o->cred, node, &a, &err);
 
 	if (r < 0 && !(r == -ENOENT && open_attr(o, node, &a)))
 		return fail(req, &err);
-	reply_attr(req, &a);
+	st = stat_of(o, &a);
+	fuse_reply_attr(req, &st, a.attr_forever ? FOREVER : fi && a.data_forever ? A_MOMENT : 0);
 }
 
 /*
@@ -419,6 +430,10 @@ static void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
+	if (o->no_opendir) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
 		return fail(req, &err);
 	fi->cache_readdir = a.data_forever;
@@ -507,6 +522,9 @@ static void read_directory(fuse_req_t req, uint64_t node, size_t size, off_t fro
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	/* What is inside doesn't change, but for a root that can't be opened yet: and that can't be listed either. */
+	if (from == 0 && !inside_is(node))
+		atomic_fetch_add(&o->listings, 1);
 	p.data = room->data;
 	if (fill(&p, node, from, &err) < 0)
 		fail(req, &err);
@@ -674,15 +692,20 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *n
 
 /* ---- The session ---- */
 
-static void op_init(void *userdata UNUSED, struct fuse_conn_info *conn)
+static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
+	const unsigned opendir = FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_AUTO_INVAL_DATA;
 	const unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS;
 	const unsigned dont = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA |
 			      FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
 			      FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+	struct ops *o = userdata;
 
+	o->no_opendir = cred_is_boundless(&o->cred) && (conn->capable & opendir) == opendir;
 	conn->want &= ~dont;
 	conn->want |= want & conn->capable;
+	if (o->no_opendir)
+		conn->want |= FUSE_CAP_AUTO_INVAL_DATA;
 }
 
 /* Left out, so that the kernel stops asking: access, flush, fsync, lseek. */

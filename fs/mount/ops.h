@@ -5,6 +5,7 @@
 #define REGFS_OPS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "fs/auth/cred.h"
 #include "fs/mount/number.h"
@@ -23,6 +24,8 @@ struct ops {
 	uid_t uid;	  /* whose everything is shown to be */
 	gid_t gid;
 	bool hide_trees;
+	bool no_opendir;       /* the kernel isn't told of directories that are opened; set at the start */
+	atomic_llong listings; /* begun so far, of directories that may change */
 	struct passthrough *passthrough;
 	pthread_mutex_t lock;
 	struct ops_file *open; /* guarded by lock */

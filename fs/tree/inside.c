@@ -27,7 +27,10 @@ int64_t inside_slot(uint64_t number, enum shelf_kind *kind)
 	return (int64_t)(number >> SLOT_SHIFT) & SHELF_SLOT_MAX;
 }
 
-/* A node, held. */
+/*
+ * A node, held. What was looked at of an index that proves damaged is forgotten, and looked at once more when it has been made again:
+ * each operation is a loop over place_again().
+ */
 struct place {
 	struct shelf_item *item;
 	const struct index *index;
@@ -35,12 +38,14 @@ struct place {
 	int64_t slot;
 	uint32_t number;
 	const struct index_inode *inode;
+	bool second;
 };
 
 static void place_release(struct place *p)
 {
 	if (p->item)
 		shelf_put(p->item);
+	p->item = NULL;
 }
 #define auto_place CLEANUP(place_release)
 
@@ -56,6 +61,22 @@ static int place_get(struct tree *tree, uint64_t number, struct place *out, stru
 	out->index = shelf_index(out->item);
 	out->inode = index_inode(out->index, out->number);
 	return out->inode ? 0 : err_set(err, ERR_NOT_FOUND, "no such node");
+}
+
+/* Behind each look: *r is what it came to. */
+static bool place_again(struct place *p, int *r, struct err *err)
+{
+	int damage = p->item ? index_check(p->index, err) : 0;
+
+	if (!damage)
+		return false;
+	*r = damage;
+	shelf_discard(p->item);
+	if (p->second)
+		return false;
+	place_release(p);
+	p->second = true;
+	return true;
 }
 
 static int place_directory(struct tree *tree, uint64_t number, struct place *out, struct err *err)
@@ -88,22 +109,30 @@ static int add_target(const struct tree *tree, const struct place *p, const stru
 {
 	const char *target = index_text(p->index, link->data);
 
+	if (!target)
+		return -EIO;
 	if (tree->inside.transform_symlinks && *target == '/') {
-		for (uint32_t dir = link->parent; dir != INDEX_ROOT; dir = index_inode(p->index, dir)->parent)
+		const struct index_inode *dir = index_inode(p->index, link->parent);
+
+		for (; dir && dir != index_inode(p->index, INDEX_ROOT); dir = index_inode(p->index, dir->parent))
 			buf_adds(out, "../");
 		target += strspn(target, "/");
 		if (!*target && !out->len)
 			target = ".";
 	}
 	buf_adds(out, target);
-	return buf_error(out);
+	return buf_error(out) ? -ENOMEM : 0;
 }
 
 static int fill(const struct tree *tree, const struct place *in, uint32_t number, struct node_attr *out)
 {
 	const struct index_inode *i = index_inode(in->index, number);
-	bool device = S_ISCHR(i->mode) || S_ISBLK(i->mode);
+	bool device;
+	int r = 0;
 
+	if (!i)
+		return -EIO;
+	device = S_ISCHR(i->mode) || S_ISBLK(i->mode);
 	*out = (struct node_attr){
 		.id = node_of(in, number, i),
 		.mode = i->mode,
@@ -121,11 +150,10 @@ static int fill(const struct tree *tree, const struct place *in, uint32_t number
 	if (S_ISLNK(i->mode) && tree->inside.transform_symlinks) {
 		auto_buf struct buf target = BUF_INIT;
 
-		if (add_target(tree, in, i, &target))
-			return -ENOMEM;
+		r = add_target(tree, in, i, &target);
 		out->size = (int64_t)target.len;
 	}
-	return 0;
+	return r;
 }
 
 /* A root that can't be opened is a directory all the same, which says why when it is read. */
@@ -137,13 +165,18 @@ static bool is_closed_root(uint64_t number, int r)
 int inside_getattr(struct tree *tree, uint64_t number, struct node_attr *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_get(tree, number, &p, err);
+	int r;
 
+	do {
+		r = place_get(tree, number, &p, err);
+		if (!r)
+			r = fill(tree, &p, p.number, out);
+	} while (place_again(&p, &r, err));
 	if (is_closed_root(number, r)) {
 		inside_closed_attr(number, out);
 		return 0;
 	}
-	return r ? r : fill(tree, &p, p.number, out);
+	return r;
 }
 
 void inside_closed_attr(uint64_t number, struct node_attr *out)
@@ -153,44 +186,72 @@ void inside_closed_attr(uint64_t number, struct node_attr *out)
 
 /* ---- Directories ---- */
 
+static int lookup(struct tree *tree, const struct place *p, const char *name, struct node_attr *out, struct err *err)
+{
+	uint32_t child = index_lookup(p->index, p->inode, name);
+	const struct index_inode *i = child ? index_inode(p->index, child) : NULL;
+
+	if (!i || is_hidden(i))
+		return err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
+	return fill(tree, p, child, out);
+}
+
 int inside_lookup(struct tree *tree, uint64_t parent, const char *name, struct node_attr *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	uint32_t child;
-	int r = place_directory(tree, parent, &p, err);
+	int r;
 
-	if (r)
-		return r;
-	child = index_lookup(p.index, p.inode, name);
-	if (!child || is_hidden(index_inode(p.index, child)))
-		return err_set(err, ERR_NOT_FOUND, "there is no %.255s here", name);
-	return fill(tree, &p, child, out);
+	do {
+		r = place_directory(tree, parent, &p, err);
+		if (!r)
+			r = lookup(tree, &p, name, out, err);
+	} while (place_again(&p, &r, err));
+	return r;
+}
+
+/* From entry *at on; *at: where to go on. 1: `fn` has enough. */
+static int list(struct tree *tree, const struct place *p, uint64_t *at, node_entry_fn *fn, void *arg)
+{
+	int r = 0;
+
+	for (; !r && *at < p->inode->count; ++*at) {
+		struct node_attr attr;
+		const char *name;
+		uint32_t child = index_entry(p->index, p->inode, (uint32_t)*at, &name);
+
+		if (!child)
+			return -EIO;
+		if (is_hidden(index_inode(p->index, child)))
+			continue;
+		r = fill(tree, p, child, &attr);
+		if (r)
+			return r;
+		r = fn(arg, name, &attr, *at + 1);
+	}
+	return r;
 }
 
 int inside_list(struct tree *tree, uint64_t directory, uint64_t cookie, node_entry_fn *fn, void *arg, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_directory(tree, directory, &p, err);
+	int r;
 
-	for (uint64_t i = cookie; !r && i < p.inode->count; i++) {
-		struct node_attr attr;
-		const char *name;
-		uint32_t child = index_entry(p.index, p.inode, (uint32_t)i, &name);
-
-		if (is_hidden(index_inode(p.index, child)))
-			continue;
-		r = fill(tree, &p, child, &attr);
-		if (!r && fn(arg, name, &attr, i + 1))
-			break;
-	}
-	return r;
+	do {
+		r = place_directory(tree, directory, &p, err);
+		if (!r)
+			r = list(tree, &p, &cookie, fn, arg);
+	} while (r <= 0 && place_again(&p, &r, err));
+	return MIN(r, 0);
 }
 
 int inside_parent(struct tree *tree, uint64_t directory, uint64_t *parent, bool *outside, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_directory(tree, directory, &p, err);
+	int r;
 
+	do
+		r = place_directory(tree, directory, &p, err);
+	while (place_again(&p, &r, err));
 	if (r)
 		return r;
 	*outside = p.number == INDEX_ROOT;
@@ -205,20 +266,28 @@ int inside_parent(struct tree *tree, uint64_t directory, uint64_t *parent, bool 
 int inside_readlink(struct tree *tree, uint64_t link, struct buf *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_get(tree, link, &p, err);
+	size_t before = out->len;
+	int r;
 
-	if (!r && !S_ISLNK(p.inode->mode))
-		r = err_set(err, ERR_ARGUMENT, "it is not a link");
-	if (!r && add_target(tree, &p, p.inode, out))
-		r = err_set(err, ERR_NO_MEMORY, "out of memory");
-	return r;
+	do {
+		buf_truncate(out, before);
+		r = place_get(tree, link, &p, err);
+		if (!r && !S_ISLNK(p.inode->mode))
+			r = err_set(err, ERR_ARGUMENT, "it is not a link");
+		if (!r)
+			r = add_target(tree, &p, p.inode, out);
+	} while (place_again(&p, &r, err));
+	return r == -ENOMEM ? err_set(err, ERR_NO_MEMORY, "out of memory") : r;
 }
 
 int inside_open(struct tree *tree, uint64_t file, struct content **out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_get(tree, file, &p, err);
+	int r;
 
+	do
+		r = place_get(tree, file, &p, err);
+	while (place_again(&p, &r, err));
 	if (!r && S_ISDIR(p.inode->mode))
 		r = err_set(err, ERR_IS_DIRECTORY, "it is a directory");
 	if (!r && !S_ISREG(p.inode->mode))
@@ -240,8 +309,11 @@ static uint64_t source_of(const struct place *p)
 int inside_source(struct tree *tree, uint64_t number, uint64_t *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	int r = place_get(tree, number, &p, err);
+	int r;
 
+	do
+		r = place_get(tree, number, &p, err);
+	while (place_again(&p, &r, err));
 	if (!r)
 		*out = source_of(&p);
 	return r;
@@ -263,30 +335,45 @@ static uint32_t extent_behind(const struct index_extent *e, uint32_t count, uint
 	return low;
 }
 
+static int find_data(const struct place *p, int64_t offset, int64_t *start, int64_t *end, struct err *err)
+{
+	const struct index_extent *e;
+	uint32_t i;
+
+	if (!S_ISREG(p->inode->mode))
+		return err_set(err, ERR_ARGUMENT, "it has no bytes");
+	*end = (int64_t)p->inode->size;
+	*start = MIN(offset, *end);
+	if (!(p->inode->flags & INDEX_SPARSE))
+		return 0;
+	e = index_extents(p->index, p->inode);
+	if (!e)
+		return -EIO;
+	i = extent_behind(e, p->inode->count, (uint64_t)offset);
+	*start = *end;
+	if (i == p->inode->count)
+		return 0;
+	if (!index_extent_ok(p->inode, &e[i]))
+		return err_set(err, ERR_CORRUPT, "a run of a sparse file lies outside of it");
+	*start = MAX(offset, (int64_t)e[i].offset);
+	*end = (int64_t)(e[i].offset + e[i].size);
+	return 0;
+}
+
 int inside_data(struct tree *tree, uint64_t file, int64_t offset, int64_t *start, int64_t *end, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	const struct index_extent *e;
 	uint64_t source;
-	uint32_t i;
 	int r = inside_source(tree, file, &source, err);
 
-	if (!r)
-		r = place_get(tree, source, &p, err);
-	if (!r && !S_ISREG(p.inode->mode))
-		r = err_set(err, ERR_ARGUMENT, "it has no bytes");
 	if (r)
 		return r;
-	*end = (int64_t)p.inode->size;
-	*start = MIN(offset, *end);
-	if (!(p.inode->flags & INDEX_SPARSE))
-		return 0;
-	e = index_extents(p.index, p.inode);
-	i = extent_behind(e, p.inode->count, (uint64_t)offset);
-	*start = i < p.inode->count ? MAX(offset, (int64_t)e[i].offset) : *end;
-	if (i < p.inode->count)
-		*end = (int64_t)(e[i].offset + e[i].size);
-	return 0;
+	do {
+		r = place_get(tree, source, &p, err);
+		if (!r)
+			r = find_data(&p, offset, start, end, err);
+	} while (place_again(&p, &r, err));
+	return r;
 }
 
 /* ---- Extended attributes ---- */
@@ -297,41 +384,61 @@ static bool shows_opaque(const struct place *p)
 	return p->kind == SHELF_LAYER && p->inode->flags & INDEX_OPAQUE;
 }
 
+static int find_xattr(const struct place *p, const char *name, struct buf *out, struct err *err)
+{
+	struct index_xattr x;
+	bool more = index_xattr_first(p->index, p->inode, &x);
+
+	if (shows_opaque(p) && streq(name, OPAQUE_NAME)) {
+		buf_addc(out, 'y');
+		return 0;
+	}
+	while (more && !streq(x.name, name))
+		more = index_xattr_next(&x);
+	if (!more)
+		return err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
+	buf_add(out, x.value, x.size);
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
 int inside_getxattr(struct tree *tree, uint64_t number, const char *name, struct buf *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	struct index_xattr x;
-	int r = place_get(tree, number, &p, err);
-	bool more = !r && index_xattr_first(p.index, p.inode, &x);
+	int r;
 
-	if (is_closed_root(number, r))
-		return err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
-	if (r)
-		return r;
-	if (shows_opaque(&p) && streq(name, OPAQUE_NAME)) {
-		buf_addc(out, 'y');
-		more = false;
-	}
-	for (; more; more = index_xattr_next(&x))
-		if (streq(x.name, name)) {
-			buf_add(out, x.value, x.size);
-			return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
-		}
-	return out->len ? 0 : err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
+	do {
+		buf_reset(out);
+		r = place_get(tree, number, &p, err);
+		if (is_closed_root(number, r))
+			r = err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
+		if (!r)
+			r = find_xattr(&p, name, out, err);
+	} while (place_again(&p, &r, err));
+	return r;
+}
+
+static int list_xattrs(const struct place *p, struct buf *out, struct err *err)
+{
+	struct index_xattr x;
+
+	if (shows_opaque(p))
+		buf_add(out, OPAQUE_NAME, sizeof(OPAQUE_NAME));
+	for (bool more = index_xattr_first(p->index, p->inode, &x); more; more = index_xattr_next(&x))
+		if (!shows_opaque(p) || !streq(x.name, OPAQUE_NAME))
+			buf_add(out, x.name, strlen(x.name) + 1);
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }
 
 int inside_listxattr(struct tree *tree, uint64_t number, struct buf *out, struct err *err)
 {
 	auto_place struct place p = { 0 };
-	struct index_xattr x;
-	int r = place_get(tree, number, &p, err);
+	int r;
 
-	if (r)
-		return is_closed_root(number, r) ? 0 : r;
-	if (shows_opaque(&p))
-		buf_add(out, OPAQUE_NAME, sizeof(OPAQUE_NAME));
-	for (bool more = index_xattr_first(p.index, p.inode, &x); more; more = index_xattr_next(&x))
-		if (!shows_opaque(&p) || !streq(x.name, OPAQUE_NAME))
-			buf_add(out, x.name, strlen(x.name) + 1);
-	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+	do {
+		buf_reset(out);
+		r = place_get(tree, number, &p, err);
+		if (!r)
+			r = list_xattrs(&p, out, err);
+	} while (place_again(&p, &r, err));
+	return is_closed_root(number, r) ? 0 : r;
 }

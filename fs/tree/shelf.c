@@ -75,7 +75,9 @@ void shelf_put(struct shelf_item *item)
 	struct shelf_item *old = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	if (--item->holds == 0) {
+	if (--item->holds == 0 && item->discarded) {
+		old = item;
+	} else if (item->holds == 0) {
 		link_idle(s, item);
 		if (s->idle > ITEMS_MAX) {
 			old = s->oldest;
@@ -98,6 +100,33 @@ void shelf_hold(struct shelf_item *item)
 	pthread_mutex_lock(&item->shelf->lock);
 	hold(item->shelf, item);
 	pthread_mutex_unlock(&item->shelf->lock);
+}
+
+void shelf_discard(struct shelf_item *item)
+{
+	static const enum derived_kind kinds[] = { [SHELF_LAYER] = DERIVED_LAYER, [SHELF_IMAGE] = DERIVED_IMAGE };
+	struct shelf *s = item->shelf;
+	const struct derived_name name = { .kind = kinds[item->kind], .key = item->digest };
+	bool first;
+
+	pthread_mutex_lock(&s->lock);
+	first = !item->discarded;
+	item->discarded = true;
+	if (first)
+		*find(s, item->kind, item->slot) = item->next;
+	pthread_mutex_unlock(&s->lock);
+	if (first && index_check(item->index, NULL))
+		(void)!derived_remove(s->derived, &name, NULL);
+}
+
+bool shelf_is_discarded(struct shelf_item *item)
+{
+	bool discarded;
+
+	pthread_mutex_lock(&item->shelf->lock);
+	discarded = item->discarded;
+	pthread_mutex_unlock(&item->shelf->lock);
+	return discarded;
 }
 
 /* Ends the opener's hold. */
@@ -406,6 +435,34 @@ static int merge_now(struct shelf *s, const struct digest *key, struct layers *l
 	return r ? r : derived_commit(s->derived, &draft.file, false, err);
 }
 
+/* Layers' indexes that a merge found damaged are discarded. */
+static bool discard_layers(struct layers *l)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->items[i] && l->indexes[i] && index_check(l->indexes[i], NULL)) {
+			shelf_discard(l->items[i]);
+			any = true;
+		}
+		if (l->items[i])
+			shelf_put(l->items[i]);
+		l->items[i] = NULL;
+		l->indexes[i] = NULL;
+	}
+	return any;
+}
+
+static int merge(struct shelf *s, const struct digest *key, struct layers *l, struct index **out, struct err *err)
+{
+	int r = merge_now(s, key, l, out, err);
+
+	/* A merge ends at the first that it finds. */
+	for (size_t i = 0; r == -EIO && i < l->count && discard_layers(l); i++)
+		r = merge_now(s, key, l, out, err);
+	return r;
+}
+
 /* Whether an index is of these layers: its leaves name them by number. */
 static bool is_of(const struct index *ix, const struct layers *l)
 {
@@ -414,22 +471,6 @@ static bool is_of(const struct index *ix, const struct layers *l)
 	for (size_t i = 0; same && i < l->count; i++)
 		same = digest_equal(index_layer(ix, i), &l->digests[i]);
 	return same;
-}
-
-static void expect(struct shelf *s, enum derived_kind kind, const struct digest *key)
-{
-	auto_fd int fd = -1;
-
-	if (!derived_open(s->derived, &(struct derived_name){ kind, *key, 0 }, &fd, NULL))
-		index_expect(fd);
-}
-
-/* Who asks for one file waits for two indexes: the image's, and that of the file's layer. The disk reads both at once. */
-static void expect_indexes(struct shelf *s, const struct digest *image, const struct layers *l)
-{
-	expect(s, DERIVED_IMAGE, image);
-	for (size_t i = 0; i < l->count; i++)
-		expect(s, DERIVED_LAYER, &l->digests[i]);
 }
 
 static int open_image(struct shelf_item *item, struct err *err)
@@ -446,14 +487,13 @@ static int open_image(struct shelf_item *item, struct err *err)
 	if (!item->slots)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	memcpy(item->slots, l->slots, l->count * sizeof(*item->slots));
-	expect_indexes(s, &item->digest, l);
 	r = shelf_open_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &item->index, err);
 	if (!r && !is_of(item->index, l)) {
 		index_close(steal(&item->index));
 		r = derived_remove(s->derived, &(struct derived_name){ DERIVED_IMAGE, item->digest, 0 }, err);
-		return r ? r : merge_now(s, &item->digest, l, &item->index, err);
+		return r ? r : merge(s, &item->digest, l, &item->index, err);
 	}
-	return r ? merge_now(s, &item->digest, l, &item->index, err) : 0;
+	return r ? merge(s, &item->digest, l, &item->index, err) : 0;
 }
 
 int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err)

@@ -40,6 +40,11 @@ DEFINE_CLEANUP(cleanup_shelf_item, struct shelf_item *, shelf_put)
 /* Has the indexes of an image's layers made, where they aren't there, without waiting. */
 void shelf_prepare(struct shelf *s, int64_t image);
 
+/*
+ * Once index_check() says that an item's index is damaged: whoever gets it from now on has it made again. It stays held.
+ */
+void shelf_discard(struct shelf_item *item);
+
 const struct index *shelf_index(const struct shelf_item *item);
 /* An image's: the slot of one of its layers. */
 int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);

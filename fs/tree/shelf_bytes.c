@@ -82,6 +82,19 @@ static int open_bytes(struct shelf_item *item, struct bytes *b, struct err *err)
 	return r ? r : span_layer_new(s->cache, &b->table, b->blob, &b->spans, err);
 }
 
+/* Has what proved damaged made again, for who comes next. */
+static void discard_damaged(struct shelf_item *item)
+{
+	const struct derived_name name = { .kind = DERIVED_COPY_INDEX, .key = item->digest };
+	const struct bytes *b = &item->bytes;
+	bool copy = b->copy_index && index_check(b->copy_index, NULL);
+
+	if (copy)
+		(void)!derived_remove(item->shelf->derived, &name, NULL);
+	if (copy || index_check(item->index, NULL))
+		shelf_discard(item);
+}
+
 void shelf_release_bytes(struct shelf_item *item)
 {
 	span_layer_free(item->bytes.spans);
@@ -98,6 +111,7 @@ static int need_bytes(struct shelf_item *item, struct err *err)
 	if (!b->spans) {
 		r = open_bytes(item, b, err);
 		if (r) {
+			discard_damaged(item);
 			index_close(b->copy_index);
 			content_free(b->blob);
 			*b = (struct bytes){ 0 };
@@ -118,11 +132,15 @@ static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_
 	const struct index_extent *e = index_extents(f->layer->index, f->inode);
 	uint64_t start = (uint64_t)offset, end = start + len;
 
+	if (!e)
+		return index_check(f->layer->index, err);
 	memset(data, 0, len);
 	for (uint32_t i = 0; i < f->inode->count; i++) {
 		uint64_t from = MAX(start, e[i].offset), to = MIN(end, e[i].offset + e[i].size);
 		ssize_t n;
 
+		if (!index_extent_ok(f->inode, &e[i]))
+			return err_set(err, ERR_CORRUPT, "a run of a sparse file lies outside of it");
 		if (from >= to)
 			continue;
 		n = span_read(f->layer->bytes.spans, data + (from - start), to - from,
@@ -141,8 +159,12 @@ static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, stru
 	ssize_t n;
 
 	if (f->inode->flags & INDEX_SPARSE)
-		return read_extents(f, data, len, offset, err);
-	n = span_read(f->layer->bytes.spans, data, len, (int64_t)f->inode->data + offset, err);
+		n = read_extents(f, data, len, offset, err);
+	else
+		n = span_read(f->layer->bytes.spans, data, len, (int64_t)f->inode->data + offset, err);
+	/* This reader hears of it; who opens the file again doesn't. */
+	if (n == -EIO)
+		discard_damaged(f->layer);
 	return n >= 0 && (size_t)n < len ? err_set(err, ERR_CORRUPT, "a layer ends inside a file") : n;
 }
 
@@ -278,7 +300,8 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 	return -ENOENT;
 }
 
-int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err)
+static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, bool *again,
+		      struct err *err)
 {
 	auto_shelf_item struct shelf_item *layer = NULL;
 	const struct index_inode *i;
@@ -288,8 +311,21 @@ int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct conte
 		return r;
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
-		return err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
-	return open_hot(layer, inode, i, out) == 0 ? 0 : open_packed(layer, i, out, err);
+		r = err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
+	else if (open_hot(layer, inode, i, out))
+		r = open_packed(layer, i, out, err);
+	if (index_check(layer->index, NULL))
+		shelf_discard(layer);
+	*again = r && shelf_is_discarded(layer);
+	return r;
+}
+
+int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err)
+{
+	bool again = false;
+	int r = open_inode(s, layer_slot, inode, out, &again, err);
+
+	return again ? open_inode(s, layer_slot, inode, out, &again, err) : r;
 }
 
 void shelf_set_budget(struct shelf *s, int64_t bytes)

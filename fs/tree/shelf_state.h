@@ -2,10 +2,12 @@
  * shelf_state.h: what shelf.c and shelf_bytes.c share, and nobody else sees.
  *
  *	absent ──get──> OPENING ──> READY ───nobody holds it, and there are too many──> absent
+ *	                   │          └──its index proved damaged: discarded──────────────^
  *	                   └──────> FAILED ──the same, or it may be tried again───────> absent
  *
  * Invariants:
- * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held.
+ * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held; discarded it isn't in the
+ *    table any more, and goes when nobody holds it.
  * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end.
  * 3. Nothing is read or made with shelf.lock held. Lock order: item.opening, shelf.lock.
  */
@@ -45,6 +47,7 @@ struct shelf_item {
 	/* All guarded by shelf.lock: */
 	enum shelf_state state;
 	unsigned holds;
+	bool discarded;			/* and not in the table */
 	int64_t failed_at;
 	struct err err;			/* FAILED */
 	struct shelf_item *next;	/* in its bucket */
@@ -74,6 +77,7 @@ struct shelf {
 
 /* One more hold of an item that is held. */
 void shelf_hold(struct shelf_item *item);
+bool shelf_is_discarded(struct shelf_item *item);
 bool shelf_is_stopping(void *shelf);
 /* This thread's work is for later: others go before it. */
 void shelf_be_nice(void);

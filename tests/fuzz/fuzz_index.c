@@ -1,7 +1,8 @@
 /*
- * fuzz_index.c: bytes as an index: if it opens, everything in it can be looked at, and merged.
+ * fuzz_index.c: bytes as an index: if it opens, everything in it can be looked at, damaged or not; if it is accepted, merged.
  *
- * Magic, version, size and checksum are made right first (index.c has the header's layout); the kind is what it says.
+ * Magic, version, size and checksums are made right first (index.c has the layout), but for a block's whose number stands where the
+ * version does; the kind is what it says.
  */
 #include "fs/base/base.h"
 #include "fs/base/limits.h"
@@ -16,26 +17,61 @@
 #define SIZE_AT    16
 #define CRC_AT     24
 #define CRC_FROM   28
+#define HEADER	   (56 + 16 * INDEX_SECTION_COUNT)
+#define BLOCK	   ((size_t)64 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int file_of(const uint8_t *input, size_t size, uint32_t *kind)
 {
 	auto_free uint8_t *data = malloc(size);
-	uint32_t version = INDEX_VERSION, crc;
+	size_t blocks = (size + BLOCK - 1) / BLOCK, body = (HEADER + blocks * sizeof(uint32_t) + 7) & ~(size_t)7;
+	uint32_t version = INDEX_VERSION, wrong, crc;
 	uint64_t file_size = size;
 	int fd = memfd_create("regfs-fuzz", MFD_CLOEXEC);
 
 	assert(data && fd >= 0);
 	memcpy(data, input, size);
+	memcpy(&wrong, data + VERSION_AT, sizeof(wrong));
 	memcpy(data, "regfsIDX", 8);
 	memcpy(data + VERSION_AT, &version, sizeof(version));
 	memcpy(kind, data + KIND_AT, sizeof(*kind));
 	memcpy(data + SIZE_AT, &file_size, sizeof(file_size));
-	crc = inflate_crc32(0, data + CRC_FROM, size - CRC_FROM);
+	for (size_t i = 0; body <= size && i < blocks; i++) {
+		size_t from = MAX(i * BLOCK, body), end = MIN((i + 1) * BLOCK, size);
+
+		crc = inflate_crc32(0, data + from, from < end ? end - from : 0) + (i + 0x10000 == wrong);
+		memcpy(data + HEADER + i * sizeof(crc), &crc, sizeof(crc));
+	}
+	crc = inflate_crc32(0, data + CRC_FROM, MIN(body, size) - CRC_FROM);
 	memcpy(data + CRC_AT, &crc, sizeof(crc));
 	assert(pwrite(fd, data, size, 0) == (ssize_t)size);
 	return fd;
+}
+
+/* Whatever it is. */
+static void look_about(const struct index *ix, bool layer)
+{
+	for (uint32_t n = 1; n <= index_inodes(ix); n++) {
+		const struct index_inode *i = index_inode(ix, n);
+		struct index_xattr x;
+		const char *name;
+
+		if (!i) {
+			assert(index_check(ix, NULL));
+			continue;
+		}
+		for (bool more = index_xattr_first(ix, i, &x); more; more = index_xattr_next(&x))
+			assert(strlen(x.name) <= UINT16_MAX && (!x.size || inflate_crc32(0, x.value, x.size) <= UINT32_MAX));
+		for (uint32_t k = 0; S_ISDIR(i->mode) && k < MIN(i->count, 100u); k++)
+			if (index_entry(ix, i, k, &name))
+				(void)index_lookup(ix, i, name);
+		if (S_ISLNK(i->mode) || i->flags & INDEX_LINK)
+			assert(index_text(ix, i->data) || index_check(ix, NULL));
+		if (layer && i->flags & INDEX_SPARSE && S_ISREG(i->mode) && index_extents(ix, i))
+			for (uint32_t k = 0; k < i->count; k++)
+				(void)index_extent_ok(i, &index_extents(ix, i)[k]);
+	}
 }
 
 /* Names that aren't there, in every directory; runs of sparse files. */
@@ -101,10 +137,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct err err = ERR_INIT;
 	uint32_t kind;
 
-	if (size < 56 + 16 * INDEX_SECTION_COUNT)
+	if (size < HEADER)
 		return 0;
 	fd = file_of(input, size, &kind);
 	if (index_open(fd, (enum index_kind)kind, &ix, &err)) {
+		assert(err.reason == ERR_CORRUPT && *err.text);
+		return 0;
+	}
+	look_about(ix, kind == INDEX_LAYER);
+	if (index_verify(ix, &err)) {
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return 0;
 	}

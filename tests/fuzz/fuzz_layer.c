@@ -51,7 +51,7 @@ static void merge_with_itself(const struct index *layer, size_t times)
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return;
 	}
-	assert(index_open(fd, INDEX_IMAGE, &image, &err) == 0);
+	assert(index_open(fd, INDEX_IMAGE, &image, &err) == 0 && index_verify(image, &err) == 0);
 	assert(indextext(image, INDEX_IMAGE, true, &text) <= LIMIT_TREE_DEPTH + 1);
 	check_image(image, layer);
 }
@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return 0;
 	}
-	assert(index_open(fd, INDEX_LAYER, &layer, &err) == 0);
+	assert(index_open(fd, INDEX_LAYER, &layer, &err) == 0 && index_verify(layer, &err) == 0);
 	assert(indextext(layer, INDEX_LAYER, true, &text) <= LIMIT_TREE_DEPTH + 1);
 	merge_with_itself(layer, 1);
 	merge_with_itself(layer, 2);

@@ -34,7 +34,9 @@ static int index_of_tar(const struct buf *tar, int fd, struct index **out, struc
 	r = content_from_buf(&copy, &blob, err);
 	if (!r)
 		r = layer_index(blob, NULL, NULL, fd, err);
-	return r ? r : index_open(fd, INDEX_LAYER, out, err);
+	if (!r)
+		r = index_open(fd, INDEX_LAYER, out, err);
+	return r ? r : index_verify(*out, err);
 }
 
 static int index_of(const char *text, struct index **out, struct err *err)
@@ -58,6 +60,8 @@ static int merge_of(struct index *const *layers, size_t n, struct index **out, s
 		r = merge_index((const struct index *const *)layers, digests, n, fd, err);
 	if (!r)
 		r = index_open(fd, INDEX_IMAGE, out, err);
+	if (!r)
+		r = index_verify(*out, err);
 	if (!r && index_layer_count(*out) != n)
 		return -EIO;
 	return r;
@@ -685,6 +689,31 @@ static char *slurp(int fd, size_t *size)
 	return data && pread(fd, data, *size, 0) == (ssize_t)*size ? data : NULL;
 }
 
+/* Looks at all of it, as it comes: what is damaged isn't given out, and noted. */
+static bool look_about(const struct index *ix)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t n = 1; n <= index_inodes(ix); n++) {
+		const struct index_inode *i = index_inode(ix, n);
+		struct index_xattr x;
+		const char *name;
+
+		if (!i && !index_check(ix, NULL))
+			return false;
+		if (!i)
+			continue;
+		for (bool more = index_xattr_first(ix, i, &x); more; more = index_xattr_next(&x))
+			sum += strlen(x.name) + x.size;
+		for (uint32_t k = 0; S_ISDIR(i->mode) && k < i->count; k++)
+			if (index_entry(ix, i, k, &name))
+				sum += index_lookup(ix, i, name);
+		if (S_ISLNK(i->mode) && (name = index_text(ix, i->data)))
+			sum += strlen(name);
+	}
+	return sum || index_check(ix, NULL) || index_inodes(ix) == 1;
+}
+
 /* Opens what the bytes are; "" if it is ERR_CORRUPT. */
 static bool open_bytes(const void *data, size_t size, enum index_kind kind, struct buf *out)
 {
@@ -697,6 +726,15 @@ static bool open_bytes(const void *data, size_t size, enum index_kind kind, stru
 	if (size && pwrite(fd, data, size, 0) != (ssize_t)size)
 		return false;
 	r = index_open(fd, kind, &ix, &err);
+	if (!r && !look_about(ix))
+		return false;
+	if (!r)
+		r = index_verify(ix, &err);
+	if (!r && kind == INDEX_LAYER) {
+		const struct span_table t = index_spans(ix);
+
+		r = span_table_check(&t, t.size, &err);
+	}
 	if (!r)
 		indextext(ix, kind, true, out);
 	return r == 0 || err.reason == ERR_CORRUPT;
