@@ -322,7 +322,8 @@ static void choose_operation(struct request *r, const char *method)
 		return;
 	}
 	r->operation = &operations[r->route.id];
-	if (r->operation->kind != INLINE)
+	/* Where there are accounts it is told who was refused, from where. */
+	if (r->operation->kind != INLINE || !r->httpd->open)
 		request_note_address(r);
 }
 

@@ -146,7 +146,7 @@ struct request {
 	struct gather *gather;		/* or there, or is dropped */
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
-	char from[INET6_ADDRSTRLEN];	/* the client's address; "" for what doesn't block */
+	char from[INET6_ADDRSTRLEN];	/* the client's address; with --open "" for what doesn't block */
 	struct digest shown_key;	/* of the Authorization header, in httpd.verified */
 	char authority[LIMIT_AUTHORITY + 1];	/* how the client calls us; "" where --public-url says it */
 	size_t target_len;		/* as it arrived; beyond LIMIT_URI it isn't stored */

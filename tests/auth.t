@@ -377,6 +377,20 @@ refuses 401 UNAUTHORIZED 'the old one is refused at once' GET /v2/
 post grant_type=refresh_token "refresh_token=$REFRESH"
 is "$CODE" 401 'and so is what it got'
 user_of alice 'another password'
+# The first request of a login waits for it before its body is read.
+random_file sent 300000
+answers 201 'a push is the first request with the new one' POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$BYTES" \
+	-H 'Expect: 100-continue' --data-binary "@$T/sent"
+answers 200 'what was pushed is there' GET "/v2/shop/private/blobs/$DIGEST"
+same "$T/sent" 'as it was sent'
+for how in 'X-How: with a length' "$CHUNKED"; do
+	random_file sent 300000
+	regfs grant alice owner shop/private	# what was remembered is asked again
+	answers 201 "once more: $how" POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$how" -H "$BYTES" -H 'Expect:' \
+		--data-binary "@$T/sent"
+	refuses 401 UNAUTHORIZED "and with a wrong one: $how" POST "/v2/shop/private/blobs/uploads/?digest=$DIGEST" -H "$how" -H "$BYTES" \
+		-u alice:wrong --data-binary "@$T/sent"
+done
 answers 200 'the new one is good' GET /v2/
 
 # ---- Secrets: personal access tokens, robots ----
@@ -497,6 +511,13 @@ http GET /v2/ -H 'X-Forwarded-Proto: http'
 is "$(challenge)" 'Bearer realm="https://registry.example.org/token",service="registry.example.org"' '--public-url says it'
 with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 401 'a token for another service, of the same key'
+
+stop_regfs
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 -keyout "$T/key" -out "$T/cert" 2>/dev/null
+start_regfs --tls-cert "$T/cert" --tls-key "$T/key"
+like "$(curl -sSk -D - -o /dev/null "https://$ADDR/v2/")" "realm=\"https://$ADDR/token\"" 'over TLS it is https'
+stop_regfs
+start_regfs --public-url https://registry.example.org
 
 # ---- Passwords delay nobody ----
 
