@@ -15,7 +15,7 @@ STORE   ?= $(HOME)/.local/share/regfs
 MNT     ?= $(HOME)/regfs
 LISTEN  ?= 127.0.0.1:5000
 
-PACKAGES = fuse3 libmicrohttpd gnutls libcrypto sqlite3 jansson libisal libzstd
+PACKAGES = fuse3 libmicrohttpd gnutls libcrypto sqlite3 jansson libisal libzstd libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lcrypt
 

@@ -3,7 +3,7 @@
  *
  * Memory: LIMIT_HTTP_BUFFER for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
  * LIMIT_UPLOAD_SMALL for a small body that waits for its job, LIMIT_MANIFEST_MEMORY for all manifests that
- * are arriving, a page of a list for each that is being made, and about two kilobytes a request.
+ * are arriving, LIMIT_CALL_MEMORY for all answers to calls, a page of a list for each that is being made, and about two kilobytes a request.
  *
  * What libmicrohttpd leaves to us, or does in its own way:
  *   1. It takes a request with both Content-Length and Transfer-Encoding, or two of either, and a
@@ -101,6 +101,7 @@ static const struct operation operations[ROUTE_COUNT] = {
 	[ROUTE_MANIFEST_PUT] = { manifest_put_begin, manifest_put, COMMITS },
 	[ROUTE_MANIFEST_DELETE] = { NULL, manifest_delete, COMMITS },
 	[ROUTE_REFERRERS] = { NULL, referrers_list, READS },
+	[ROUTE_CALL] = { api_begin, api_call, READS },
 	[ROUTE_TOKEN_GET] = { token_get_begin, token_issue, READS },
 	[ROUTE_TOKEN_POST] = { token_post_begin, token_issue, LOGINS },
 	[ROUTE_OPTIONS] = { NULL, reply_options, INLINE },

@@ -147,7 +147,7 @@ static size_t list_tags_of(const struct route *route, const char *tags[static LI
 	return count;
 }
 
-static int gather_new(struct request *r, struct err *err)
+int gather_new(struct request *r, struct err *err)
 {
 	const char *type = r->headers.content_type;
 	int64_t length = r->headers.length;
@@ -247,21 +247,30 @@ void gather_free(struct httpd *h, struct gather *g)
 	free(g);
 }
 
-static int put(struct request *r, struct tree_pushed *pushed, struct err *err)
+int gather_whole(const struct gather *g, const char **data, size_t *len, struct err *err)
 {
-	struct gather *g = r->gather;
-	struct cred cred = request_cred(r);
-	const char *tags[LIMIT_PUSH_TAGS];
-	size_t count = list_tags_of(&r->route, tags);
-
 	if (g->too_large)
 		return err_set(err, ERR_MANIFEST_TOO_LARGE, "the manifest has more than %d bytes",
 			       LIMIT_MANIFEST);
 	if (buf_error(&g->data))
 		return err_set(err, ERR_NO_MEMORY, "no memory for a manifest");
-	return tree_image_push_tags(r->httpd->tree, &cred, r->route.name, r->route.reference, tags,
+	*data = g->data.data;
+	*len = g->data.len;
+	return 0;
+}
+
+static int put(struct request *r, struct tree_pushed *pushed, struct err *err)
+{
+	struct gather *g = r->gather;
+	struct cred cred = request_cred(r);
+	const char *tags[LIMIT_PUSH_TAGS];
+	size_t count = list_tags_of(&r->route, tags), len;
+	const char *data;
+	int e = gather_whole(g, &data, &len, err);
+
+	return e ? e : tree_image_push_tags(r->httpd->tree, &cred, r->route.name, r->route.reference, tags,
 				    count, g->content_type[0] ? g->content_type : NULL,
-				    g->data.data, g->data.len, pushed, err);
+				    data, len, pushed, err);
 }
 
 static void warn(struct request *r, const struct tree_pushed *pushed)

@@ -38,6 +38,7 @@ typedef enum MHD_Result mhd_result;
 struct request;
 struct body;	/* body.h */
 struct gather;	/* manifest.c */
+struct call;	/* fs/tree/call.h */
 struct credentials;	/* credentials.h */
 struct token_form;	/* token.c */
 struct verified;	/* fs/auth/verified.h */
@@ -83,6 +84,7 @@ struct httpd {
 	struct MHD_Response *base, *front;	/* prepared answers */
 	char *address;
 
+	atomic_size_t call_memory;	/* bytes of answers to calls that are being made or sent (api.c) */
 	atomic_uint active;	/* requests that have begun and not completed */
 	atomic_bool stopping;	/* no new ones */
 
@@ -144,6 +146,7 @@ struct request {
 	struct tree_image *image;	/* whose bytes the answer sends */
 	struct body *body;		/* the body goes there, */
 	struct gather *gather;		/* or there, or is dropped */
+	const struct call *call;	/* of ROUTE_CALL */
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
 	char from[INET6_ADDRSTRLEN];	/* the client's address; with --open "" for what doesn't block */
@@ -193,6 +196,12 @@ void manifest_put(struct request *r);
 void manifest_delete(struct request *r);
 mhd_result gather_receive(struct request *r, const char *data, size_t *len);
 void gather_free(struct httpd *h, struct gather *g);
+/* For another operation with a body that is gathered: for its begin(), and (borrowed) for its finish(). */
+int gather_new(struct request *r, struct err *err) MUST_CHECK;
+int gather_whole(const struct gather *g, const char **data, size_t *len, struct err *err) MUST_CHECK;
+
+void api_begin(struct request *r);
+void api_call(struct request *r);
 
 void token_get_begin(struct request *r);
 void token_post_begin(struct request *r);

@@ -24,7 +24,7 @@ struct method {
 
 struct path {
 	const char *tail; /* what follows "<name>/"; '*' is one segment, the reference */
-	bool plain;	  /* the tail is the whole path: there is no name */
+	bool plain;	  /* the tail is the whole path, up to a '*': there is no name */
 	const char *allow;
 	struct method methods[METHODS_MAX];
 };
@@ -62,6 +62,7 @@ static const struct path paths[] = {
 	  false,
 	  "GET, HEAD, OPTIONS",
 	  { { "GET", ROUTE_REFERRERS }, { "HEAD", ROUTE_REFERRERS } } },
+	{ "v2/_regfs/v1/*", true, "POST, OPTIONS", { { "POST", ROUTE_CALL } } },
 	{ "v2/", true, "GET, HEAD, OPTIONS", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
 	{ "v2", true, "GET, HEAD, OPTIONS", { { "GET", ROUTE_BASE }, { "HEAD", ROUTE_BASE } } },
 	{ "v2/_catalog",
@@ -237,6 +238,17 @@ static int choose_method(const struct path *path, const char *method, struct rou
 	return err_set(err, ERR_METHOD, "%.32s is not possible here, only %s", method, path->allow);
 }
 
+/* The whole path; where the tail ends in a '*' that is one segment, the reference. */
+static bool path_is(const char *path, const char *tail, const char **reference)
+{
+	size_t len = strcspn(tail, "*");
+
+	if (!tail[len])
+		return streq(path, tail);
+	*reference = path + len;
+	return strncmp(path, tail, len) == 0 && path[len] && !strchr(path + len, '/');
+}
+
 /* `path` begins behind the first slash. */
 static int find(const char *method, char *path, struct route *out, struct err *err)
 {
@@ -247,8 +259,9 @@ static int find(const char *method, char *path, struct route *out, struct err *e
 		const char *name_end = NULL, *reference = "";
 
 		if (paths[i].plain) {
-			if (!streq(path, paths[i].tail))
+			if (!path_is(path, paths[i].tail, &reference))
 				continue;
+			out->reference = reference;
 		} else {
 			if (!name || !tail_fits(name, end, paths[i].tail, &name_end, &reference))
 				continue;

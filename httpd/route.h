@@ -27,6 +27,7 @@ enum route_id {
 	ROUTE_MANIFEST_PUT,
 	ROUTE_MANIFEST_DELETE,
 	ROUTE_REFERRERS,	/* /v2/<name>/referrers/<reference> */
+	ROUTE_CALL,		/* /v2/_regfs/v1/<reference>: a repository's name can't begin with '_' */
 	ROUTE_TOKEN_GET,	/* /token */
 	ROUTE_TOKEN_POST,
 	ROUTE_OPTIONS,		/* any of these, and * */

@@ -40,7 +40,7 @@ static int extents_add(struct extents *e, int64_t start, int64_t end, struct err
 static int extents_read(struct extract *x, const struct node_attr *file, struct extents *out)
 {
 	for (int64_t at = 0, start, end; at < file->size; at = end) {
-		int r = rootfs_data(x->tree, &x->cred, file->id, at, &start, &end, x->err);
+		int r = session_data(x->session, file->id, at, &start, &end, x->err);
 
 		if (!r && start < file->size)
 			r = extents_add(out, start, end, x->err);
@@ -70,7 +70,7 @@ static int copy_run(struct extract *x, const struct content *c, const struct tar
 static int write_data(struct extract *x, const struct node_attr *file, const struct extents *e)
 {
 	auto_content struct content *c = NULL;
-	int r = file->size ? node_open(x->tree, &x->cred, file->id, &c, NULL, x->err) : 0;
+	int r = file->size ? session_open_file(x->session, file->id, &c, x->err) : 0;
 	int64_t size = 0;
 
 	/* What was opened can be written: only now its header goes out. */
@@ -112,9 +112,9 @@ static int describe(struct extract *x, const char *path, const struct node_attr 
 	if (first)
 		return 0;
 	if (S_ISLNK(attr->mode))
-		r = node_readlink(x->tree, &x->cred, attr->id, target, x->err);
+		r = session_readlink(x->session, attr->id, target, x->err);
 	if (!r)
-		r = xattrs_read(x->tree, attr->id, xattrs, x->err);
+		r = xattrs_read(x->session, attr->id, xattrs, x->err);
 	if (!r && S_ISREG(attr->mode))
 		r = extents_read(x, attr, extents);
 	out->link = target->data;
@@ -174,12 +174,12 @@ static int blame(struct extract *x, const char *path, int r)
 
 static int archive_below(struct extract *x, const char *path, uint64_t directory)
 {
-	auto_rootfs_dir struct rootfs_dir *dir = NULL;
+	auto_session_dir struct session_dir *dir = NULL;
 	const struct node_attr *attr;
 	const char *name;
-	int r = rootfs_dir_open(x->tree, &x->cred, directory, &dir, x->err);
+	int r = session_dir_open(x->session, directory, &dir, x->err);
 
-	while (!r && (r = rootfs_dir_next(dir, &name, &attr, x->err)) > 0) {
+	while (!r && (r = session_dir_next(dir, &name, &attr, x->err)) > 0) {
 		auto_buf struct buf below = BUF_INIT;
 
 		path_join(&below, path, name);

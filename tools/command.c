@@ -12,13 +12,13 @@
 #include "fs/base/timestamp.h"
 
 const struct option_row look_options[] = {
-	STORE_OPTION(struct store_options, store),
+	PLACE_OPTIONS(struct store_options, store),
 	{ "json", 0, NULL, offsetof(struct store_options, json), "print one JSON document" },
 	{ 0 },
 };
 
 const struct option_row change_options[] = {
-	STORE_OPTION(struct store_options, store),
+	PLACE_OPTIONS(struct store_options, store),
 	{ "json", 0, NULL, offsetof(struct store_options, json), "print one JSON document" },
 	{ "dry-run", 'n', NULL, offsetof(struct store_options, dry_run), "say what would be done, change nothing" },
 	{ 0 },
@@ -58,8 +58,7 @@ static char *trim(char *s)
 	return s;
 }
 
-/* $HOME, else the user's of passwd(5). */
-static const char *home_directory(void)
+const char *home_directory(void)
 {
 	const char *home = getenv("HOME");
 	const struct passwd *pw = home && *home ? NULL : getpwuid(getuid());
@@ -239,9 +238,12 @@ int store_path(const char *option, char **out, struct err *err)
 
 int open_store(const struct store_options *options, struct tree **out, struct err *err)
 {
+	const char *server = getenv("REGFS_SERVER"), *store = getenv("REGFS_STORE");
 	auto_free char *dir = NULL;
 	int r = store_path(options->store, &dir, err);
 
+	if (!options->store && server && *server && !(store && *store))
+		r = err_set(err, ERR_USAGE, "this works at a store only: name it by --store (REGFS_SERVER is %.100s)", server);
 	return r ? r : tree_open(dir, 0, out, err);
 }
 

@@ -43,7 +43,7 @@ struct command {
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
 	repo_commands[], tag_commands[], image_commands[], upkeep_commands[], look_commands[], diff_commands[], extract_commands[],
-	people_commands[], token_commands[], grant_commands[];
+	people_commands[], token_commands[], grant_commands[], login_commands[];
 
 /* A configuration file that was read: what its values live in, and where they stood. */
 struct config_file {
@@ -72,10 +72,12 @@ int option_size(const char *name, const char *text, int64_t otherwise, int64_t *
 
 #define DEFAULT_GC_GRACE (3600 * INT64_C(1000000000))
 
-/* ---- Options of the subcommands that look at a store ---- */
+/* ---- Options of the subcommands that look at a store, or at a server ---- */
 
 struct store_options {
-	const char *store;	/* NULL: $REGFS_STORE, else the default */
+	const char *store;	/* first; NULL: $REGFS_STORE, else the default */
+	const char *server;	/* NULL: none was named */
+	const char *ca;		/* NULL: the system's authorities */
 	bool json;
 	bool dry_run;
 };
@@ -83,12 +85,21 @@ struct store_options {
 #define STORE_OPTION(type, member)                                                          \
 	{ "store", 0, "DIR", offsetof(type, member),                                        \
 	  "the store (default: $REGFS_STORE, else ~/.local/share/regfs)" }
-extern const struct option_row look_options[];		/* --store, --json: struct store_options */
+/* For those that work at a server, too (session.h). `member` is the store's of a struct store_options. */
+#define PLACE_OPTIONS(type, member)                                                                           \
+	STORE_OPTION(type, member),                                                                           \
+	{ "server", 0, "URL", offsetof(type, member) + offsetof(struct store_options, server),                \
+	  "work at a server, with one's own rights (default: $REGFS_SERVER, else where `regfs login` was last)" }, \
+	{ "ca", 0, "FILE", offsetof(type, member) + offsetof(struct store_options, ca),                       \
+	  "believe the authorities in this file (default: the system's)" }
+extern const struct option_row look_options[];		/* --store, --server, --json: struct store_options */
 extern const struct option_row change_options[];	/* and -n, --dry-run */
 
 /* The store's directory by option, environment, default; the caller frees it. */
 int store_path(const char *option, char **out, struct err *err) MUST_CHECK;
-/* Opens an existing one. */
+/* $HOME, else the user's of passwd(5). */
+const char *home_directory(void);
+/* Opens an existing one. ERR_USAGE: a server is named, and this works at a store. */
 int open_store(const struct store_options *options, struct tree **out, struct err *err) MUST_CHECK;
 DEFINE_CLEANUP(cleanup_tree, struct tree *, tree_close)
 #define auto_tree CLEANUP(cleanup_tree)

@@ -46,8 +46,7 @@ struct count {
 
 struct diff {
 	const struct diff_options *o;
-	struct tree *tree;
-	struct cred cred;
+	struct session *session;
 	struct inside sides[2];
 	struct buf out;
 	struct count added, removed, changed;
@@ -62,11 +61,11 @@ struct diff {
 static int compare_bytes(struct diff *d, const struct node_attr *a, const struct node_attr *b)
 {
 	auto_content struct content *left = NULL, *right = NULL;
-	int r = node_open(d->tree, &d->cred, a->id, &left, NULL, d->err);
+	int r = session_open_file(d->session, a->id, &left, d->err);
 	ssize_t n = 1;
 
 	if (!r)
-		r = node_open(d->tree, &d->cred, b->id, &right, NULL, d->err);
+		r = session_open_file(d->session, b->id, &right, d->err);
 	for (int64_t at = 0; !r && n > 0; at += n) {
 		n = content_read(left, d->buffers[0], COMPARE_BUFFER, at, d->err);
 		if (n > 0 && content_read(right, d->buffers[1], (size_t)n, at, d->err) < 0)
@@ -80,10 +79,10 @@ static int compare_bytes(struct diff *d, const struct node_attr *a, const struct
 static int compare_targets(struct diff *d, const struct node_attr *a, const struct node_attr *b)
 {
 	auto_buf struct buf left = BUF_INIT, right = BUF_INIT;
-	int r = node_readlink(d->tree, &d->cred, a->id, &left, d->err);
+	int r = session_readlink(d->session, a->id, &left, d->err);
 
 	if (!r)
-		r = node_readlink(d->tree, &d->cred, b->id, &right, d->err);
+		r = session_readlink(d->session, b->id, &right, d->err);
 	return r ? r : streq(left.data, right.data) ? 0 : WHAT_TARGET;
 }
 
@@ -92,10 +91,10 @@ static int xattrs_within(struct diff *d, uint64_t a, uint64_t b, const struct bu
 {
 	for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
 		auto_buf struct buf left = BUF_INIT, right = BUF_INIT;
-		int r = node_getxattr(d->tree, &d->cred, a, names->data + at, &left, d->err);
+		int r = session_getxattr(d->session, a, names->data + at, &left, d->err);
 
 		if (!r)
-			r = node_getxattr(d->tree, &d->cred, b, names->data + at, &right, d->err);
+			r = session_getxattr(d->session, b, names->data + at, &right, d->err);
 		if (r)
 			return r == -ENODATA ? 0 : r;
 		if (left.len != right.len || memcmp(left.data, right.data, left.len) != 0)
@@ -107,10 +106,10 @@ static int xattrs_within(struct diff *d, uint64_t a, uint64_t b, const struct bu
 static int compare_xattrs(struct diff *d, const struct node_attr *a, const struct node_attr *b)
 {
 	auto_buf struct buf left = BUF_INIT, right = BUF_INIT;
-	int r = node_listxattr(d->tree, &d->cred, a->id, &left, d->err);
+	int r = session_listxattr(d->session, a->id, &left, d->err);
 
 	if (!r)
-		r = node_listxattr(d->tree, &d->cred, b->id, &right, d->err);
+		r = session_listxattr(d->session, b->id, &right, d->err);
 	if (r || (!left.len && !right.len))
 		return r;
 	/* Of as many bytes of names, all of a's are all of b's. */
@@ -135,7 +134,7 @@ static int compare(struct diff *d, const struct node_attr *a, const struct node_
 	int r = a->id == b->id, what = 0;
 
 	if (!r && !S_ISDIR(a->mode) && !S_ISDIR(b->mode))
-		r = rootfs_same(d->tree, &d->cred, a->id, b->id, d->err);
+		r = session_same(d->session, a->id, b->id, d->err);
 	if (r)
 		return MIN(r, 0);
 	what |= (a->mode & 07777) != (b->mode & 07777) ? WHAT_MODE : 0;
@@ -208,7 +207,7 @@ static int add_object(struct diff *d, const char *change, const char *path, cons
 			continue;
 		json_add_key(&d->out, keys[i]);
 		buf_addc(&d->out, '{');
-		r = json_add_node(d->tree, &d->out, sides[i], d->err);
+		r = json_add_node(d->session, &d->out, sides[i], d->err);
 		buf_addc(&d->out, '}');
 	}
 	buf_addc(&d->out, '}');
@@ -267,12 +266,12 @@ static int report_tree(struct diff *d, const char *path, const struct node_attr 
 
 static int report_below(struct diff *d, const char *path, uint64_t directory, bool added)
 {
-	auto_rootfs_dir struct rootfs_dir *dir = NULL;
+	auto_session_dir struct session_dir *dir = NULL;
 	const struct node_attr *attr;
 	const char *name;
-	int r = rootfs_dir_open(d->tree, &d->cred, directory, &dir, d->err);
+	int r = session_dir_open(d->session, directory, &dir, d->err);
 
-	while (!r && (r = rootfs_dir_next(dir, &name, &attr, d->err)) > 0) {
+	while (!r && (r = session_dir_next(dir, &name, &attr, d->err)) > 0) {
 		auto_buf struct buf below = BUF_INIT;
 
 		path_join(&below, path, name);
@@ -301,7 +300,7 @@ static int diff_nodes(struct diff *d, const char *path, const struct node_attr *
 
 /* One side of two directories that are walked together. */
 struct cursor {
-	struct rootfs_dir *dir;
+	struct session_dir *dir;
 	const char *name;	/* NULL: there are no more */
 	const struct node_attr *attr;
 };
@@ -309,13 +308,13 @@ struct cursor {
 static void cursor_close(struct cursor *c)
 {
 	if (c->dir)
-		rootfs_dir_close(c->dir);
+		session_dir_close(c->dir);
 }
 #define auto_cursor CLEANUP(cursor_close)
 
 static int cursor_next(struct cursor *c, struct err *err)
 {
-	int r = rootfs_dir_next(c->dir, &c->name, &c->attr, err);
+	int r = session_dir_next(c->dir, &c->name, &c->attr, err);
 
 	if (r <= 0)
 		c->name = NULL;
@@ -324,7 +323,7 @@ static int cursor_next(struct cursor *c, struct err *err)
 
 static int cursor_open(struct diff *d, uint64_t directory, struct cursor *c)
 {
-	int r = rootfs_dir_open(d->tree, &d->cred, directory, &c->dir, d->err);
+	int r = session_dir_open(d->session, directory, &c->dir, d->err);
 
 	return r ? r : cursor_next(c, d->err);
 }
@@ -364,7 +363,7 @@ static int diff_directories(struct diff *d, const char *path, uint64_t a, uint64
 static int read_text(struct diff *d, const struct node_attr *file, struct buf *out)
 {
 	auto_content struct content *c = NULL;
-	int r = file->size > LIMIT_DIFF_TEXT ? 0 : node_open(d->tree, &d->cred, file->id, &c, NULL, d->err);
+	int r = file->size > LIMIT_DIFF_TEXT ? 0 : session_open_file(d->session, file->id, &c, d->err);
 
 	for (int64_t at = 0; !r && c && at < file->size; at = (int64_t)out->len) {
 		ssize_t n = content_read(c, d->buffers[0], COMPARE_BUFFER, at, d->err);
@@ -438,7 +437,7 @@ static int find_side(struct diff *d, int side, const char *path, struct node_att
 		return err_set(d->err, ERR_USAGE, "%.200s has a path already, and another one is given", in.operand);
 	if (path)
 		in.path = path;
-	r = inside_node(d->tree, &in, true, out, d->err);
+	r = inside_node(d->session, &in, true, out, d->err);
 	*there = !r;
 	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
@@ -531,17 +530,17 @@ static int diff_images(struct diff *d, const char *path)
 static int run_diff(const void *options, char **operands, int count, struct err *err)
 {
 	auto_free char *buffer = malloc(2 * COMPARE_BUFFER);
-	auto_tree struct tree *tree = NULL;
-	struct diff d = { .o = options, .cred = command_cred(), .out = BUF_INIT, .err = err };
-	int r = buffer ? open_store(&d.o->inside.common, &tree, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+	auto_session struct session *session = NULL;
+	struct diff d = { .o = options, .out = BUF_INIT, .err = err };
+	int r = buffer ? session_open(&d.o->inside.common, &session, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
 
 	out_begin();
 	d.json = d.o->inside.common.json;
-	d.tree = tree;
+	d.session = session;
 	d.buffers[0] = buffer;
 	d.buffers[1] = buffer + COMPARE_BUFFER;
 	for (int i = 0; !r && i < 2; i++)
-		r = inside_find(tree, &d.o->inside, operands[i], &d.sides[i], err);
+		r = inside_find(session, &d.o->inside, operands[i], &d.sides[i], err);
 	if (!r)
 		r = diff_images(&d, count > 2 ? operands[2] : NULL);
 	buf_release(&d.out);

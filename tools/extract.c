@@ -40,12 +40,12 @@ void extract_count(struct extract *x, const struct node_attr *attr)
 
 static int list_below(struct extract *x, const char *path, uint64_t directory, bool quiet)
 {
-	auto_rootfs_dir struct rootfs_dir *dir = NULL;
+	auto_session_dir struct session_dir *dir = NULL;
 	const struct node_attr *attr;
 	const char *name, *first;
-	int r = rootfs_dir_open(x->tree, &x->cred, directory, &dir, x->err);
+	int r = session_dir_open(x->session, directory, &dir, x->err);
 
-	while (!r && (r = rootfs_dir_next(dir, &name, &attr, x->err)) > 0) {
+	while (!r && (r = session_dir_next(dir, &name, &attr, x->err)) > 0) {
 		auto_buf struct buf below = BUF_INIT;
 
 		path_join(&below, path, name);
@@ -161,7 +161,7 @@ static int write_it(struct extract *x, const struct extract_options *o, const st
 {
 	const char *name = last_name(in->path ? in->path : "");
 	struct node_attr node;
-	int r = inside_node(x->tree, in, true, &node, x->err);
+	int r = inside_node(x->session, in, true, &node, x->err);
 
 	if (r)
 		return r;
@@ -183,9 +183,9 @@ static int write_it(struct extract *x, const struct extract_options *o, const st
 static int run_extract(const void *options, char **operands, int count, struct err *err)
 {
 	const struct extract_options *o = options;
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	auto_free char *buffer = malloc(EXTRACT_BUFFER);
-	struct extract x = { .cred = command_cred(), .links = LINK_MAP_INIT, .out = BUF_INIT, .buffer = buffer,
+	struct extract x = { .links = LINK_MAP_INIT, .out = BUF_INIT, .buffer = buffer,
 			     .first_failed = BUF_INIT, .err = err };
 	struct inside in;
 	int r = buffer ? check_usage(o, count, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -193,10 +193,10 @@ static int run_extract(const void *options, char **operands, int count, struct e
 	if (o->tar)
 		out_begin();
 	if (!r)
-		r = open_store(&o->inside.common, &tree, err);
-	x.tree = tree;
+		r = session_open(&o->inside.common, &session, err);
+	x.session = session;
 	if (!r)
-		r = inside_find(tree, &o->inside, operands[0], &in, err);
+		r = inside_find(session, &o->inside, operands[0], &in, err);
 	if (!r)
 		r = write_it(&x, o, &in, count > 1 ? operands[1] : NULL);
 	link_map_release(&x.links);

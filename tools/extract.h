@@ -18,8 +18,7 @@ enum left_out {
 };
 
 struct extract {
-	struct tree *tree;
-	struct cred cred;
+	struct session *session;
 	struct link_map links;
 	struct buf out;		/* for standard output */
 	char *buffer;		/* EXTRACT_BUFFER */

@@ -2,7 +2,7 @@
  * grant.c: regfs grant, revoke, access: who may do what, and why.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include <fcntl.h>
 
@@ -17,7 +17,7 @@ struct grant_options {
 };
 
 static const struct option_row grant_options[] = {
-	STORE_OPTION(struct grant_options, store.store),
+	PLACE_OPTIONS(struct grant_options, store.store),
 	{ "json", 0, NULL, offsetof(struct grant_options, store.json), "print JSON" },
 	{ "dry-run", 'n', NULL, offsetof(struct grant_options, store.dry_run), "only say what would be done" },
 	{ "policy", 0, "FILE", offsetof(struct grant_options, policy), "what a RAM policy document allows; - is standard input" },
@@ -25,7 +25,7 @@ static const struct option_row grant_options[] = {
 };
 
 static const struct option_row access_options[] = {
-	STORE_OPTION(struct grant_options, store.store),
+	PLACE_OPTIONS(struct grant_options, store.store),
 	{ "json", 0, NULL, offsetof(struct grant_options, store.json), "print JSON" },
 	{ "repo", 0, "NAME", offsetof(struct grant_options, repo), "in that repository only" },
 	{ "user", 0, "NAME", offsetof(struct grant_options, user), "of that user or robot only; anonymous: who isn't logged in" },
@@ -52,45 +52,30 @@ static int read_all(const char *path, struct buf *out, struct err *err)
 
 static int grant_policy(const struct grant_options *o, const char *who, struct err *err)
 {
-	const struct cred cred = command_cred();
 	const char *slash = strrchr(o->policy, '/');
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	auto_buf struct buf policy = BUF_INIT, origin = BUF_INIT;
 	int r = read_all(o->policy, &policy, err);
 
 	buf_addf(&origin, "policy %s", slash ? slash + 1 : o->policy);
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r)
-		r = tree_grant_policy(tree, &cred, who, policy.data, policy.len, origin.data, o->store.dry_run, err);
+		r = session_grant_policy(session, who, policy.data, policy.len, origin.data, o->store.dry_run, err);
 	return r ? r : report_change(&o->store, "granted", origin.data, err);
 }
 
 /* ---- grant, revoke ---- */
 
-static int ignore_grant(void *arg, const struct tree_grant *grant)
-{
-	(void)arg;
-	(void)grant;
-	return 0;
-}
-
-static int ignore_person(void *arg, const struct tree_person *person)
-{
-	(void)arg;
-	(void)person;
-	return 0;
-}
-
 /* What a grant would be refused for. */
-static int try_grant(struct tree *tree, const struct cred *cred, const char *who, const char *pattern, struct err *err)
+static int try_grant(struct session *session, const char *who, const char *pattern, struct err *err)
 {
 	struct err why = ERR_INIT;
-	int r = tree_grant_show(tree, cred, who, pattern, ignore_grant, NULL, &why);
+	int r = session_grant_show(session, who, pattern, &why);
 
 	/* Nothing granted yet is no reason; that nobody is called so is one. */
 	if (r == -ENOENT)
-		return tree_person_show(tree, cred, who, ignore_person, NULL, err);
+		return session_person_show(session, who, NULL, NULL, err);
 	if (r)
 		*err = why;
 	return r;
@@ -108,8 +93,7 @@ static int report_grant(const struct store_options *o, const char *done, const c
 static int run_grant(const void *options, char **operands, int count, struct err *err)
 {
 	const struct grant_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char text[ACTIONS_TEXT_MAX + 1];
 	unsigned actions = 0;
 	int r = 0;
@@ -122,24 +106,23 @@ static int run_grant(const void *options, char **operands, int count, struct err
 		return err_set(err, ERR_USAGE, "write `regfs grant WHO ACTIONS PATTERN`");
 	r = actions_parse(operands[1], &actions, err);
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r)
-		r = o->store.dry_run ? try_grant(tree, &cred, operands[0], operands[2], err) :
-				       tree_grant_set(tree, &cred, operands[0], operands[2], actions, err);
+		r = o->store.dry_run ? try_grant(session, operands[0], operands[2], err) :
+				       session_grant_set(session, operands[0], operands[2], actions, err);
 	return r ? r : report_grant(&o->store, "granted", operands[0], actions_format(actions, text), operands[2], err);
 }
 
 static int run_revoke(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (!r)
-		r = o->dry_run ? tree_grant_show(tree, &cred, operands[0], operands[1], ignore_grant, NULL, err) :
-				 tree_grant_rm(tree, &cred, operands[0], operands[1], err);
+		r = o->dry_run ? session_grant_show(session, operands[0], operands[1], err) :
+				 session_grant_rm(session, operands[0], operands[1], err);
 	return r ? r : report_grant(o, "revoked", operands[0], "", operands[1], err);
 }
 
@@ -187,17 +170,16 @@ static int run_access(const void *options, char **operands, int count, struct er
 {
 	static const char *const header[] = { "WHO", "MAY", "WHERE", "WHY" };
 	const struct grant_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct output out;
-	int r = open_store(&o->store, &tree, err);
+	int r = session_open(&o->store, &session, err);
 
 	(void)operands;
 	(void)count;
 	if (r)
 		return r;
 	output_begin(&out, o->store.json, header, ARRAY_SIZE(header));
-	r = tree_access_explain(tree, &cred, o->repo, o->user, add_access, &out, err);
+	r = session_access(session, o->repo, o->user, add_access, &out, err);
 	if (!r)
 		r = output_print(&out, err);
 	output_release(&out);

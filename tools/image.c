@@ -2,7 +2,7 @@
  * image.c: regfs image list, show, layers, used-by, rm.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
@@ -16,11 +16,11 @@ static const char *reference_of(const struct ref *ref, char text[static DIGEST_T
 }
 
 static int open_ref(const struct store_options *o, const char *text, struct ref *ref,
-		    struct tree **tree, struct err *err)
+		    struct session **session, struct err *err)
 {
 	int r = ref_parse(text, ref, err);
 
-	return r ? r : open_store(o, tree, err);
+	return r ? r : session_open(o, session, err);
 }
 
 static void image_object(struct buf *b, const struct tree_image_info *image)
@@ -61,16 +61,15 @@ static int run_list(const void *options, char **operands, int count, struct err 
 {
 	static const char *const header[] = { "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED" };
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct output out;
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (r)
 		return r;
 	output_begin(&out, o->json, header, ARRAY_SIZE(header));
-	r = tree_image_list(tree, &cred, operands[0], add_row, &out, err);
+	r = session_image_list(session, operands[0], add_row, &out, err);
 	if (!r)
 		r = output_print(&out, err);
 	output_release(&out);
@@ -80,8 +79,7 @@ static int run_list(const void *options, char **operands, int count, struct err 
 /* ---- show ---- */
 
 struct image_show {
-	struct tree *tree;
-	const struct cred *cred;
+	struct session *session;
 	const char *repo;
 	bool json;
 	struct buf out;
@@ -142,7 +140,7 @@ static int show_image(void *arg, const struct tree_image_info *image)
 			json_add_key(&s->out, "images");
 			buf_addc(&s->out, '[');
 		}
-		r = tree_image_children(s->tree, s->cred, s->repo, &image->digest, show_child, s, s->err);
+		r = session_image_children(s->session, s->repo, &image->digest, show_child, s, s->err);
 		if (s->json)
 			buf_addc(&s->out, ']');
 	}
@@ -154,18 +152,17 @@ static int show_image(void *arg, const struct tree_image_info *image)
 static int run_show(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	struct image_show s = { .cred = &cred, .json = o->json, .out = BUF_INIT, .err = err };
+	auto_session struct session *session = NULL;
+	struct image_show s = { .json = o->json, .out = BUF_INIT, .err = err };
 	char text[DIGEST_TEXT_MAX + 1];
 	struct ref ref;
-	int r = open_ref(o, operands[0], &ref, &tree, err);
+	int r = open_ref(o, operands[0], &ref, &session, err);
 
 	(void)count;
-	s.tree = tree;
+	s.session = session;
 	s.repo = ref.name;
 	if (!r)
-		r = tree_image_show(tree, &cred, ref.name, reference_of(&ref, text), show_image, &s, err);
+		r = session_image_show(session, ref.name, reference_of(&ref, text), show_image, &s, err);
 	if (!r && o->json)
 		r = print_json(&s.out, err);
 	else if (!r)
@@ -217,14 +214,13 @@ static int keep_layer(void *arg, const struct tree_layer *layer)
 }
 
 /* What is in it, or why that can't be said, on standard error. false: nothing is known. */
-static bool layer_contents(struct tree *tree, const char *repo, const struct layer_row *row, struct tree_contents *out)
+static bool layer_contents(struct session *session, const char *repo, const struct layer_row *row, struct tree_contents *out)
 {
-	const struct cred cred = command_cred();
 	struct err err = ERR_INIT;
 
 	if (!media_type_is_tar(row->media_type))
 		return false;
-	if (tree_layer_contents(tree, &cred, repo, &row->digest, out, &err) == 0)
+	if (session_layer_contents(session, repo, &row->digest, out, &err) == 0)
 		return true;
 	print_error(err.text);
 	return false;
@@ -257,10 +253,9 @@ static void add_layer(struct output *out, const struct layer_row *layer, const s
 	table_add(&out->table, layer->instruction);
 }
 
-static int list_layers(struct tree *tree, const struct ref *ref, struct output *out, struct err *err)
+static int list_layers(struct session *session, const struct ref *ref, struct output *out, struct err *err)
 {
 	CLEANUP(cleanup_layer_rows) struct layer_rows *l = calloc(1, sizeof(*l));
-	const struct cred cred = command_cred();
 	char text[DIGEST_TEXT_MAX + 1];
 	const char *reference = reference_of(ref, text);
 	bool all_tar = true;
@@ -268,15 +263,15 @@ static int list_layers(struct tree *tree, const struct ref *ref, struct output *
 
 	if (!r) {
 		l->err = err;
-		r = tree_image_layers(tree, &cred, ref->name, reference, keep_layer, l, err);
+		r = session_image_layers(session, ref->name, reference, keep_layer, l, err);
 	}
 	for (size_t i = 0; !r && i < l->count; i++)
 		all_tar = all_tar && media_type_is_tar(l->rows[i].media_type);
 	if (!r && all_tar)
-		r = tree_layers_prepare(tree, &cred, ref->name, reference, err);
+		r = session_layers_prepare(session, ref->name, reference, err);
 	for (size_t i = 0; !r && i < l->count; i++) {
 		struct tree_contents contents;
-		bool known = layer_contents(tree, ref->name, &l->rows[i], &contents);
+		bool known = layer_contents(session, ref->name, &l->rows[i], &contents);
 
 		add_layer(out, &l->rows[i], known ? &contents : NULL);
 	}
@@ -287,16 +282,16 @@ static int run_layers(const void *options, char **operands, int count, struct er
 {
 	static const char *const header[] = { "LAYER", "DIGEST", "SIZE", "FILES", "UNPACKED", "MEDIA-TYPE", "INSTRUCTION" };
 	const struct store_options *o = options;
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct output out;
 	struct ref ref;
-	int r = open_ref(o, operands[0], &ref, &tree, err);
+	int r = open_ref(o, operands[0], &ref, &session, err);
 
 	(void)count;
 	if (r)
 		return r;
 	output_begin(&out, o->json, header, ARRAY_SIZE(header));
-	r = list_layers(tree, &ref, &out, err);
+	r = list_layers(session, &ref, &out, err);
 	if (!r)
 		r = output_print(&out, err);
 	output_release(&out);
@@ -335,38 +330,37 @@ static int keep_digest(void *arg, const struct tree_image_info *image)
 	return 0;
 }
 
-static int used_by_ref(struct tree *tree, const char *operand, struct output *out, struct err *err)
+static int used_by_ref(struct session *session, const char *operand, struct output *out, struct err *err)
 {
-	const struct cred cred = command_cred();
 	struct digest digest;
 	struct ref ref;
 	int r;
 
 	if (digest_parse(operand, &digest, NULL) == 0)
-		return tree_used_by(tree, &cred, NULL, &digest, add_use, out, err);
+		return session_used_by(session, NULL, &digest, add_use, out, err);
 	r = ref_parse(operand, &ref, err);
 	if (r)
 		return r;
 	digest = ref.digest;
 	if (digest.algorithm == DIGEST_NONE)
-		r = tree_image_show(tree, &cred, ref.name, *ref.tag ? ref.tag : "latest", keep_digest,
+		r = session_image_show(session, ref.name, *ref.tag ? ref.tag : "latest", keep_digest,
 				    &digest, err);
-	return r ? r : tree_used_by(tree, &cred, ref.name, &digest, add_use, out, err);
+	return r ? r : session_used_by(session, ref.name, &digest, add_use, out, err);
 }
 
 static int run_used_by(const void *options, char **operands, int count, struct err *err)
 {
 	static const char *const header[] = { "USED-BY", "AS" };
 	const struct store_options *o = options;
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct output out;
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (r)
 		return r;
 	output_begin(&out, o->json, header, ARRAY_SIZE(header));
-	r = used_by_ref(tree, operands[0], &out, err);
+	r = used_by_ref(session, operands[0], &out, err);
 	if (!r)
 		r = output_print(&out, err);
 	output_release(&out);
@@ -389,23 +383,24 @@ static int warn_of_use(void *arg, const struct tree_use *use)
 static int run_rm(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char text[DIGEST_TEXT_MAX + 1];
 	struct digest digest;
 	struct ref ref;
-	int r = open_ref(o, operands[0], &ref, &tree, err);
+	int r = open_ref(o, operands[0], &ref, &session, err);
 
 	(void)count;
 	if (!r && ref.digest.algorithm == DIGEST_NONE)
 		r = err_set(err, ERR_USAGE,
 			    "image rm takes name@digest, since it removes all tags of the image (tag rm removes one)");
 	if (!r)
-		r = tree_used_by(tree, &cred, ref.name, &ref.digest, warn_of_use, operands[0], err);
+		r = session_used_by(session, ref.name, &ref.digest, warn_of_use, operands[0], err);
 	if (!r)
-		r = o->dry_run ? tree_image_show(tree, &cred, ref.name, reference_of(&ref, text),
+		r = o->dry_run ? session_may(session, ref.name, ACTION_DELETE, err) : 0;
+	if (!r)
+		r = o->dry_run ? session_image_show(session, ref.name, reference_of(&ref, text),
 						 keep_digest, &digest, err) :
-				 tree_image_rm(tree, &cred, ref.name, &ref.digest, err);
+				 session_image_rm(session, ref.name, &ref.digest, err);
 	return r ? r : report_change(o, "removed", operands[0], err);
 }
 

@@ -20,9 +20,8 @@ int inside_blame(const char *operand, int r, struct err *err)
 	return r < 0 && err ? err_set(err, err->reason, "%.200s: %.300s", operand, err->text) : r;
 }
 
-int inside_find(struct tree *tree, const struct inside_options *o, const char *operand, struct inside *out, struct err *err)
+int inside_find(struct session *session, const struct inside_options *o, const char *operand, struct inside *out, struct err *err)
 {
-	const struct cred cred = command_cred();
 	char digest[DIGEST_TEXT_MAX + 1];
 	const char *reference;
 	struct ref ref;
@@ -34,15 +33,14 @@ int inside_find(struct tree *tree, const struct inside_options *o, const char *o
 	reference = *ref.tag ? ref.tag : "latest";
 	if (ref.digest.algorithm != DIGEST_NONE)
 		reference = digest_format(&ref.digest, digest);
-	return rootfs_find(tree, &cred, ref.name, reference, o->platform, &out->fs, err);
+	return session_find(session, ref.name, reference, o->platform, &out->fs, err);
 }
 
-int inside_node(struct tree *tree, const struct inside *in, bool follow, struct node_attr *out, struct err *err)
+int inside_node(struct session *session, const struct inside *in, bool follow, struct node_attr *out, struct err *err)
 {
-	const struct cred cred = command_cred();
 
 	return inside_blame(in->operand,
-			    rootfs_walk(tree, &cred, in->fs.root, in->path ? in->path : "/", follow, out, err), err);
+			    session_walk(session, in->fs.root, in->path ? in->path : "/", follow, out, err), err);
 }
 
 void path_join(struct buf *out, const char *dir, const char *name)
@@ -143,12 +141,11 @@ char *mtime_text(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1])
 	return out;
 }
 
-int json_add_node(struct tree *tree, struct buf *out, const struct node_attr *attr, struct err *err)
+int json_add_node(struct session *session, struct buf *out, const struct node_attr *attr, struct err *err)
 {
-	const struct cred cred = command_cred();
 	auto_buf struct buf target = BUF_INIT;
 	char mode[8], mtime[TIMESTAMP_TEXT_MAX + 1];
-	int r = S_ISLNK(attr->mode) ? node_readlink(tree, &cred, attr->id, &target, err) : 0;
+	int r = S_ISLNK(attr->mode) ? session_readlink(session, attr->id, &target, err) : 0;
 
 	snprintf(mode, sizeof(mode), "%04o", (unsigned)attr->mode & 07777);
 	json_add_text(out, "type", type_text(attr->mode));
@@ -171,16 +168,15 @@ int json_add_node(struct tree *tree, struct buf *out, const struct node_attr *at
 /* ---- Extended attributes ---- */
 
 /* Each value stands in `text`, behind the names. */
-static int read_values(struct tree *tree, uint64_t node, size_t names, size_t *starts, struct xattrs *out, struct err *err)
+static int read_values(struct session *session, uint64_t node, size_t names, size_t *starts, struct xattrs *out, struct err *err)
 {
-	const struct cred cred = command_cred();
 	size_t count = 0;
 	int r = 0;
 
 	for (size_t at = 0; !r && at < names; at += strlen(out->text.data + at) + 1) {
 		auto_buf struct buf value = BUF_INIT;
 
-		r = node_getxattr(tree, &cred, node, out->text.data + at, &value, err);
+		r = session_getxattr(session, node, out->text.data + at, &value, err);
 		starts[count++] = out->text.len;
 		buf_add(&out->text, value.data, value.len);
 	}
@@ -188,10 +184,9 @@ static int read_values(struct tree *tree, uint64_t node, size_t names, size_t *s
 	return r ? r : buf_error(&out->text) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }
 
-int xattrs_read(struct tree *tree, uint64_t node, struct xattrs *out, struct err *err)
+int xattrs_read(struct session *session, uint64_t node, struct xattrs *out, struct err *err)
 {
-	const struct cred cred = command_cred();
-	int r = node_listxattr(tree, &cred, node, &out->text, err);
+	int r = session_listxattr(session, node, &out->text, err);
 	size_t names = out->text.len, count = 0;
 	auto_free size_t *starts = NULL;
 
@@ -203,7 +198,7 @@ int xattrs_read(struct tree *tree, uint64_t node, struct xattrs *out, struct err
 	out->rows = calloc(count, sizeof(*out->rows));
 	if (!starts || !out->rows)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	r = read_values(tree, node, names, starts, out, err);
+	r = read_values(session, node, names, starts, out, err);
 	for (size_t at = 0; !r && at < names; at += strlen(out->text.data + at) + 1) {
 		size_t i = out->count++;
 

@@ -10,7 +10,7 @@
 #include "fs/base/timestamp.h"
 #include "fs/image/pack.h"
 #include "fs/tree/rootfs.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 struct inside_options {
 	struct store_options common;
@@ -19,7 +19,7 @@ struct inside_options {
 
 /* The rows of a structure whose `member` is a struct inside_options. */
 #define INSIDE_OPTIONS(type, member)                                                                                  \
-	STORE_OPTION(type, member.common.store),                                                                      \
+	PLACE_OPTIONS(type, member.common.store),                                                                      \
 	{ "json", 0, NULL, offsetof(type, member.common.json), "print one JSON document" },                           \
 	{ "platform", 0, "PLATFORM", offsetof(type, member.platform),                                                 \
 	  "of an index, the image for OS/ARCH[/VARIANT] (default: this machine's)" }
@@ -32,10 +32,10 @@ struct inside {
 };
 
 /* Finds the image. */
-int inside_find(struct tree *tree, const struct inside_options *o, const char *operand, struct inside *out,
+int inside_find(struct session *session, const struct inside_options *o, const char *operand, struct inside *out,
 		struct err *err) MUST_CHECK;
 /* The node at its path, or at the root; errors name the operand. */
-int inside_node(struct tree *tree, const struct inside *in, bool follow, struct node_attr *out, struct err *err) MUST_CHECK;
+int inside_node(struct session *session, const struct inside *in, bool follow, struct node_attr *out, struct err *err) MUST_CHECK;
 /* Puts the operand before an error's text; returns r. */
 int inside_blame(const char *operand, int r, struct err *err);
 
@@ -52,7 +52,7 @@ const char *type_text(mode_t mode);
 /* RFC 3339 in UTC, with as much of a fraction as there is. */
 char *mtime_text(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1]);
 /* The members type, mode, links, uid, gid, size (a file's), mtime, target (a link's), major and minor (a device's). */
-int json_add_node(struct tree *tree, struct buf *out, const struct node_attr *attr, struct err *err) MUST_CHECK;
+int json_add_node(struct session *session, struct buf *out, const struct node_attr *attr, struct err *err) MUST_CHECK;
 
 /* The extended attributes of a node. */
 struct xattrs {
@@ -61,7 +61,7 @@ struct xattrs {
 	struct buf text;
 };
 #define XATTRS_INIT { .text = BUF_INIT }
-int xattrs_read(struct tree *tree, uint64_t node, struct xattrs *out, struct err *err) MUST_CHECK;
+int xattrs_read(struct session *session, uint64_t node, struct xattrs *out, struct err *err) MUST_CHECK;
 void xattrs_release(struct xattrs *x);
 #define auto_xattrs CLEANUP(xattrs_release)
 

@@ -30,8 +30,7 @@ static const struct option_row ls_rows[] = {
 
 struct ls {
 	const struct ls_options *o;
-	struct tree *tree;
-	struct cred cred;
+	struct session *session;
 	struct buf out;
 	bool some;	/* there was one before it */
 	struct err *err;
@@ -74,12 +73,12 @@ static int rows_add(struct rows *l, const char *name, const struct node_attr *at
 
 static int rows_read(struct ls *ls, uint64_t directory, struct rows *l)
 {
-	auto_rootfs_dir struct rootfs_dir *d = NULL;
+	auto_session_dir struct session_dir *d = NULL;
 	const struct node_attr *attr;
 	const char *name;
-	int r = rootfs_dir_open(ls->tree, &ls->cred, directory, &d, ls->err);
+	int r = session_dir_open(ls->session, directory, &d, ls->err);
 
-	while (!r && (r = rootfs_dir_next(d, &name, &attr, ls->err)) > 0)
+	while (!r && (r = session_dir_next(d, &name, &attr, ls->err)) > 0)
 		r = *name == '.' && !ls->o->all ? 0 : rows_add(l, name, attr, ls->err);
 	return r;
 }
@@ -214,7 +213,7 @@ static int print_long_row(struct ls *ls, const char *name, const struct node_att
 	buf_addf(&ls->out, " %s ", timestamp_format(attr->mtime, when));
 	add_name(&ls->out, name, attr->mode);
 	if (S_ISLNK(attr->mode)) {
-		r = node_readlink(ls->tree, &ls->cred, attr->id, &target, ls->err);
+		r = session_readlink(ls->session, attr->id, &target, ls->err);
 		buf_adds(&ls->out, " -> ");
 		name_out(&ls->out, target.data);
 	}
@@ -251,7 +250,7 @@ static int print_objects(struct ls *ls, const char *path, const struct rows *l)
 		buf_adds(&ls->out, ls->some ? ",{" : "{");
 		ls->some = true;
 		json_add_text(&ls->out, "path", full.data);
-		r = json_add_node(ls->tree, &ls->out, &l->rows[i].attr, ls->err);
+		r = json_add_node(ls->session, &ls->out, &l->rows[i].attr, ls->err);
 		buf_addc(&ls->out, '}');
 		if (!r)
 			r = out_spill(&ls->out, ls->err);
@@ -271,8 +270,12 @@ static int list_directory(struct ls *ls, const char *path, uint64_t directory)
 {
 	auto_rows struct rows l = { .names = BUF_INIT };
 	bool header = ls->o->recursive && !ls->o->inside.common.json;
-	int r = rows_read(ls, directory, &l);
+	int r;
 
+	/* No index has such a path, but a server may say what it likes. */
+	if (strlen(path) > 2 * LIMIT_TREE_PATH)
+		return err_set(ls->err, ERR_CORRUPT, "directories are deeper than they can be");
+	r = rows_read(ls, directory, &l);
 	if (r)
 		return r;
 	if (header) {
@@ -299,7 +302,7 @@ static int list_operand(struct ls *ls, const struct inside *in)
 	auto_buf struct buf path = BUF_INIT;
 	struct node_attr attr;
 	/* As ls(1) has it: -l and -d show a link itself. */
-	int r = inside_node(ls->tree, in, !ls->o->long_form && !ls->o->directory, &attr, ls->err);
+	int r = inside_node(ls->session, in, !ls->o->long_form && !ls->o->directory, &attr, ls->err);
 
 	buf_addf(&path, "%s%s", in->path && *in->path == '/' ? "" : "/", in->path ? in->path : "");
 	if (r)
@@ -312,17 +315,17 @@ static int list_operand(struct ls *ls, const struct inside *in)
 
 static int run_ls(const void *options, char **operands, int count, struct err *err)
 {
-	struct ls ls = { .o = options, .cred = command_cred(), .out = BUF_INIT, .err = err };
-	auto_tree struct tree *tree = NULL;
+	struct ls ls = { .o = options, .out = BUF_INIT, .err = err };
+	auto_session struct session *session = NULL;
 	bool json = ls.o->inside.common.json;
 	struct inside in;
-	int r = open_store(&ls.o->inside.common, &tree, err);
+	int r = session_open(&ls.o->inside.common, &session, err);
 
 	(void)count;
 	out_begin();
-	ls.tree = tree;
+	ls.session = session;
 	if (!r)
-		r = inside_find(tree, &ls.o->inside, operands[0], &in, err);
+		r = inside_find(session, &ls.o->inside, operands[0], &in, err);
 	if (!r && json)
 		buf_addc(&ls.out, '[');
 	if (!r)
@@ -338,7 +341,7 @@ static int run_ls(const void *options, char **operands, int count, struct err *e
 /* ---- cat ---- */
 
 static const struct option_row cat_rows[] = {
-	STORE_OPTION(struct inside_options, common.store),
+	PLACE_OPTIONS(struct inside_options, common.store),
 	{ "platform", 0, "PLATFORM", offsetof(struct inside_options, platform),
 	  "of an index, the image for OS/ARCH[/VARIANT] (default: this machine's)" },
 	{ 0 },
@@ -360,30 +363,29 @@ static int copy_out(const struct content *c, struct err *err)
 	return (int)n;
 }
 
-static int cat_operand(struct tree *tree, const struct inside_options *o, const char *operand, struct err *err)
+static int cat_operand(struct session *session, const struct inside_options *o, const char *operand, struct err *err)
 {
-	const struct cred cred = command_cred();
 	auto_content struct content *c = NULL;
 	struct node_attr attr;
 	struct inside in;
-	int r = inside_find(tree, o, operand, &in, err);
+	int r = inside_find(session, o, operand, &in, err);
 
 	if (!r)
-		r = inside_node(tree, &in, true, &attr, err);
+		r = inside_node(session, &in, true, &attr, err);
 	if (r)
 		return r;
 	if (S_ISDIR(attr.mode))
 		return err_set(err, ERR_IS_DIRECTORY, "%.300s is a directory (regfs ls lists it)", operand);
 	if (!S_ISREG(attr.mode))
 		return err_set(err, ERR_UNSUPPORTED, "%.300s is a %s: it has no bytes", operand, type_text(attr.mode));
-	r = node_open(tree, &cred, attr.id, &c, NULL, err);
+	r = session_open_file(session, attr.id, &c, err);
 	return inside_blame(operand, r ? r : copy_out(c, err), err);
 }
 
 static int run_cat(const void *options, char **operands, int count, struct err *err)
 {
 	const struct inside_options *o = options;
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	int r = 0;
 
 	/* All of them, before the first byte is written. */
@@ -396,10 +398,10 @@ static int run_cat(const void *options, char **operands, int count, struct err *
 			r = err_set(err, ERR_USAGE, "%.300s names no file: write REF:PATH, such as name:/etc/passwd", operands[i]);
 	}
 	if (!r)
-		r = open_store(&o->common, &tree, err);
+		r = session_open(&o->common, &session, err);
 	out_begin();
 	for (int i = 0; !r && i < count; i++)
-		r = cat_operand(tree, o, operands[i], err);
+		r = cat_operand(session, o, operands[i], err);
 	return r;
 }
 

@@ -54,10 +54,10 @@ static int ask_once(int tty, const char *prompt, const char *who, struct passwor
 	return r;
 }
 
-int password_ask(const char *who, struct password *out, struct err *err)
+/* again: a second time, to compare; NULL: once. */
+static int ask(const char *who, struct password *out, struct password *again, struct err *err)
 {
 	auto_fd int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	auto_password struct password again = { "" };
 	struct termios before, silent;
 	int r;
 
@@ -68,10 +68,40 @@ int password_ask(const char *who, struct password *out, struct err *err)
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(tty, TCSAFLUSH, &silent);
 	r = ask_once(tty, "Password of ", who, out, err);
-	if (!r)
-		r = ask_once(tty, "The same again, of ", who, &again, err);
+	if (!r && again)
+		r = ask_once(tty, "The same again, of ", who, again, err);
 	tcsetattr(tty, TCSAFLUSH, &before);
+	return r;
+}
+
+int password_ask(const char *who, struct password *out, struct err *err)
+{
+	auto_password struct password again = { "" };
+	int r = ask(who, out, &again, err);
+
 	if (!r && !streq(out->text, again.text))
 		r = err_set(err, ERR_ARGUMENT, "the two are not the same");
+	return r;
+}
+
+int password_ask_once(const char *who, struct password *out, struct err *err)
+{
+	return ask(who, out, NULL, err);
+}
+
+int name_ask(char *out, size_t size, struct err *err)
+{
+	auto_fd int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	struct password line = { "" };
+	int r;
+
+	if (tty < 0)
+		return err_set(err, ERR_USAGE, "there is no terminal to ask for the user: give --user NAME");
+	dprintf(tty, "User: ");
+	r = read_line(tty, &line, "the terminal", err);
+	if (!r && strlen(line.text) >= size)
+		r = err_set(err, ERR_ARGUMENT, "that is too long");
+	if (!r)
+		snprintf(out, size, "%s", line.text);
 	return r;
 }

@@ -19,5 +19,9 @@ void password_forget(struct password *p);
 int password_read(const char *path, struct password *out, struct err *err) MUST_CHECK;
 /* Asks twice on the terminal, which doesn't show it. ERR_USAGE where there is none. */
 int password_ask(const char *who, struct password *out, struct err *err) MUST_CHECK;
+/* The same, once: of a password that is there already. */
+int password_ask_once(const char *who, struct password *out, struct err *err) MUST_CHECK;
+/* Asks for a user's name, of less than `size` bytes. */
+int name_ask(char *out, size_t size, struct err *err) MUST_CHECK;
 
 #endif

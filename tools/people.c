@@ -4,7 +4,7 @@
  * The three nouns share their verbs: what differs is the sign of the names.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
@@ -21,7 +21,7 @@ struct person_options {
 };
 
 #define CHANGE_ROWS                                                                                         \
-	STORE_OPTION(struct person_options, store.store),                                                  \
+	PLACE_OPTIONS(struct person_options, store.store),                                                  \
 	{ "json", 0, NULL, offsetof(struct person_options, store.json), "print JSON" },                     \
 	{ "dry-run", 'n', NULL, offsetof(struct person_options, store.dry_run), "only say what would be done" }
 #define PASSWORD_ROW                                                                                        \
@@ -65,22 +65,6 @@ int expiry(const char *text, int64_t *out, struct err *err)
 
 /* ---- list, show ---- */
 
-struct people_list {
-	struct tree *tree;
-	const struct cred *cred;
-	struct output out;
-	struct buf groups;
-	struct err *err;
-};
-
-static int add_group(void *arg, const struct tree_person *person)
-{
-	struct buf *b = arg;
-
-	buf_addf(b, "%s%s", b->len ? "," : "", person->name);
-	return 0;
-}
-
 /* "developers" for people; a list for programs. */
 static void groups_json(struct buf *b, const char *key, const char *names)
 {
@@ -116,24 +100,18 @@ static const char *state_of(const struct tree_person *p)
 	       p->administrator ? "administrator" : "";
 }
 
-static int add_person(void *arg, const struct tree_person *p)
+static int add_person(void *arg, const struct call_listed_person *listed)
 {
-	struct people_list *l = arg;
+	const struct tree_person *p = &listed->person;
+	struct output *out = arg;
 	char created[TIMESTAMP_TEXT_MAX + 1];
-	int r;
 
-	buf_reset(&l->groups);
-	r = tree_person_groups(l->tree, l->cred, p->name, add_group, &l->groups, l->err);
-	if (r == -ENOENT)	/* removed meanwhile */
-		return 0;
-	if (r)
-		return r;
-	output_object(&l->out);
-	person_object(&l->out.array, p, l->groups.data);
-	table_add(&l->out.table, p->name);
-	table_add(&l->out.table, l->groups.data);
-	table_add(&l->out.table, state_of(p));
-	table_add(&l->out.table, timestamp_format(p->created, created));
+	output_object(out);
+	person_object(&out->array, p, listed->groups);
+	table_add(&out->table, p->name);
+	table_add(&out->table, listed->groups);
+	table_add(&out->table, state_of(p));
+	table_add(&out->table, timestamp_format(p->created, created));
 	return 0;
 }
 
@@ -141,46 +119,44 @@ static int list_people(const struct store_options *o, enum principal_kind kind, 
 {
 	static const char *const people[] = { "NAME", "GROUPS", "STATE", "CREATED" };
 	static const char *const groups[] = { "NAME", "MEMBERS", "STATE", "CREATED" };
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	struct people_list l = { .cred = &cred, .groups = BUF_INIT, .err = err };
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	struct output out;
+	int r = session_open(o, &session, err);
 
 	if (r)
 		return r;
-	l.tree = tree;
-	output_begin(&l.out, o->json, kind == PRINCIPAL_GROUP ? groups : people, ARRAY_SIZE(people));
-	r = tree_person_list(tree, &cred, kind, add_person, &l, err);
+	output_begin(&out, o->json, kind == PRINCIPAL_GROUP ? groups : people, ARRAY_SIZE(people));
+	r = session_person_list(session, kind, add_person, &out, err);
 	if (!r)
-		r = output_print(&l.out, err);
-	output_release(&l.out);
-	buf_release(&l.groups);
+		r = output_print(&out, err);
+	output_release(&out);
 	return r;
 }
 
 struct person_show {
 	bool json;
-	const char *groups;
 	struct err *err;
 };
 
-static int print_person(void *arg, const struct tree_person *p)
+static int print_person(void *arg, const struct call_listed_person *listed)
 {
+	const struct tree_person *p = &listed->person;
+	const char *groups = listed->groups;
 	const struct person_show *s = arg;
 	char text[TIMESTAMP_TEXT_MAX + 1];
 	auto_buf struct buf b = BUF_INIT;
 
 	if (s->json) {
 		buf_addc(&b, '{');
-		person_object(&b, p, s->groups);
+		person_object(&b, p, groups);
 		return print_json(&b, s->err);
 	}
 	printf("name           %s\ncreated        %s\n", p->name, timestamp_format(p->created, text));
 	if (p->kind == PRINCIPAL_GROUP) {
-		printf("members        %s\n", s->groups);
+		printf("members        %s\n", groups);
 		return 0;
 	}
-	printf("groups         %s\nadministrator  %s\ndisabled       %s\nexpires        %s\n", s->groups,
+	printf("groups         %s\nadministrator  %s\ndisabled       %s\nexpires        %s\n", groups,
 	       p->administrator ? "yes" : "no", p->disabled ? "yes" : "no",
 	       p->expires ? timestamp_format(p->expires, text) : "never");
 	return 0;
@@ -188,34 +164,30 @@ static int print_person(void *arg, const struct tree_person *p)
 
 static int show_person(const struct store_options *o, enum principal_kind kind, char **operands, struct err *err)
 {
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	auto_buf struct buf groups = BUF_INIT;
+	auto_session struct session *session = NULL;
 	struct person_show s = { .json = o->json, .err = err };
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(kind, operands[0], name, err);
 
 	if (!r)
-		r = open_store(o, &tree, err);
-	if (!r)
-		r = tree_person_groups(tree, &cred, name, add_group, &groups, err);
-	s.groups = groups.data;
-	return r ? r : tree_person_show(tree, &cred, name, print_person, &s, err);
+		r = session_open(o, &session, err);
+	return r ? r : session_person_show(session, name, print_person, &s, err);
 }
 
 /* ---- add, rm ---- */
 
-static int ignore_person(void *arg, const struct tree_person *p)
+/* What a change would be refused for, that administrators may make. */
+static int try_change(struct session *session, const char *name, struct err *err)
 {
-	(void)arg;
-	(void)p;
-	return 0;
+	int r = session_may(session, NULL, ACTION_ADMIN, err);
+
+	return r ? r : session_person_show(session, name, NULL, NULL, err);
 }
 
 /* What an add would be refused for. */
-static int try_add(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
+static int try_add(struct session *session, const char *name, struct err *err)
 {
-	int r = tree_person_show(tree, cred, name, ignore_person, NULL, err);
+	int r = session_person_show(session, name, NULL, NULL, err);
 
 	return r == -ENOENT ? 0 : r ? r : err_set(err, ERR_EXISTS, "there is a %s already", name);
 }
@@ -250,19 +222,18 @@ static int get_password(const char *file, const char *who, struct password *out,
 /* A robot's secret is its one token. */
 #define ROBOT_TOKEN "secret"
 
-static int add_secret(struct tree *tree, const struct cred *cred, const struct person_options *o, const char *name,
+static int add_secret(struct session *session, const struct person_options *o, const char *name,
 		      struct err *err)
 {
 	char secret[SECRET_TEXT_MAX + 1];
-	int r = tree_token_add(tree, cred, name, ROBOT_TOKEN, o->scopes, 0, secret, err);
+	int r = session_token_add(session, name, ROBOT_TOKEN, o->scopes, 0, secret, err);
 
 	return r ? r : print_secret(&o->store, name, ROBOT_TOKEN, secret, err);
 }
 
 static int add(const struct person_options *o, enum principal_kind kind, char **operands, struct err *err)
 {
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	auto_password struct password password = { "" };
 	struct tree_person_change change = TREE_PERSON_STAYS;
 	char name[LIMIT_PRINCIPAL + 2];
@@ -272,9 +243,9 @@ static int add(const struct person_options *o, enum principal_kind kind, char **
 	if (!r)
 		r = expiry(o->expires, &change.expires, err);
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r)
-		r = try_add(tree, &cred, name, err);
+		r = try_add(session, name, err);
 	if (!r && kind == PRINCIPAL_USER && (o->password_file || !o->store.dry_run)) {
 		r = get_password(o->password_file, name, &password, err);
 		change.password = password.text;
@@ -282,24 +253,23 @@ static int add(const struct person_options *o, enum principal_kind kind, char **
 	if (o->administrator)
 		change.administrator = SETTING_YES;
 	if (!r && !o->store.dry_run)
-		r = tree_person_add(tree, &cred, name, &change, err);
+		r = session_person_add(session, name, &change, err);
 	if (!r && kind == PRINCIPAL_ROBOT && !o->store.dry_run)
-		return add_secret(tree, &cred, o, name, err);
+		return add_secret(session, o, name, err);
 	return r ? r : report_change(&o->store, "added", name, err);
 }
 
 static int rm_person(const struct store_options *o, enum principal_kind kind, char **operands, struct err *err)
 {
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(kind, operands[0], name, err);
 
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	if (!r)
-		r = o->dry_run ? tree_person_show(tree, &cred, name, ignore_person, NULL, err) :
-				 tree_person_rm(tree, &cred, name, err);
+		r = o->dry_run ? try_change(session, name, err) :
+				 session_person_rm(session, name, err);
 	return r ? r : report_change(o, "removed", name, err);
 }
 
@@ -343,8 +313,7 @@ static int read_person_setting(const char *text, struct tree_person_change *c, s
 
 static int set_person(const struct store_options *o, enum principal_kind kind, char **operands, int count, struct err *err)
 {
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct tree_person_change change = TREE_PERSON_STAYS;
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(kind, operands[0], name, err);
@@ -352,15 +321,15 @@ static int set_person(const struct store_options *o, enum principal_kind kind, c
 	for (int i = 1; !r && i < count; i++)
 		r = read_person_setting(operands[i], &change, err);
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	if (!r)
-		r = o->dry_run ? tree_person_show(tree, &cred, name, ignore_person, NULL, err) :
-				 tree_person_set(tree, &cred, name, &change, err);
+		r = o->dry_run ? try_change(session, name, err) :
+				 session_person_set(session, name, &change, err);
 	return r ? r : report_change(o, "changed", name, err);
 }
 
 /* "add=alice,bob" or "remove=alice": each member is a change of its own. */
-static int change_members(struct tree *tree, const struct cred *cred, const struct store_options *o, const char *group,
+static int change_members(struct session *session, const struct store_options *o, const char *group,
 			  const char *text, struct err *err)
 {
 	char key[SETTING_KEY_MAX + 1], name[LIMIT_PRINCIPAL + 2];
@@ -374,10 +343,10 @@ static int change_members(struct tree *tree, const struct cred *cred, const stru
 
 		snprintf(name, sizeof(name), "%.*s", (int)MIN(len, (size_t)LIMIT_PRINCIPAL + 1), value);
 		if (o->dry_run)
-			r = tree_person_show(tree, cred, name, ignore_person, NULL, err);
+			r = try_change(session, name, err);
 		else
-			r = streq(key, "add") ? tree_member_add(tree, cred, group, name, err) :
-						tree_member_rm(tree, cred, group, name, err);
+			r = streq(key, "add") ? session_member_add(session, group, name, err) :
+						session_member_rm(session, group, name, err);
 		value += len + (value[len] == ',');
 	}
 	return r;
@@ -385,15 +354,14 @@ static int change_members(struct tree *tree, const struct cred *cred, const stru
 
 static int set_group(const struct store_options *o, char **operands, int count, struct err *err)
 {
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(PRINCIPAL_GROUP, operands[0], name, err);
 
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	for (int i = 1; !r && i < count; i++)
-		r = change_members(tree, &cred, o, name, operands[i], err);
+		r = change_members(session, o, name, operands[i], err);
 	return r ? r : report_change(o, "changed", name, err);
 }
 
@@ -402,8 +370,7 @@ static int set_group(const struct store_options *o, char **operands, int count, 
 static int run_user_passwd(const void *options, char **operands, int count, struct err *err)
 {
 	const struct person_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	auto_password struct password password = { "" };
 	struct tree_person_change change = TREE_PERSON_STAYS;
 	char name[LIMIT_PRINCIPAL + 2];
@@ -411,14 +378,14 @@ static int run_user_passwd(const void *options, char **operands, int count, stru
 
 	(void)count;
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r)
-		r = tree_person_show(tree, &cred, name, ignore_person, NULL, err);
+		r = session_person_show(session, name, NULL, NULL, err);
 	if (!r && !o->store.dry_run) {
 		r = get_password(o->password_file, name, &password, err);
 		change.password = password.text;
 		if (!r)
-			r = tree_person_set(tree, &cred, name, &change, err);
+			r = session_person_set(session, name, &change, err);
 	}
 	return r ? r : report_change(&o->store, "changed", name, err);
 }
@@ -427,21 +394,20 @@ static int run_user_passwd(const void *options, char **operands, int count, stru
 static int run_robot_passwd(const void *options, char **operands, int count, struct err *err)
 {
 	const struct person_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(PRINCIPAL_ROBOT, operands[0], name, err);
 
 	(void)count;
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r)
-		r = tree_person_show(tree, &cred, name, ignore_person, NULL, err);
+		r = session_person_show(session, name, NULL, NULL, err);
 	if (!r && o->store.dry_run)
 		return report_change(&o->store, "changed", name, err);
 	if (!r)
-		r = tree_token_rm(tree, &cred, name, ROBOT_TOKEN, err);
-	return r && r != -ENOENT ? r : add_secret(tree, &cred, o, name, err);
+		r = session_token_rm(session, name, ROBOT_TOKEN, err);
+	return r && r != -ENOENT ? r : add_secret(session, o, name, err);
 }
 
 /* ---- The verbs of each noun ---- */

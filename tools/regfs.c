@@ -13,7 +13,7 @@
 
 static const struct command *const tables[] = {
 	serve_commands, mount_commands, look_commands, diff_commands, extract_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
-	people_commands, token_commands, grant_commands, registry_commands,
+	people_commands, token_commands, grant_commands, login_commands, registry_commands,
 };
 
 static void print_all(FILE *out)
@@ -106,6 +106,11 @@ static const struct option_row *row_of(const struct option_row *rows, int found)
 	return NULL;
 }
 
+static bool is_server(const char *word)
+{
+	return streq(word, "--server") || starts_with(word, "--server=");
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(const struct command *c, int argc, char **argv, void *options)
 {
@@ -120,6 +125,11 @@ static int read_options(const struct command *c, int argc, char **argv, void *op
 		if (found == 'h') {
 			print_help(c);
 			return EXIT_DONE;
+		}
+		if (!row && is_server(argv[optind - 1])) {
+			fprintf(stderr, "regfs: %s%s%s works at a store only: --store DIR, on the machine that has it\n", c->noun,
+				c->verb ? " " : "", c->verb ? c->verb : "");
+			return EXIT_USAGE;
 		}
 		if (!row) {
 			fprintf(stderr, "regfs: %s %s (`regfs %s%s%s --help` lists the options)\n",

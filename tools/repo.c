@@ -2,18 +2,11 @@
  * repo.c: regfs repo list, show, add, set, rm.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
 #include "tools/people.h"
-
-struct repo_list {
-	struct tree *tree;
-	const struct cred *cred;
-	struct output out;
-	struct err *err;
-};
 
 static void repo_object(struct buf *b, const struct tree_repo *repo)
 {
@@ -29,47 +22,36 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 
 static int add_row(void *arg, const struct tree_repo *repo)
 {
-	struct repo_list *l = arg;
+	struct output *out = arg;
 	char size[SIZE_TEXT_MAX + 1], created[TIMESTAMP_TEXT_MAX + 1];
 
-	output_object(&l->out);
-	repo_object(&l->out.array, repo);
-	table_add(&l->out.table, repo->name);
-	table_addf(&l->out.table, "%" PRId64, repo->tags);
-	table_addf(&l->out.table, "%" PRId64, repo->images);
-	table_add(&l->out.table, size_text(repo->size, size));
-	table_add(&l->out.table, timestamp_format(repo->created, created));
+	output_object(out);
+	repo_object(&out->array, repo);
+	table_add(&out->table, repo->name);
+	table_addf(&out->table, "%" PRId64, repo->tags);
+	table_addf(&out->table, "%" PRId64, repo->images);
+	table_add(&out->table, size_text(repo->size, size));
+	table_add(&out->table, timestamp_format(repo->created, created));
 	return 0;
-}
-
-static int add_name(void *arg, const char *name)
-{
-	struct repo_list *l = arg;
-	int r = tree_repo_show(l->tree, l->cred, name, add_row, l, l->err);
-
-	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
 }
 
 static int run_list(const void *options, char **operands, int count, struct err *err)
 {
 	static const char *const header[] = { "REPOSITORY", "TAGS", "IMAGES", "SIZE", "CREATED" };
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	struct repo_list l = { .cred = &cred, .err = err };
-	bool more;
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	struct output out;
+	int r = session_open(o, &session, err);
 
 	(void)operands;
 	(void)count;
 	if (r)
 		return r;
-	l.tree = tree;
-	output_begin(&l.out, o->json, header, ARRAY_SIZE(header));
-	r = tree_repo_list(tree, &cred, NULL, INT64_MAX, add_name, &l, &more, err);
+	output_begin(&out, o->json, header, ARRAY_SIZE(header));
+	r = session_repo_list(session, add_row, &out, err);
 	if (!r)
-		r = output_print(&l.out, err);
-	output_release(&l.out);
+		r = output_print(&out, err);
+	output_release(&out);
 	return r;
 }
 
@@ -99,20 +81,35 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 static int run_show(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct repo_show s = { .json = o->json, .err = err };
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	(void)count;
-	return r ? r : tree_repo_show(tree, &cred, operands[0], print_repo, &s, err);
+	return r ? r : session_repo_show(session, operands[0], print_repo, &s, err);
 }
 
-static int ignore_repo(void *arg, const struct tree_repo *repo)
+/* What a change would be refused for. */
+static int try_change(struct session *session, const char *name, struct err *err)
 {
-	(void)arg;
-	(void)repo;
-	return 0;
+	int r = session_may(session, name, ACTION_ADMIN, err);
+
+	return r ? r : session_repo_show(session, name, NULL, NULL, err);
+}
+
+static int try_add(struct session *session, const char *name, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r = session_may(session, name, ACTION_ADMIN, err);
+
+	if (r)
+		return r;
+	r = session_repo_show(session, name, NULL, NULL, &why);
+	if (!r)
+		return err_set(err, ERR_EXISTS, "repository %s is there already", name);
+	if (r != -ENOENT)
+		*err = why;
+	return r == -ENOENT ? 0 : r;
 }
 
 struct add_options {
@@ -121,7 +118,7 @@ struct add_options {
 };
 
 static const struct option_row add_options[] = {
-	STORE_OPTION(struct add_options, store.store),
+	PLACE_OPTIONS(struct add_options, store.store),
 	{ "json", 0, NULL, offsetof(struct add_options, store.json), "print JSON" },
 	{ "dry-run", 'n', NULL, offsetof(struct add_options, store.dry_run), "only say what would be done" },
 	{ "visibility", 0, "public|private", offsetof(struct add_options, visibility),
@@ -146,27 +143,21 @@ static int run_add(const void *options, char **operands, int count, struct err *
 {
 	const struct add_options *a = options;
 	const struct store_options *o = &a->store;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	enum setting public = SETTING_INHERIT;
 	int r = read_visibility(a->visibility, true, &public, err);
 
 	(void)count;
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	if (!r)
 		r = name_check(operands[0], err);
-	if (!r && o->dry_run) {
-		r = tree_repo_show(tree, &cred, operands[0], ignore_repo, NULL, NULL);
-		r = r == 0 ? err_set(err, ERR_EXISTS, "repository %s is there already", operands[0]) :
-		    r == -ENOENT ? 0 : err_set(err, ERR_INTERNAL, "can't look up %s", operands[0]);
-	} else if (!r) {
-		r = tree_repo_add_visible(tree, &cred, operands[0], public, err);
-	}
+	if (!r)
+		r = o->dry_run ? try_add(session, operands[0], err) : session_repo_add(session, operands[0], public, err);
 	return r ? r : report_change(o, "added", operands[0], err);
 }
 
-static int set_repo(struct tree *tree, const struct cred *cred, const struct store_options *o, const char *name,
+static int set_repo(struct session *session, const struct store_options *o, const char *name,
 		    const char *text, struct err *err)
 {
 	char key[SETTING_KEY_MAX + 1];
@@ -180,19 +171,18 @@ static int set_repo(struct tree *tree, const struct cred *cred, const struct sto
 		r = read_visibility(value, false, &public, err);
 	if (r)
 		return r;
-	return o->dry_run ? tree_repo_show(tree, cred, name, ignore_repo, NULL, err) :
-			    tree_visibility_set(tree, cred, name, public == SETTING_YES, err);
+	return o->dry_run ? try_change(session, name, err) :
+			    session_repo_set(session, name, public == SETTING_YES, err);
 }
 
 static int run_set(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	int r = session_open(o, &session, err);
 
 	for (int i = 1; !r && i < count; i++)
-		r = set_repo(tree, &cred, o, operands[0], operands[i], err);
+		r = set_repo(session, o, operands[0], operands[i], err);
 	return r ? r : report_change(o, "changed", operands[0], err);
 }
 
@@ -208,15 +198,14 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 {
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	auto_buf struct buf b = BUF_INIT;
 	struct tree_namespace ns;
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (!r)
-		r = tree_namespace_get(tree, &cred, namespace_name(operands[0]), &ns, err);
+		r = session_namespace_show(session, namespace_name(operands[0]), &ns, err);
 	if (r)
 		return r;
 	if (!o->json) {
@@ -251,32 +240,30 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 static int run_namespace_set(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	const char *name = namespace_name(operands[0]);
 	struct tree_namespace ns;
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	if (!r)
-		r = tree_namespace_get(tree, &cred, name, &ns, err);
+		r = session_namespace_show(session, name, &ns, err);
 	for (int i = 1; !r && i < count; i++)
 		r = read_namespace_setting(operands[i], &ns, err);
 	if (!r && !o->dry_run)
-		r = tree_namespace_set(tree, &cred, name, &ns, err);
+		r = session_namespace_set(session, name, &ns, err);
 	return r ? r : report_change(o, "changed", operands[0], err);
 }
 
 static int run_rm(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (!r)
-		r = o->dry_run ? tree_repo_show(tree, &cred, operands[0], ignore_repo, NULL, err) :
-				 tree_repo_rm(tree, &cred, operands[0], err);
+		r = o->dry_run ? try_change(session, operands[0], err) :
+				 session_repo_rm(session, operands[0], err);
 	return r ? r : report_change(o, "removed", operands[0], err);
 }
 

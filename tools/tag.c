@@ -2,14 +2,13 @@
  * tag.c: regfs tag list, add, rm.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
 
 struct tag_list {
-	struct tree *tree;
-	const struct cred *cred;
+	struct session *session;
 	const char *repo;
 	const char *tag;		/* the one in hand */
 	struct digest digest;		/* of the image that it names */
@@ -48,13 +47,15 @@ static int add_child(void *arg, const struct tree_image_info *image)
 	return 0;
 }
 
-static int add_image(void *arg, const struct tree_image_info *image)
+static int add_tag(void *arg, const struct call_tag *tag)
 {
 	struct tag_list *l = arg;
+	const struct tree_image_info *image = &tag->image;
 	struct buf *b = &l->out.array;
 	size_t rows = l->out.table.cells.len;
 	int r = 0;
 
+	l->tag = tag->tag;
 	l->digest = image->digest;
 	output_object(&l->out);
 	json_add_text(b, "tag", l->tag);
@@ -67,7 +68,7 @@ static int add_image(void *arg, const struct tree_image_info *image)
 	if (image->is_index) {
 		json_add_key(b, "images");
 		buf_addc(b, '[');
-		r = tree_image_children(l->tree, l->cred, l->repo, &image->digest, add_child, l, l->err);
+		r = session_image_children(l->session, l->repo, &image->digest, add_child, l, l->err);
 		buf_addc(b, ']');
 	}
 	buf_addc(b, '}');
@@ -76,32 +77,20 @@ static int add_image(void *arg, const struct tree_image_info *image)
 	return r;
 }
 
-static int add_tag(void *arg, const char *name)
-{
-	struct tag_list *l = arg;
-	int r;
-
-	l->tag = name;
-	r = tree_image_show(l->tree, l->cred, l->repo, name, add_image, l, l->err);
-	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
-}
-
 static int run_list(const void *options, char **operands, int count, struct err *err)
 {
 	static const char *const header[] = { "TAG", "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED" };
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
-	struct tag_list l = { .cred = &cred, .repo = operands[0], .err = err };
-	bool more;
-	int r = open_store(o, &tree, err);
+	auto_session struct session *session = NULL;
+	struct tag_list l = { .repo = operands[0], .err = err };
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (r)
 		return r;
-	l.tree = tree;
+	l.session = session;
 	output_begin(&l.out, o->json, header, ARRAY_SIZE(header));
-	r = tree_tag_list(tree, &cred, operands[0], NULL, INT64_MAX, add_tag, &l, &more, err);
+	r = session_tag_list(session, operands[0], add_tag, &l, err);
 	if (!r)
 		r = output_print(&l.out, err);
 	output_release(&l.out);
@@ -115,15 +104,14 @@ static int keep_digest(void *arg, const struct tree_image_info *image)
 }
 
 /* What a REF names: its digest, else its tag, else "latest". */
-static int ref_digest(struct tree *tree, const struct ref *ref, struct digest *out, struct err *err)
+static int ref_digest(struct session *session, const struct ref *ref, struct digest *out, struct err *err)
 {
-	const struct cred cred = command_cred();
 	char text[DIGEST_TEXT_MAX + 1];
 	const char *reference = *ref->tag ? ref->tag : "latest";
 
 	if (ref->digest.algorithm != DIGEST_NONE)
 		reference = digest_format(&ref->digest, text);
-	return tree_image_show(tree, &cred, ref->name, reference, keep_digest, out, err);
+	return session_image_show(session, ref->name, reference, keep_digest, out, err);
 }
 
 /* "tagged a/b:x a/b:y", or a JSON document with a list. */
@@ -155,8 +143,7 @@ static int report_tags(const struct store_options *o, const char *repo, char **t
 static int run_add(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct digest digest;
 	struct ref ref;
 	int r = ref_parse(operands[0], &ref, err);
@@ -164,19 +151,20 @@ static int run_add(const void *options, char **operands, int count, struct err *
 	for (int i = 1; !r && i < count; i++)
 		r = tag_check(operands[i], err);
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	if (!r)
-		r = ref_digest(tree, &ref, &digest, err);
+		r = ref_digest(session, &ref, &digest, err);
+	if (!r && o->dry_run)
+		r = session_may(session, ref.name, ACTION_PUSH, err);
 	for (int i = 1; !r && !o->dry_run && i < count; i++)
-		r = tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
+		r = session_tag_set(session, ref.name, operands[i], &digest, err);
 	return r ? r : report_tags(o, ref.name, operands + 1, count - 1, err);
 }
 
 static int run_rm(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct digest digest;
 	struct ref ref;
 	int r = ref_parse(operands[0], &ref, err);
@@ -185,10 +173,12 @@ static int run_rm(const void *options, char **operands, int count, struct err *e
 	if (!r && (!*ref.tag || ref.digest.algorithm != DIGEST_NONE))
 		r = err_set(err, ERR_USAGE, "tag rm takes name:tag, not %s", operands[0]);
 	if (!r)
-		r = open_store(o, &tree, err);
+		r = session_open(o, &session, err);
 	if (!r)
-		r = o->dry_run ? tree_image_show(tree, &cred, ref.name, ref.tag, keep_digest, &digest, err) :
-				 tree_tag_rm(tree, &cred, ref.name, ref.tag, err);
+		r = o->dry_run ? session_may(session, ref.name, ACTION_DELETE, err) : 0;
+	if (!r)
+		r = o->dry_run ? session_image_show(session, ref.name, ref.tag, keep_digest, &digest, err) :
+				 session_tag_rm(session, ref.name, ref.tag, err);
 	return r ? r : report_change(o, "removed", operands[0], err);
 }
 

@@ -2,7 +2,7 @@
  * token.c: regfs token list, show, add, rm: secrets of users and robots, for programs.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/timestamp.h"
 #include "fs/tree/people.h"
@@ -14,7 +14,7 @@ struct token_options {
 };
 
 static const struct option_row add_options[] = {
-	STORE_OPTION(struct token_options, store.store),
+	PLACE_OPTIONS(struct token_options, store.store),
 	{ "json", 0, NULL, offsetof(struct token_options, store.json), "print JSON" },
 	{ "dry-run", 'n', NULL, offsetof(struct token_options, store.dry_run), "only say what would be done" },
 	{ "expires", 0, "DURATION", offsetof(struct token_options, expires), "good for so long (default: for ever)" },
@@ -59,15 +59,14 @@ static int add_token(void *arg, const struct tree_token *t)
 static int list(const struct store_options *o, const char *owner, const char *want, struct err *err)
 {
 	static const char *const header[] = { "TOKEN", "SCOPES", "EXPIRES", "USED" };
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct token_list l = { .want = want };
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	if (r)
 		return r;
 	output_begin(&l.out, o->json, header, ARRAY_SIZE(header));
-	r = tree_token_list(tree, &cred, owner, add_token, &l, err);
+	r = session_token_list(session, owner, add_token, &l, err);
 	if (!r && want && !l.found)
 		r = err_set(err, ERR_NOT_FOUND, "%s has no token %s", owner, want);
 	if (!r)
@@ -91,8 +90,7 @@ static int run_show(const void *options, char **operands, int count, struct err 
 static int run_add(const void *options, char **operands, int count, struct err *err)
 {
 	const struct token_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	char secret[SECRET_TEXT_MAX + 1];
 	struct token_list l = { .want = operands[1] };
 	int64_t expires = 0;
@@ -100,35 +98,34 @@ static int run_add(const void *options, char **operands, int count, struct err *
 
 	(void)count;
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (!r && o->store.dry_run) {
-		r = tree_token_list(tree, &cred, operands[0], add_token, &l, err);
+		r = session_token_list(session, operands[0], add_token, &l, err);
 		output_release(&l.out);
 		if (!r && l.found)
 			r = err_set(err, ERR_EXISTS, "%s has a token %s already", operands[0], operands[1]);
 		return r ? r : report_change(&o->store, "added", operands[1], err);
 	}
 	if (!r)
-		r = tree_token_add(tree, &cred, operands[0], operands[1], o->scopes, expires, secret, err);
+		r = session_token_add(session, operands[0], operands[1], o->scopes, expires, secret, err);
 	return r ? r : print_secret(&o->store, operands[0], operands[1], secret, err);
 }
 
 static int run_rm(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct token_list l = { .want = operands[1] };
-	int r = open_store(o, &tree, err);
+	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (!r && o->dry_run) {
-		r = tree_token_list(tree, &cred, operands[0], add_token, &l, err);
+		r = session_token_list(session, operands[0], add_token, &l, err);
 		output_release(&l.out);
 		if (!r && !l.found)
 			r = err_set(err, ERR_NOT_FOUND, "%s has no token %s", operands[0], operands[1]);
 	} else if (!r) {
-		r = tree_token_rm(tree, &cred, operands[0], operands[1], err);
+		r = session_token_rm(session, operands[0], operands[1], err);
 	}
 	return r ? r : report_change(o, "removed", operands[1], err);
 }

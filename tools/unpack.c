@@ -96,7 +96,7 @@ static mode_t mode_of(struct unpack *u, const struct node_attr *attr, bool owned
 static int set_xattrs(struct unpack *u, uint64_t node, int fd, const char *path)
 {
 	auto_xattrs struct xattrs xattrs = XATTRS_INIT;
-	int r = xattrs_read(u->x->tree, node, &xattrs, u->x->err);
+	int r = xattrs_read(u->x->session, node, &xattrs, u->x->err);
 
 	for (size_t i = 0; !r && i < xattrs.count; i++) {
 		const struct tar_xattr *x = &xattrs.rows[i];
@@ -211,13 +211,13 @@ static int copy_run(struct extract *x, const struct content *c, int fd, int64_t 
 static int copy_file(struct extract *x, const struct node_attr *file, int fd)
 {
 	auto_content struct content *c = NULL;
-	int r = node_open(x->tree, &x->cred, file->id, &c, NULL, x->err);
+	int r = session_open_file(x->session, file->id, &c, x->err);
 
 	if (!r && ftruncate(fd, file->size) < 0)
 		r = errno == EFBIG ? err_set(x->err, ERR_UNSUPPORTED, "it is larger than files can be here") :
 				     err_sys(x->err, errno, "can't set its size");
 	for (int64_t at = 0, start, end; !r && at < file->size; at = end) {
-		r = rootfs_data(x->tree, &x->cred, file->id, at, &start, &end, x->err);
+		r = session_data(x->session, file->id, at, &start, &end, x->err);
 		if (!r)
 			r = copy_run(x, c, fd, start, end);
 	}
@@ -245,7 +245,7 @@ static int make_file(struct unpack *u, int dirfd, const char *name, const struct
 static int make_symlink(struct unpack *u, int dirfd, const char *name, const struct node_attr *attr)
 {
 	auto_buf struct buf target = BUF_INIT;
-	int r = node_readlink(u->x->tree, &u->x->cred, attr->id, &target, u->x->err);
+	int r = session_readlink(u->x->session, attr->id, &target, u->x->err);
 
 	if (!r && symlinkat(target.data, dirfd, name) < 0)
 		r = err_sys(u->x->err, errno, "can't make the link");
@@ -346,12 +346,12 @@ static int unpack_entry(struct unpack *u, const char *path, int dirfd, const cha
 /* Recursion is as deep as the index's directories, LIMIT_TREE_DEPTH; so many descriptors are open. */
 static int unpack_below(struct unpack *u, const char *path, int dirfd, uint64_t directory)
 {
-	auto_rootfs_dir struct rootfs_dir *dir = NULL;
+	auto_session_dir struct session_dir *dir = NULL;
 	const struct node_attr *attr;
 	const char *name;
-	int r = rootfs_dir_open(u->x->tree, &u->x->cred, directory, &dir, u->x->err);
+	int r = session_dir_open(u->x->session, directory, &dir, u->x->err);
 
-	while (!r && (r = rootfs_dir_next(dir, &name, &attr, u->x->err)) > 0) {
+	while (!r && (r = session_dir_next(dir, &name, &attr, u->x->err)) > 0) {
 		auto_buf struct buf below = BUF_INIT;
 
 		path_join(&below, path, name);

@@ -13,7 +13,7 @@
 
 #define ROW(r, e, http, c, status)                                              \
 	[r] = { .reason = (r), .errnum = (e), .http_status = (http), .code = (c), \
-		.exit_status = (status) }
+		.exit_status = (status), .name = #r }
 
 static const struct err_row rows[] = {
 	ROW(ERR_NONE, 0, 200, "", 0),
@@ -96,6 +96,14 @@ const struct err_row *err_row(enum reason reason)
 	if ((unsigned)reason >= ARRAY_SIZE(rows))
 		return &rows[ERR_INTERNAL];
 	return &rows[reason];
+}
+
+enum reason err_reason(const char *name)
+{
+	for (size_t i = 1; i < ARRAY_SIZE(rows); i++)
+		if (streq(rows[i].name, name))
+			return rows[i].reason;
+	return ERR_NONE;
 }
 
 /* `suffix` may be NULL. */

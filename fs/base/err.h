@@ -86,10 +86,13 @@ struct err_row {
 	int http_status;
 	const char *code;	/* in the specification's spelling */
 	int exit_status;	/* commands: 1 the answer is no, 2 usage, 3 refused, 4 failed */
+	const char *name;	/* "ERR_NOT_FOUND": for another program that has this table */
 };
 
 /* Never NULL; an unknown reason is ERR_INTERNAL's row. */
 const struct err_row *err_row(enum reason reason);
+/* The reason of that name; ERR_NONE if there is none. */
+enum reason err_reason(const char *name);
 
 /* Sets reason and text, clears detail; returns the reason's negative errno. */
 int err_set(struct err *err, enum reason reason, const char *fmt, ...) PRINTF(3, 4);

@@ -17,6 +17,7 @@
 #undef json_is_object
 #undef json_is_array
 #undef json_is_null
+#undef json_is_false
 
 static const json_t *in(const struct json *v)
 {
@@ -158,6 +159,11 @@ bool json_bool(const struct json *v)
 	return is(v, JSON_TRUE);
 }
 
+bool json_is_false(const struct json *v)
+{
+	return is(v, JSON_FALSE);
+}
+
 int json_each(const struct json *object, json_member_fn *fn, void *arg)
 {
 	/* An iterator can change its object, so jansson wants it writable; this one doesn't. */
@@ -201,6 +207,31 @@ static size_t utf8_length(const unsigned char *p, size_t len)
 		return n;
 	}
 	return 0;
+}
+
+static int add_dumped(const char *data, size_t len, void *arg)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+void json_add_value(struct buf *b, const struct json *v)
+{
+	/* Without memory it fails, and says nothing else. */
+	if (json_dump_callback(in(v), add_dumped, b, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)))
+		b->failed = true;
+}
+
+bool json_is_utf8(const char *s)
+{
+	size_t len = strlen(s);
+
+	for (size_t i = 0, n; i < len; i += n) {
+		n = utf8_length((const unsigned char *)s + i, len - i);
+		if (!n)
+			return false;
+	}
+	return true;
 }
 
 /* Adds what may stand in a string as it is, from s up to len; returns how much that was. */

@@ -28,6 +28,7 @@ const struct json *json_at(const struct json *array, size_t i);
 const char *json_text(const struct json *v);
 bool json_int(const struct json *v, int64_t *out);	/* false if it isn't one */
 bool json_bool(const struct json *v);			/* true only for true */
+bool json_is_false(const struct json *v);
 
 /* Calls fn for each member of an object, in the document's order, until it answers non-zero. */
 typedef int json_member_fn(void *arg, const char *key, const struct json *value);
@@ -36,6 +37,10 @@ int json_each(const struct json *object, json_member_fn *fn, void *arg);
 /* Writing: appends a quoted and escaped string; bytes that are not UTF-8 become U+FFFD. */
 void json_add_string(struct buf *b, const char *s);
 void json_add_stringn(struct buf *b, const char *s, size_t len);
+/* Appends a value, in lines of its own; numbers and the order of members stay as they were read. */
+void json_add_value(struct buf *b, const struct json *v);
+/* Whether it would come back as it is. */
+bool json_is_utf8(const char *s);
 /* Appends `"key":`, with a comma before it unless the buffer ends in '{' or '['. */
 void json_add_key(struct buf *b, const char *key);
 

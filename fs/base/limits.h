@@ -81,6 +81,12 @@
 #define LIMIT_AUTHORITY 255		     /* a host and port that a client names */
 #define LIMIT_VERIFIED 4096		     /* tokens and logins that are remembered: some 8 MiB */
 #define LIMIT_LOGINS_WAITING 64		     /* passwords that wait to be checked */
+#define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
+#define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
+#define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
+#define LIMIT_OUTBOUND_CONNECT_SECONDS 30    /* until a connection stands */
+#define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
+#define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 
 #endif

@@ -257,6 +257,16 @@ int tree_actions(struct tree *tree, const struct cred *cred, const char *repo, u
 	return r;
 }
 
+int tree_may(struct tree *tree, const struct cred *cred, const char *repo, unsigned actions, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned action = ACTION_PULL; !r && action <= ACTION_ADMIN; action <<= 1)
+		if (actions & action)
+			r = permit(tree, cred, (enum action)action, repo, err);
+	return r;
+}
+
 /* ---- Visibility ---- */
 
 int tree_visibility_get(struct tree *tree, const struct cred *cred, const char *repo, bool *public, struct err *err)

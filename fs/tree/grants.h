@@ -67,6 +67,10 @@ int tree_access_explain(struct tree *tree, const struct cred *cred, const char *
  * which are to carry no more: never instead of the operation's own question. */
 int tree_actions(struct tree *tree, const struct cred *cred, const char *repo, unsigned *out, struct err *err) MUST_CHECK;
 
+/* 0 if `cred` may do all of these in the repository (NULL: the registry itself), else why not, as the operation would say it: for a
+ * dry run. */
+int tree_may(struct tree *tree, const struct cred *cred, const char *repo, unsigned actions, struct err *err) MUST_CHECK;
+
 /* ---- Visibility ---- */
 
 int tree_visibility_get(struct tree *tree, const struct cred *cred, const char *repo, bool *public,

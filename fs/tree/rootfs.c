@@ -388,17 +388,20 @@ static int need_inside(struct tree *tree, const struct cred *cred, uint64_t node
 	return r > 0 ? 0 : r ? r : err_set(err, ERR_NOT_FOUND, "it is not inside an image");
 }
 
+int rootfs_source(struct tree *tree, const struct cred *cred, uint64_t node, uint64_t *out, struct err *err)
+{
+	int r = need_inside(tree, cred, node, err);
+
+	return r ? r : inside_source(tree, node, out, err);
+}
+
 int rootfs_same(struct tree *tree, const struct cred *cred, uint64_t a, uint64_t b, struct err *err)
 {
 	uint64_t from_a, from_b;
-	int r = need_inside(tree, cred, a, err);
+	int r = rootfs_source(tree, cred, a, &from_a, err);
 
 	if (!r)
-		r = need_inside(tree, cred, b, err);
-	if (!r)
-		r = inside_source(tree, a, &from_a, err);
-	if (!r)
-		r = inside_source(tree, b, &from_b, err);
+		r = rootfs_source(tree, cred, b, &from_b, err);
 	return r ? r : from_a == from_b;
 }
 

@@ -51,6 +51,8 @@ DEFINE_CLEANUP(cleanup_rootfs_dir, struct rootfs_dir *, rootfs_dir_close)
 /* Whether two nodes that aren't directories are the same file of the same layer: all of them is equal then, but perhaps their
  * numbers of links. 1, 0, or negative. */
 int rootfs_same(struct tree *tree, const struct cred *cred, uint64_t a, uint64_t b, struct err *err) MUST_CHECK;
+/* A number that two nodes have in common exactly if rootfs_same() says 1 of them: for who compares many. */
+int rootfs_source(struct tree *tree, const struct cred *cred, uint64_t node, uint64_t *out, struct err *err) MUST_CHECK;
 /* The next run of a file's bytes at or behind `offset`, from *start to below *end; both are the size if none comes. What lies
  * between is a hole. */
 int rootfs_data(struct tree *tree, const struct cred *cred, uint64_t file, int64_t offset, int64_t *start, int64_t *end,

@@ -1,0 +1,180 @@
+/*
+ * api.c: calls (fs/tree/call.h) over HTTP: what `regfs --server` asks for.
+ *
+ *	POST /v2/_regfs/v1/<call>		Content-Type: application/json, an object
+ *	200					Content-Type: application/x-ndjson, an object a line
+ *
+ * and rootfs-read answers bytes. The path is below /v2/, since that is what proxies in front of registries let through; a
+ * repository's name can't begin with '_'. All calls are POSTs, also those that only look: their operands (passwords, paths of any
+ * bytes) stand in no log. The Content-Type keeps other sites' forms out. An object with an unknown member is refused: to pass over
+ * one might do more than was asked for.
+ *
+ * Errors are the specification's, and the detail names the reason, so that the command ends as it would at the store.
+ *
+ * Memory: an answer has at most LIMIT_CALL_ANSWER bytes, all together LIMIT_CALL_MEMORY; who finds too little is told to come again.
+ */
+#include "fs/base/base.h"
+#include "httpd/request.h"
+
+#include <strings.h>
+
+#include "fs/tree/call.h"
+#include "httpd/reply.h"
+
+/* ---- The request ---- */
+
+static bool is_json(const char *type)
+{
+	size_t len = type ? strcspn(type, "; \t") : 0;
+
+	return len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0;
+}
+
+static int begin_call(struct request *r, struct err *err)
+{
+	const struct call *call = call_find(r->route.reference);
+
+	if (!call)
+		return err_set(err, ERR_NOT_FOUND, "there is no call %.60s", r->route.reference);
+	if (!is_json(r->headers.content_type))
+		return err_set(err, ERR_REQUEST_INVALID, "a call is asked with application/json");
+	if (r->headers.length > LIMIT_CALL)
+		return err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
+	r->call = call;
+	return gather_new(r, err);
+}
+
+/* Headers can't be seen from a job. */
+void api_begin(struct request *r)
+{
+	static const struct operation changing = { NULL, api_call, COMMITS };
+	struct err err = ERR_INIT;
+
+	if (begin_call(r, &err))
+		reply_error(r, &err);
+	else if (r->call->changes)
+		r->operation = &changing;
+}
+
+/* ---- The answer ---- */
+
+struct answer {
+	const struct call *call;
+	struct buf rows;
+	struct err *err;
+};
+
+static int add_row(void *arg, const void *row)
+{
+	struct answer *a = arg;
+
+	record_add(&a->rows, a->call->row, row);
+	buf_addc(&a->rows, '\n');
+	if (buf_error(&a->rows))
+		return err_set(a->err, ERR_NO_MEMORY, "no memory for an answer");
+	if (a->rows.len > LIMIT_CALL_ANSWER)
+		return err_set(a->err, ERR_UNSUPPORTED, "the answer has more than %d MiB: ask at the store, with --store",
+			       LIMIT_CALL_ANSWER >> 20);
+	return 0;
+}
+
+/* Reserves what an answer may take; given back in part when it is made, and the rest when it is sent. */
+static int take_memory(struct httpd *h, struct err *err)
+{
+	if (atomic_fetch_add(&h->call_memory, LIMIT_CALL_ANSWER) + LIMIT_CALL_ANSWER <= LIMIT_CALL_MEMORY)
+		return 0;
+	atomic_fetch_sub(&h->call_memory, LIMIT_CALL_ANSWER);
+	return err_set(err, ERR_TOO_MANY_REQUESTS, "too many answers are on their way: try again");
+}
+
+struct sent {
+	struct httpd *httpd;
+	size_t len;
+	char *data;
+};
+
+static void sent_free(void *arg)
+{
+	struct sent *s = arg;
+
+	atomic_fetch_sub(&s->httpd->call_memory, s->len);
+	secret_forget(s->data, s->len);
+	free(s->data);
+	free(s);
+}
+
+/* Takes the rows. */
+static int reply_rows(struct request *r, struct buf *rows, const char *type, struct err *err)
+{
+	struct sent *s = malloc(sizeof(*s));
+	struct MHD_Response *response;
+	size_t len = rows->len;
+
+	if (!s)
+		return err_set(err, ERR_NO_MEMORY, "no memory for an answer");
+	*s = (struct sent){ .httpd = r->httpd, .len = len, .data = len ? buf_steal(rows) : NULL };
+	atomic_fetch_add(&r->httpd->call_memory, len);
+	response = MHD_create_response_from_buffer_with_free_callback_cls(len, len ? s->data : (char *)(uintptr_t) "",
+									 sent_free, s);
+	if (!response) {
+		sent_free(s);
+		return err_set(err, ERR_NO_MEMORY, "no memory for an answer");
+	}
+	reply_response(r, MHD_HTTP_OK, response);
+	reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "%s", type);
+	reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	return 0;
+}
+
+/* ---- The call ---- */
+
+static int read_args(const struct request *r, struct json **json, struct buf *memory, void *args, struct err *err)
+{
+	const char *data;
+	size_t len;
+	int e = gather_whole(r->gather, &data, &len, err);
+
+	if (!e && len > LIMIT_CALL)
+		e = err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
+	return e ? e : call_read_args(r->call, data, len, json, memory, args, err);
+}
+
+static int run(struct request *r, struct answer *a, struct err *err)
+{
+	_Alignas(max_align_t) char args[CALL_RECORD_MAX] = { 0 };
+	const struct cred cred = request_cred(r);
+	auto_json struct json *json = NULL;
+	auto_buf struct buf memory = BUF_INIT;
+	int e = read_args(r, &json, &memory, args, err);
+	if (!e && !a->call->run)
+		return call_read(r->httpd->tree, &cred, (const void *)args, &a->rows, err);
+	return e ? e : a->call->run(r->httpd->tree, &cred, args, add_row, a, err);
+}
+
+static void reply_refusal(struct request *r, struct err *err)
+{
+	auto_buf struct buf detail = BUF_INIT;
+
+	call_add_refusal(&detail, err);
+	err_set_detail(err, detail.data);
+	reply_error(r, err);
+}
+
+void api_call(struct request *r)
+{
+	struct err err = ERR_INIT;
+	struct answer a = { .call = r->call, .rows = BUF_INIT, .err = &err };
+	int e = take_memory(r->httpd, &err);
+
+	if (e) {
+		reply_refusal(r, &err);
+		return;
+	}
+	e = run(r, &a, &err);
+	if (!e)
+		e = reply_rows(r, &a.rows, a.call->run ? "application/x-ndjson" : "application/octet-stream", &err);
+	atomic_fetch_sub(&r->httpd->call_memory, LIMIT_CALL_ANSWER);
+	if (e)
+		reply_refusal(r, &err);
+	buf_release(&a.rows);
+}
