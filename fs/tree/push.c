@@ -196,8 +196,11 @@ int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *r
 	struct tree_upload lost = { .tree = tree };
 	struct repo_row row;
 	struct upload_row upload;
-	int r = tree_upload_open(tree, cred, repo, id, &u, err);
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
+	if (r)
+		return r;	/* -ENOENT, too, which means something else below */
+	r = tree_upload_open(tree, cred, repo, id, &u, err);
 	if (!r)
 		return discard(u, err);
 	/* Its file may be lost: it was begun just before the power failed. Then its row is all there is. */
