@@ -20,6 +20,7 @@
 #include "fs/auth/token.h"
 #include "fs/auth/verified.h"
 #include "fs/base/timestamp.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/login.h"
 #include "httpd/credentials.h"
 #include "httpd/proxy.h"
@@ -173,6 +174,7 @@ static int check_password(struct httpd *h, const struct credentials *shown, cons
 		e = err_set(err, ERR_TOO_MANY_REQUESTS, "too many wrong passwords: the next one is looked at in %" PRId64 " seconds",
 			    (wait + SECOND - 1) / SECOND);
 		err->offset = (wait + SECOND - 1) / SECOND;
+		tree_audit_throttled(h->tree, shown->name, from);
 		return e;
 	}
 	/* This thread's only: Linux keeps niceness for each thread. */
