@@ -7,15 +7,34 @@
 #include "fs/base/digest.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 
 static const struct {
 	const char *name;
 	size_t bytes;
-	const EVP_MD *(*md)(void);
 } algorithms[] = {
-	[DIGEST_SHA256] = { "sha256", 32, EVP_sha256 },
-	[DIGEST_SHA512] = { "sha512", 64, EVP_sha512 },
+	[DIGEST_SHA256] = { "sha256", 32 },
+	[DIGEST_SHA512] = { "sha512", 64 },
 };
+
+/* OpenSSL's own tables of it, looked up once for the process and then constant: for each digest anew, as EVP_sha256() has it, that costs as
+ * much as digesting a token. */
+static EVP_MD *fetched[ARRAY_SIZE(algorithms)];
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+
+static void fetch_all(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
+		if (algorithms[i].name)
+			fetched[i] = EVP_MD_fetch(NULL, algorithms[i].name, NULL);
+}
+
+/* NULL: out of memory, which EVP's functions refuse. */
+static const EVP_MD *md_of(enum digest_algorithm algorithm)
+{
+	pthread_once(&fetch_once, fetch_all);
+	return fetched[algorithm];
+}
 
 struct hasher {
 	enum digest_algorithm algorithm;
@@ -157,7 +176,7 @@ int digest_of(enum digest_algorithm algorithm, const void *data, size_t len, str
 
 	if (!known(algorithm))
 		return no_algorithm(algorithm, err);
-	if (EVP_Digest(data, len, d.bytes, NULL, algorithms[algorithm].md(), NULL) != 1)
+	if (EVP_Digest(data, len, d.bytes, NULL, md_of(algorithm), NULL) != 1)
 		return err_set(err, ERR_NO_MEMORY, "cannot compute a %s digest: out of memory",
 			       algorithms[algorithm].name);
 	*out = d;
@@ -175,7 +194,7 @@ int hasher_new(enum digest_algorithm algorithm, struct hasher **out, struct err 
 		return err_set(err, ERR_NO_MEMORY, "cannot begin a digest: out of memory");
 	h->algorithm = algorithm;
 	h->ctx = EVP_MD_CTX_new();
-	if (!h->ctx || EVP_DigestInit_ex(h->ctx, algorithms[algorithm].md(), NULL) != 1)
+	if (!h->ctx || EVP_DigestInit_ex(h->ctx, md_of(algorithm), NULL) != 1)
 		return err_set(err, ERR_NO_MEMORY, "cannot begin a digest: out of memory");
 	*out = steal(&h);
 	return 0;
