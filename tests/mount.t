@@ -53,12 +53,12 @@ same_tree() {
 like "$(awk -v m="$MNT" '$5 == m {print $6}' /proc/self/mountinfo)" 'nosuid.*nodev|nodev.*nosuid' \
 	'mounted nosuid and nodev'
 is "$(ls "$MNT" | xargs)" '_registry console-web multi team' 'the root: the registry and what it holds'
-is "$(ls "$MNT/team")" shop 'a namespace holds what is below it, and no _tags'
+is "$(ls "$MNT/team" | xargs)" '_access _settings shop' 'a namespace holds what is below it, and no _tags'
 is "$(ls "$MNT/team/shop" | grep -v '^_')" console-web 'a repository holds others below it'
-for dir in _tags _images _layers _blobs _uploads _oci; do
+for dir in _tags _images _layers _blobs _uploads _oci _settings _access; do
 	check "a repository has $dir" test -d "$R/$dir"
 done
-for dir in _settings _access _hooks _builds; do
+for dir in _hooks _builds; do
 	check_fails "it has no $dir yet" test -e "$R/$dir"
 done
 is "$(ls "$R/_tags" | xargs)" '1.0 1.1' '_tags'
@@ -363,9 +363,10 @@ is "$(digest_of <(manifest console-web stable))" "$two" 'the last one counts'
 
 # ---- Nothing else can be written ----
 
-refused 'mkdir at the root' mkdir "$MNT/new"
-refused 'mkdir in a repository' mkdir "$R/new"
+fails_with 'Invalid argument' 'mkdir of what is no name' mkdir "$MNT/_new"
+fails_with 'Invalid argument' 'in a repository, too' mkdir "$R/New"
 refused 'mkdir in _tags' mkdir "$R/_tags/new"
+refused 'mkdir inside an image' mkdir "$image/rootfs/new"
 refused 'touch at the root' touch "$MNT/new"
 refused 'a file in _tags' bash -c ': >"$1"' - "$R/_tags/new"
 refused 'a file in _blobs' bash -c ': >"$1"' - "$R/_blobs/sha256/new"

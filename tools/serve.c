@@ -77,7 +77,7 @@ struct mount_command_options {
 
 static const struct option_row mount_rows[] = {
 	STORE_OPTION(struct mount_command_options, store),
-	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: hide-trees, transform-symlinks" },
+	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, hide-trees, transform-symlinks" },
 	{ "index-cache", 0, "BYTES", offsetof(struct mount_command_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
 	{ 0 },
@@ -173,35 +173,84 @@ static void say_ready(int fd, const char *address)
 	notify_systemd("READY=1");
 }
 
-/* ---- What is inside images ---- */
+/* ---- The mount, and what is inside images ---- */
 
-/* How a mount shows it, and how it is read. */
-struct inside_settings {
+/* For whom a mount is and how it shows things, and how what is inside images is read. */
+struct mount_settings {
 	struct tree_inside tree;
+	char as[LIMIT_PRINCIPAL + 1]; /* "": the administrator */
+	int allow_other;	      /* how often it was said */
 	bool hide_trees;
 };
 
-static int read_mount_options(const char *list, struct inside_settings *out, struct err *err)
+static int read_as(const char *name, size_t len, struct mount_settings *out, struct err *err)
 {
-	while (list && *list) {
-		size_t len = strcspn(list, ",");
-
-		if (len == strlen("hide-trees") && starts_with(list, "hide-trees"))
-			out->hide_trees = true;
-		else if (len == strlen("transform-symlinks") && starts_with(list, "transform-symlinks"))
-			out->tree.transform_symlinks = true;
-		else
-			return err_set(err, ERR_USAGE,
-				       "there is no mount option %.*s: there are hide-trees and transform-symlinks",
-				       (int)MIN(len, 100U), list);
-		list += len;
-		list += *list == ',';
-	}
+	if (!len || len >= sizeof(out->as))
+		return err_set(err, ERR_USAGE, "as= takes anonymous, a user or a +robot, not \"%.*s\"", (int)MIN(len, 100U), name);
+	memcpy(out->as, name, len);
+	out->as[len] = '\0';
 	return 0;
 }
 
+static int read_mount_option(const char *word, size_t len, struct mount_settings *out, struct err *err)
+{
+	static const char as[] = "as=";
+
+	if (len >= strlen(as) && starts_with(word, as))
+		return read_as(word + strlen(as), len - strlen(as), out, err);
+	if (len == strlen("hide-trees") && starts_with(word, "hide-trees"))
+		out->hide_trees = true;
+	else if (len == strlen("transform-symlinks") && starts_with(word, "transform-symlinks"))
+		out->tree.transform_symlinks = true;
+	else if (len == strlen("allow_other") && starts_with(word, "allow_other"))
+		out->allow_other++;
+	else
+		return err_set(err, ERR_USAGE,
+			       "there is no mount option %.*s: there are as=NAME, allow_other, hide-trees and transform-symlinks",
+			       (int)MIN(len, 100U), word);
+	return 0;
+}
+
+/* All users of the machine as somebody: nothing is given away with anonymous, and a robot is for that. */
+static int check_others(const struct mount_settings *m, struct err *err)
+{
+	if (m->allow_other != 1 || streq(m->as, "anonymous") || m->as[0] == '+')
+		return 0;
+	return err_set(err, ERR_USAGE,
+		       "with allow_other every user of this machine would act as %s: add as=anonymous or a robot's as=+NAME, or say"
+		       " allow_other,allow_other if that is meant",
+		       *m->as ? m->as : "the administrator");
+}
+
+static int read_mount_options(const char *list, struct mount_settings *out, struct err *err)
+{
+	int r = 0;
+
+	while (!r && list && *list) {
+		size_t len = strcspn(list, ",");
+
+		r = read_mount_option(list, len, out, err);
+		list += len;
+		list += *list == ',';
+	}
+	return r ? r : check_others(out, err);
+}
+
+/* Mounts for whom the settings say. */
+static int start_mount(struct mount_options *m, const struct mount_settings *settings, struct mount **out, struct err *err)
+{
+	int r = 0;
+
+	m->cred = cred_administrator("mount");
+	m->allow_other = settings->allow_other > 0;
+	m->hide_trees = settings->hide_trees;
+	if (*settings->as)
+		r = tree_login_as(m->tree, settings->as, "mount", &m->cred, err);
+	return r ? r : mount_start(m, out, err);
+}
+
 /* `index` NULL: as it is looked into. */
-static int read_inside(const char *options, const char *index, const char *cache, struct inside_settings *out,
+static int read_inside(const char *options, const char *index, const char *cache, struct mount_settings *out,
 		       struct err *err)
 {
 	int r = err_about("mount-options", read_mount_options(options, out, err), err);
@@ -240,19 +289,17 @@ static void unmounted(void *arg)
 }
 
 /* The registry goes on without a mount: the reason is said. */
-static void try_mount(struct doors *d, const char *dir, bool hide_trees)
+static void try_mount(struct doors *d, const char *dir, const struct mount_settings *settings)
 {
 	struct err err = ERR_INIT;
-	const struct mount_options options = {
+	struct mount_options options = {
 		.tree = d->tree,
 		.dir = dir,
-		.cred = cred_administrator("mount"),
-		.hide_trees = hide_trees,
 		.ended = unmounted,
 		.ended_arg = (void *)(uintptr_t)dir,
 	};
 
-	if (err_about("mount", mount_start(&options, &d->mount, &err), &err)) {
+	if (err_about("mount", start_mount(&options, settings, &d->mount, &err), &err)) {
 		config_blame(d->config, serve_rows, &err);
 		log_warn("not mounted: %s", err.text);
 	}
@@ -343,7 +390,7 @@ static int make_administrator(struct tree *tree, const struct serve_options *o, 
 
 /* Opens the store and the doors. A mount that can't be had is no failure. */
 static int open_doors(struct doors *d, const struct serve_options *o, const char *store,
-		      const struct schedule_options *schedule, const struct inside_settings *inside, struct err *err)
+		      const struct schedule_options *schedule, const struct mount_settings *settings, struct err *err)
 {
 	struct schedule_options s = *schedule;
 	int r = err_about("store", tree_open(store, TREE_CREATE, &d->tree, err), err);
@@ -355,10 +402,10 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 		return r;
 	tree_set_grace(d->tree, s.gc_grace);
 	tree_set_sparse(d->tree, o->sparse);
-	tree_set_inside(d->tree, &inside->tree);
+	tree_set_inside(d->tree, &settings->tree);
 	r = start_httpd(d, o, err);
 	if (!r && o->mount)
-		try_mount(d, o->mount, inside->hide_trees);
+		try_mount(d, o->mount, settings);
 	s.tree = d->tree;
 	return r ? r : schedule_start(&s, &d->schedule, err);
 }
@@ -366,7 +413,7 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 static int serve(const struct serve_options *o, const struct config_file *config, struct err *err)
 {
 	struct schedule_options schedule = { 0 };
-	struct inside_settings inside = { 0 };
+	struct mount_settings settings = { 0 };
 	auto_free char *store = NULL;
 	auto_doors struct doors d = { .config = config };
 	int ready_fd = -1;
@@ -376,14 +423,14 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	if (!r)
 		r = read_schedule(o, &schedule, err);
 	if (!r)
-		r = read_inside(o->mount_options, o->index, o->index_cache, &inside, err);
+		r = read_inside(o->mount_options, o->index, o->index_cache, &settings, err);
 	if (!r)
 		r = store_path(o->store, &store, err);
 	if (r)
 		return r;
 	prepare_process();
 	block_signals(&signals);
-	r = open_doors(&d, o, store, &schedule, &inside, err);
+	r = open_doors(&d, o, store, &schedule, &settings, err);
 	if (r)
 		return r;
 	greet(&d, o);
@@ -431,29 +478,23 @@ static int run_mount(const void *options, char **operands, int count, struct err
 	const struct mount_command_options *o = options;
 	const struct store_options s = { .store = o->store };
 	auto_doors struct doors d = { 0 };
-	struct inside_settings inside = { 0 };
+	struct mount_settings settings = { 0 };
 	int ready_fd = -1;
 	sigset_t signals;
 	int r = parse_fd(o->ready_fd, &ready_fd, err);
 
 	(void)count;
 	if (!r)
-		r = read_inside(o->options, NULL, o->index_cache, &inside, err);
+		r = read_inside(o->options, NULL, o->index_cache, &settings, err);
 	prepare_process();
 	block_signals(&signals);
 	if (!r)
 		r = open_store(&s, &d.tree, err);
 	if (!r) {
-		const struct mount_options m = {
-			.tree = d.tree,
-			.dir = operands[0],
-			.cred = cred_administrator("mount"),
-			.hide_trees = inside.hide_trees,
-			.ended = end_process,
-		};
+		struct mount_options m = { .tree = d.tree, .dir = operands[0], .ended = end_process };
 
-		tree_set_inside(d.tree, &inside.tree);
-		r = mount_start(&m, &d.mount, err);
+		tree_set_inside(d.tree, &settings.tree);
+		r = start_mount(&m, &settings, &d.mount, err);
 	}
 	if (r)
 		return r;

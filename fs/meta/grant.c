@@ -57,6 +57,16 @@ int grant_list_pattern(struct db *db, const char *pattern, grant_row_fn *fn, voi
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+int grant_list_behind(struct db *db, const char *pattern, int64_t after, grant_row_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 SELECT_GRANTS " WHERE g.pattern = ? AND g.principal_id > ? ORDER BY g.principal_id", "si", pattern,
+			 after);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
 int grant_count(struct db *db, int64_t principal_id, int64_t *out, struct err *err)
 {
 	int r = db_get_int(db, out, err, "SELECT COUNT(*) FROM access_grant WHERE principal_id = ?", "i", principal_id);

@@ -29,6 +29,9 @@ int grant_list_of(struct db *db, int64_t principal_id, grant_row_fn *fn, void *a
 int grant_list_subject(struct db *db, int64_t principal_id, grant_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* With exactly that pattern, by principal's name. */
 int grant_list_pattern(struct db *db, const char *pattern, grant_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* The same by principal's row, behind `after`. */
+int grant_list_behind(struct db *db, const char *pattern, int64_t after, grant_row_fn *fn, void *arg,
+		      struct err *err) MUST_CHECK;
 int grant_count(struct db *db, int64_t principal_id, int64_t *out, struct err *err) MUST_CHECK;
 /* 1 and the row, 0, or negative. */
 int grant_get(struct db *db, int64_t principal_id, const char *pattern, struct grant_row *out,

@@ -8,7 +8,8 @@
  *    any time: all other time-outs are 0, and such files are read with direct_io and
  *    such directories without a cache, from what the tree says at that moment.
  * 3. Nothing here notifies the kernel (inside a request that deadlocks).
- * 4. No file is ever open for writing, so there is nothing to write, truncate or flush.
+ * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
+ *    truncate.
  */
 #include "fs/base/base.h"
 
@@ -36,7 +37,7 @@ enum { OFF_SELF = 1, OFF_PARENT = 2 };
 /* An open file. The kernel's handle of it is its address. */
 struct ops_file {
 	struct ops_file *next, *before; /* guarded by ops.lock */
-	struct content *content;
+	struct content *content;	/* this, and the rest, as it was opened */
 	uint64_t node;
 	bool cached; /* known to passthrough */
 };
@@ -168,32 +169,53 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fuse_reply_entry(req, &e);
 }
 
+/*
+ * Of a file that was removed, or that this principal may not see any more, and that is open: it is read to its end, for which `cat` asks for
+ * its attributes first.
+ */
+static bool open_attr(struct ops *o, uint64_t node, struct node_attr *out)
+{
+	const struct ops_file *f;
+
+	pthread_mutex_lock(&o->lock);
+	for (f = o->open; f && f->node != node; f = f->next)
+		;
+	if (f)
+		*out = (struct node_attr){ .id = node, .mode = S_IFREG | 0444, .size = content_size(f->content) };
+	pthread_mutex_unlock(&o->lock);
+	return f;
+}
+
 static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi UNUSED)
 {
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	int r = node_getattr(o->tree, &o->cred, node, &a, &err);
+
+	if (r < 0 && !(r == -ENOENT && open_attr(o, node, &a)))
 		return fail(req, &err);
 	reply_attr(req, &a);
 }
 
-/* Times and owner of a link: accepted without effect, so that `cp -a` and `touch -h` go on. */
-static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr UNUSED, int to_set,
-		       struct fuse_file_info *fi UNUSED)
+/*
+ * Modes are the tree's to judge. Times and owner of what can be changed (a link, or what has the mode for it), and the size 0 of a
+ * value that is about to be written, are accepted without effect, so that `cp -a`, `touch -h` and `>` go on.
+ */
+static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set, struct fuse_file_info *fi UNUSED)
 {
-	const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_SIZE;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
 
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
+	if ((to_set & FUSE_SET_ATTR_MODE && node_chmod(o->tree, &o->cred, node, attr->st_mode, &err) < 0) ||
+	    node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
 		return fail(req, &err);
-	if (!S_ISLNK(a.mode) || to_set & refused)
-		fuse_reply_err(req, EROFS);
-	else
+	if (!(to_set & ~FUSE_SET_ATTR_MODE) || S_ISLNK(a.mode) || (!node_is_inside(node) && a.mode & S_IWUSR))
 		reply_attr(req, &a);
+	else
+		fuse_reply_err(req, EROFS);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t node)
@@ -242,14 +264,19 @@ static void remove_file(struct ops *o, struct ops_file *f)
 	pthread_mutex_unlock(&o->lock);
 }
 
-static void close_file(struct ops *o, struct ops_file *f)
+static void free_file(struct ops *o, struct ops_file *f)
 {
-	remove_file(o, f);
 	if (f->cached)
 		passthrough_release(o->passthrough, f->node);
 	if (f->content)
 		content_free(f->content);
 	free(f);
+}
+
+static void close_file(struct ops *o, struct ops_file *f)
+{
+	remove_file(o, f);
+	free_file(o, f);
 }
 
 void ops_close_all(struct ops *o)
@@ -295,31 +322,40 @@ static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing)
 	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* NULL: see `err`. */
+static struct ops_file *new_file(struct ops *o, uint64_t node, struct fuse_file_info *fi, int32_t *backing, struct err *err)
+{
+	struct ops_file *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		err_set(err, ERR_NO_MEMORY, "no memory for an open file");
+		return NULL;
+	}
+	if (open_file(o, node, f, backing, err) < 0) {
+		free_file(o, f);
+		return NULL;
+	}
+	add_file(o, f);
+	fi->fh = (uintptr_t)f;
+	fi->keep_cache = f->cached;
+	fi->direct_io = !f->cached;
+	return f;
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct ops_file *f;
 	int32_t backing;
 	int r;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
-		fuse_reply_err(req, EROFS);
-		return;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	add_file(o, f);
-	if (open_file(o, node, f, &backing, &err) < 0) {
-		close_file(o, f);
+	if (writes && node_may_write(o->tree, &o->cred, node, &err) < 0)
 		return fail(req, &err);
-	}
-	fi->fh = (uintptr_t)f;
-	fi->keep_cache = f->cached;
-	fi->direct_io = !f->cached;
+	f = new_file(o, node, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
 	r = backing ? reply_passthrough(req, fi->fh, backing) : fuse_reply_open(req, fi);
 	/* Interrupted meanwhile: the kernel won't release what it never opened. */
 	if (r == -ENOENT)
@@ -351,6 +387,20 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	else
 		fuse_reply_buf(req, room->data, (size_t)n);
 	room_put(o, room);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+
+	if (offset != 0)
+		fuse_reply_err(req, EINVAL);
+	else if (node_write(o->tree, &o->cred, node, data, size, &err) < 0)
+		fail(req, &err);
+	else
+		fuse_reply_write(req, size);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)
@@ -555,16 +605,44 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply(req, node_unlink(o->tree, &o->cred, parent, name, &err), &err);
 }
 
+/* ---- Writing: directories and new files ---- */
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+
+	if (node_mkdir(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	fuse_reply_entry(req, &e);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED, struct fuse_file_info *fi)
+{
+	struct ops *o = ops_of(req);
+	struct err err = ERR_INIT;
+	struct fuse_entry_param e;
+	struct node_attr a;
+	struct ops_file *f;
+	int32_t backing;
+
+	if (node_create(o->tree, &o->cred, parent, name, &a, &err) < 0)
+		return fail(req, &err);
+	f = new_file(o, a.id, fi, &backing, &err);
+	if (!f)
+		return fail(req, &err);
+	e = entry_of(o, &a);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT)
+		close_file(o, f);
+}
+
 /* ---- Writing anything else ---- */
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
 		     mode_t mode UNUSED, dev_t rdev UNUSED)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		     mode_t mode UNUSED)
 {
 	fuse_reply_err(req, EROFS);
 }
@@ -580,16 +658,11 @@ static void op_link(fuse_req_t req, fuse_ino_t node UNUSED, fuse_ino_t parent UN
 	fuse_reply_err(req, EROFS);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent UNUSED, const char *name UNUSED,
-		      mode_t mode UNUSED, struct fuse_file_info *fi UNUSED)
+/* `cp -a` copies modes as lists (ACLs), and goes on with modes only where there are none. */
+static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name, const char *value UNUSED,
+			size_t size UNUSED, int flags UNUSED)
 {
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED,
-			const char *value UNUSED, size_t size UNUSED, int flags UNUSED)
-{
-	fuse_reply_err(req, EROFS);
+	fuse_reply_err(req, starts_with(name, "system.posix_acl_") ? EOPNOTSUPP : EROFS);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t node UNUSED, const char *name UNUSED)
@@ -620,6 +693,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.statfs = op_statfs,
 	.open = op_open,
 	.read = op_read,
+	.write = op_write,
 	.release = op_release,
 	.opendir = op_opendir,
 	.readdir = op_readdir,

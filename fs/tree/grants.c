@@ -278,7 +278,6 @@ struct visibility {
 	const struct cred *cred;
 	const char *repo;
 	bool public;
-	const struct tree_namespace *settings;
 };
 
 static int set_visibility(struct db *db, void *arg, struct err *err)
@@ -332,20 +331,38 @@ int tree_namespace_get(struct tree *tree, const struct cred *cred, const char *n
 	return r;
 }
 
-static int set_namespace(struct db *db, void *arg, struct err *err)
-{
-	const struct visibility *v = arg;
-	const struct namespace_row row = { v->settings->public, v->settings->push_creates };
-	int r = namespace_put(db, v->repo, &row, err);
+struct namespace_change {
+	const struct cred *cred;
+	const char *name;
+	const enum setting *public, *push_creates;	/* NULL: as it is */
+};
 
-	return r ? r : add_access_event(db, v->cred, "namespace", NULL, v->repo, err);
+static int change_namespace(struct db *db, void *arg, struct err *err)
+{
+	const struct namespace_change *c = arg;
+	struct namespace_row row;
+	int r = namespace_get(db, c->name, &row, err);
+
+	if (c->public)
+		row.public = *c->public;
+	if (c->push_creates)
+		row.push_creates = *c->push_creates;
+	if (!r)
+		r = namespace_put(db, c->name, &row, err);
+	return r ? r : add_access_event(db, c->cred, "namespace", NULL, c->name, err);
+}
+
+int tree_namespace_change(struct tree *tree, const struct cred *cred, const char *name, const enum setting *public,
+			  const enum setting *push_creates, struct err *err)
+{
+	struct namespace_change c = { .cred = cred, .name = name, .public = public, .push_creates = push_creates };
+	int r = ask_namespace(tree, cred, name, err);
+
+	return r ? r : meta_write(tree->meta, true, change_namespace, &c, err);
 }
 
 int tree_namespace_set(struct tree *tree, const struct cred *cred, const char *name, const struct tree_namespace *settings,
 		       struct err *err)
 {
-	struct visibility v = { .cred = cred, .repo = name, .settings = settings };
-	int r = ask_namespace(tree, cred, name, err);
-
-	return r ? r : meta_write(tree->meta, true, set_namespace, &v, err);
+	return tree_namespace_change(tree, cred, name, &settings->public, &settings->push_creates, err);
 }

@@ -87,5 +87,8 @@ int tree_namespace_get(struct tree *tree, const struct cred *cred, const char *n
 		       struct err *err) MUST_CHECK;
 int tree_namespace_set(struct tree *tree, const struct cred *cred, const char *name, const struct tree_namespace *settings,
 		       struct err *err) MUST_CHECK;
+/* The same of those that aren't NULL, whatever the others are at that moment. */
+int tree_namespace_change(struct tree *tree, const struct cred *cred, const char *name, const enum setting *public,
+			  const enum setting *push_creates, struct err *err) MUST_CHECK;
 
 #endif

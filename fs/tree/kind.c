@@ -13,6 +13,7 @@
 #define DIR_MODE (S_IFDIR | 0555)
 #define OPEN_DIR_MODE (S_IFDIR | 0755)	/* things can be made in it */
 #define FILE_MODE (S_IFREG | 0444)
+#define VALUE_MODE (S_IFREG | 0644)	/* it can be written */
 #define LINK_MODE (S_IFLNK | 0777)
 
 #define SHA256 .name = "sha256", .algorithm = DIGEST_SHA256
@@ -23,22 +24,26 @@
 
 /* clang-format off: a row a line */
 static const struct kind kinds[KIND_COUNT] = {
-	[KIND_ROOT] = { .kind = KIND_ROOT, .mode = DIR_MODE, .find = view_find_repo, .list = view_list_repos },
+	[KIND_ROOT] = { .kind = KIND_ROOT, .mode = OPEN_DIR_MODE, .find = view_find_repo, .list = view_list_repos },
 
-	[KIND_REGISTRY] = { .kind = KIND_REGISTRY, .parent = KIND_ROOT, .name = "_registry", .mode = DIR_MODE, .fixed = true },
-	[KIND_VERSION] = { .kind = KIND_VERSION, .parent = KIND_REGISTRY, .name = "version", .mode = FILE_MODE, .text = view_version_text },
-	[KIND_STATS] = { .kind = KIND_STATS, .parent = KIND_REGISTRY, .name = "stats", .mode = FILE_MODE, .present = view_is_administrator, .text = view_stats_text },
-	[KIND_ALL_BLOBS] = { .kind = KIND_ALL_BLOBS, .parent = KIND_REGISTRY, .name = "blobs", .mode = DIR_MODE, .fixed = true },
-	[KIND_ALL_BLOBS_SHA256] = { .kind = KIND_ALL_BLOBS_SHA256, .parent = KIND_ALL_BLOBS, SHA256, .mode = DIR_MODE, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
-	[KIND_ALL_BLOBS_SHA512] = { .kind = KIND_ALL_BLOBS_SHA512, .parent = KIND_ALL_BLOBS, SHA512, .mode = DIR_MODE, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
-	[KIND_ALL_USED_BY] = { .kind = KIND_ALL_USED_BY, .parent = KIND_REGISTRY, .name = "used-by", .mode = DIR_MODE, .fixed = true },
-	[KIND_ALL_USED_BY_SHA256] = { .kind = KIND_ALL_USED_BY_SHA256, .parent = KIND_ALL_USED_BY, SHA256, .mode = DIR_MODE, .fixed = true, .find = view_find_uses, .list = view_list_all_uses },
-	[KIND_ALL_USED_BY_SHA512] = { .kind = KIND_ALL_USED_BY_SHA512, .parent = KIND_ALL_USED_BY, SHA512, .mode = DIR_MODE, .fixed = true, .find = view_find_uses, .list = view_list_all_uses },
-	[KIND_USES] = { .kind = KIND_USES, .row = ROW_BLOB, .mode = DIR_MODE, .apart = true, .find = view_find_use, .list = view_list_uses },
-	[KIND_USE_TAG] = { .kind = KIND_USE_TAG, .row = ROW_TAG, .mode = LINK_MODE, .apart = true, .link = view_use_link },
-	[KIND_USE_IMAGE] = { .kind = KIND_USE_IMAGE, .row = ROW_REF, .mode = LINK_MODE, .apart = true, .link = view_use_link },
+	[KIND_REGISTRY] = { .kind = KIND_REGISTRY, .parent = KIND_ROOT, .name = "_registry", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
+	[KIND_VERSION] = { .kind = KIND_VERSION, .parent = KIND_REGISTRY, .name = "version", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_version_text },
+	[KIND_STATS] = { .kind = KIND_STATS, .parent = KIND_REGISTRY, .name = "stats", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_stats_text },
+	[KIND_ALL_BLOBS] = { .kind = KIND_ALL_BLOBS, .parent = KIND_REGISTRY, .name = "blobs", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
+	[KIND_ALL_BLOBS_SHA256] = { .kind = KIND_ALL_BLOBS_SHA256, .parent = KIND_ALL_BLOBS, SHA256, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
+	[KIND_ALL_BLOBS_SHA512] = { .kind = KIND_ALL_BLOBS_SHA512, .parent = KIND_ALL_BLOBS, SHA512, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
+	[KIND_ALL_USED_BY] = { .kind = KIND_ALL_USED_BY, .parent = KIND_REGISTRY, .name = "used-by", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
+	[KIND_ALL_USED_BY_SHA256] = { .kind = KIND_ALL_USED_BY_SHA256, .parent = KIND_ALL_USED_BY, SHA256, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_uses, .list = view_list_all_uses },
+	[KIND_ALL_USED_BY_SHA512] = { .kind = KIND_ALL_USED_BY_SHA512, .parent = KIND_ALL_USED_BY, SHA512, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_uses, .list = view_list_all_uses },
+	[KIND_USES] = { .kind = KIND_USES, .row = ROW_BLOB, .mode = DIR_MODE, .action = ACTION_ADMIN, .apart = true, .find = view_find_use, .list = view_list_uses },
+	[KIND_USE_TAG] = { .kind = KIND_USE_TAG, .row = ROW_TAG, .mode = LINK_MODE, .action = ACTION_ADMIN, .apart = true, .link = view_use_link },
+	[KIND_USE_IMAGE] = { .kind = KIND_USE_IMAGE, .row = ROW_REF, .mode = LINK_MODE, .action = ACTION_ADMIN, .apart = true, .link = view_use_link },
+	[KIND_REGISTRY_SETTINGS] = { .kind = KIND_REGISTRY_SETTINGS, .parent = KIND_REGISTRY, .name = "settings", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
+	[KIND_REGISTRY_VISIBILITY] = { .kind = KIND_REGISTRY_VISIBILITY, .parent = KIND_REGISTRY_SETTINGS, .name = "visibility", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
+	[KIND_REGISTRY_PUSH_CREATES] = { .kind = KIND_REGISTRY_PUSH_CREATES, .parent = KIND_REGISTRY_SETTINGS, .name = "push-creates", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_push_creates_text, .write = view_push_creates_write },
+	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 
-	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
+	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = OPEN_DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
 	[KIND_TAGS] = { .kind = KIND_TAGS, .parent = KIND_REPO, .name = "_tags", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .present = view_is_repository, .find = view_find_tag, .list = view_list_tags },
 	[KIND_TAG] = { .kind = KIND_TAG, .row = ROW_TAG, .mode = LINK_MODE, .link = view_tag_link },
 	[KIND_PENDING] = { .kind = KIND_PENDING, .row = ROW_PENDING, .mode = LINK_MODE, .link = view_tag_link },
@@ -85,8 +90,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_BLOBS_SHA512] = { .kind = KIND_BLOBS_SHA512, .parent = KIND_BLOBS, SHA512, .row = ROW_REPO, .mode = DIR_MODE, .find = view_find_repo_blob, .list = view_list_repo_blobs },
 	[KIND_BLOB] = { .kind = KIND_BLOB, .row = ROW_BLOB, .mode = FILE_MODE, .apart = true, .fixed_data = true },
 
-	[KIND_UPLOADS] = { .kind = KIND_UPLOADS, .parent = KIND_REPO, .name = "_uploads", .row = ROW_REPO, .mode = DIR_MODE, .present = view_is_repository, .find = view_find_upload, .list = view_list_uploads },
-	[KIND_UPLOAD] = { .kind = KIND_UPLOAD, .row = ROW_UPLOAD, .mode = FILE_MODE },
+	[KIND_UPLOADS] = { .kind = KIND_UPLOADS, .parent = KIND_REPO, .name = "_uploads", .row = ROW_REPO, .mode = DIR_MODE, .action = ACTION_PUSH, .present = view_is_repository, .find = view_find_upload, .list = view_list_uploads },
+	[KIND_UPLOAD] = { .kind = KIND_UPLOAD, .row = ROW_UPLOAD, .mode = FILE_MODE, .action = ACTION_PUSH },
 
 	[KIND_OCI] = { .kind = KIND_OCI, .parent = KIND_REPO, .name = "_oci", .row = ROW_REPO, .mode = DIR_MODE, .present = view_is_repository },
 	[KIND_OCI_LAYOUT] = { .kind = KIND_OCI_LAYOUT, .parent = KIND_OCI, .name = "oci-layout", .row = ROW_REPO, .mode = FILE_MODE, .fixed_data = true, .text = view_oci_layout_text },
@@ -94,6 +99,12 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_OCI_BLOBS] = { .kind = KIND_OCI_BLOBS, .parent = KIND_OCI, .name = "blobs", .row = ROW_REPO, .mode = DIR_MODE },
 	[KIND_OCI_BLOBS_SHA256] = { .kind = KIND_OCI_BLOBS_SHA256, .parent = KIND_OCI_BLOBS, SHA256, .row = ROW_REPO, .mode = DIR_MODE, .find = view_find_repo_blob, .list = view_list_repo_blobs },
 	[KIND_OCI_BLOBS_SHA512] = { .kind = KIND_OCI_BLOBS_SHA512, .parent = KIND_OCI_BLOBS, SHA512, .row = ROW_REPO, .mode = DIR_MODE, .find = view_find_repo_blob, .list = view_list_repo_blobs },
+
+	[KIND_SETTINGS] = { .kind = KIND_SETTINGS, .parent = KIND_REPO, .name = "_settings", .row = ROW_REPO, .mode = DIR_MODE, .action = ACTION_ADMIN },
+	[KIND_VISIBILITY] = { .kind = KIND_VISIBILITY, .parent = KIND_SETTINGS, .name = "visibility", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
+	[KIND_PUSH_CREATES] = { .kind = KIND_PUSH_CREATES, .parent = KIND_SETTINGS, .name = "push-creates", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .present = view_is_namespace, .text = view_push_creates_text, .write = view_push_creates_write },
+	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
+	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },
 };
 /* clang-format on */
 

@@ -25,6 +25,10 @@ enum node_kind {
 	KIND_USES,		/* _registry/used-by/<algorithm>/<hex>/ */
 	KIND_USE_TAG,
 	KIND_USE_IMAGE,
+	KIND_REGISTRY_SETTINGS,
+	KIND_REGISTRY_VISIBILITY,
+	KIND_REGISTRY_PUSH_CREATES,
+	KIND_REGISTRY_ACCESS,
 	KIND_REPO,		/* a repository or a namespace */
 	KIND_TAGS,
 	KIND_TAG,
@@ -76,6 +80,11 @@ enum node_kind {
 	KIND_OCI_BLOBS,
 	KIND_OCI_BLOBS_SHA256,
 	KIND_OCI_BLOBS_SHA512,
+	KIND_SETTINGS,
+	KIND_VISIBILITY,
+	KIND_PUSH_CREATES,
+	KIND_ACCESS,
+	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT
 };
 
@@ -94,6 +103,15 @@ enum row_type {
 	ROW_REF,
 	ROW_UPLOAD,
 	ROW_PENDING,	/* no row: the repository's id, and a place in struct pending */
+	ROW_GRANT,	/* struct node_grant: also where nothing is granted (yet) */
+};
+
+/* Whom something is granted in an _access/, or could be. */
+struct node_grant {
+	struct repo_row repo;	/* first: a node's `repo` is this, too. The registry: all zero */
+	char who[LIMIT_PRINCIPAL + 1];
+	unsigned actions;	/* 0: nothing */
+	int64_t created;
 };
 
 /* A node with its row read. */
@@ -108,6 +126,7 @@ struct node {
 		struct tag_row tag;
 		struct ref_row ref;
 		struct upload_row upload;
+		struct node_grant grant;
 	};
 };
 
@@ -140,6 +159,7 @@ struct kind {
 	enum row_type row;
 	enum digest_algorithm algorithm;	/* of the directories named after one */
 	mode_t mode;
+	unsigned action;	/* who may see it: who may do that (enum action); 0: pull */
 	bool apart;		/* not of its directory's repository: whether it may be seen is asked for each */
 	bool fixed;		/* name and attributes never change */
 	bool fixed_data;	/* bytes, or the names in it, never change; nor does what is absent */
@@ -151,6 +171,8 @@ struct kind {
 	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
 	/* A small file's bytes. */
 	int (*text)(const struct look *l, const struct node *n, struct buf *out);
+	/* Takes what was written to a small file, without its newline. It asks for permission. */
+	int (*write)(struct tree *tree, const struct cred *cred, const struct node *n, const char *value, struct err *err);
 	/* A link's target. */
 	int (*link)(const struct look *l, const struct node *n, struct buf *out);
 	/* A child without a fixed name: 1 and the node, 0: none. */
@@ -164,13 +186,24 @@ const struct kind *kind_of(enum node_kind kind);
 /* The media type that the first image to name a layer gives it, without a newline. */
 int layer_media_type(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 
+/* A connection that sees one state of the database, and who looks: `auto_session struct session s = { 0 };` */
+struct session {
+	struct meta_reader reader;
+	struct look look;
+};
+int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err) MUST_CHECK;
+void session_end(struct session *s);
+#define auto_session CLEANUP(session_end)
+
 uint64_t node_number(const struct node *n);
 /* Reads the row of a node's number: 0 or ERR_NOT_FOUND. */
 int node_load(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
-/* 1 if who looks may see the node, whose row was read; else 0. */
-int node_may_see(const struct look *l, const struct node *n) MUST_CHECK;
+/* The same for who looks: one that may not be seen is as gone as one that isn't there. */
+int node_load_seen(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
+/* A repository's row as who looks sees it: where it may not be pulled from it is a namespace, there for what is below it. */
+int node_repo_as_seen(const struct look *l, struct repo_row *row) MUST_CHECK;
 /* As node_load(), of a node that may be seen: one that may not is as gone as one that isn't there. */
-int load_seen(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
+int node_load_seen(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
 /* A buffer that could not grow would be a shorter text: 0, or ERR_NO_MEMORY. */
 int no_memory(const struct look *l, const struct buf *b) MUST_CHECK;
 /* 1: the node is inside an image or a layer (inside.h) that may be read; 0: it isn't inside; else ERR_NOT_FOUND. */

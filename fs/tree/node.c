@@ -1,11 +1,11 @@
 /*
- * node.c: operations on nodes, over the table of kinds.
+ * node.c: operations on nodes, over the table of kinds. Those that write are in node_write.c.
  *
  * Each: read the node's row, ask permission, do what its kind says. Extended attributes are in node_xattr.c.
  */
 #include "fs/base/base.h"
 #include "fs/tree/inside.h"
-#include "fs/tree/kind.h"
+#include "fs/tree/view.h"
 
 #include <sys/stat.h>
 
@@ -24,13 +24,20 @@ uint64_t node_number(const struct node *n)
 	       (uint64_t)n->row_id;
 }
 
+static int load_repo(const struct look *l, int64_t id, struct repo_row *out)
+{
+	int r = repo_by_id(l->db, id, out, l->err);
+
+	return r > 0 ? node_repo_as_seen(l, out) : r;
+}
+
 static int load_row(const struct look *l, struct node *n)
 {
 	switch (kind_of(n->kind)->row) {
 	case ROW_NONE:
 		return 1;
 	case ROW_REPO:
-		return repo_by_id(l->db, n->row_id, &n->repo, l->err);
+		return load_repo(l, n->row_id, &n->repo);
 	case ROW_IMAGE:
 		return image_by_id(l->db, n->row_id, &n->image, l->err);
 	case ROW_BLOB:
@@ -45,6 +52,8 @@ static int load_row(const struct look *l, struct node *n)
 		return upload_by_id(l->db, n->row_id, &n->upload, l->err);
 	case ROW_PENDING:
 		return pending_at(l->tree->pending, n->row_id, n->position, &n->tag.digest);
+	case ROW_GRANT:
+		return view_load_grant(l, n);
 	}
 	return 0;
 }
@@ -67,7 +76,7 @@ int node_load(const struct look *l, uint64_t number, struct node *out)
 	k = kind_of(out->kind);
 	/* A node has one number: what its kind doesn't use is 0. */
 	r = node_number(out) != number || (k->row == ROW_NONE && out->row_id) ||
-			    (k->row != ROW_PENDING && out->position) ?
+			    (k->row != ROW_PENDING && k->row != ROW_GRANT && out->position) ?
 		    0 :
 		    load_row(l, out);
 	if (r > 0 && k->present)
@@ -104,6 +113,7 @@ static void set_row_id(struct node *n)
 		break;
 	case ROW_NONE:
 	case ROW_PENDING:
+	case ROW_GRANT:
 		break;
 	}
 }
@@ -122,7 +132,7 @@ int session_begin(struct session *s, struct tree *tree, const struct cred *cred,
 	return r ? r : db_begin_read(s->reader.db, err);
 }
 
-/* ---- Permission: everything in a repository may be read by who may pull from it ---- */
+/* ---- Permission: everything in a repository may be read by who may pull from it, but for what its kind says ---- */
 
 /* The repository that a node is in: 0 where it is in none, or stands for bytes that several may hold. */
 static int64_t repository_of(const struct node *n)
@@ -141,6 +151,8 @@ static int64_t repository_of(const struct node *n)
 		return n->ref.repository_id;
 	case ROW_UPLOAD:
 		return n->upload.repository_id;
+	case ROW_GRANT:
+		return n->grant.repo.id;
 	case ROW_NONE:
 	case ROW_BLOB:
 		break;
@@ -148,22 +160,68 @@ static int64_t repository_of(const struct node *n)
 	return 0;
 }
 
+int node_repo_as_seen(const struct look *l, struct repo_row *row)
+{
+	int r = cred_is_boundless(l->cred) || !row->is_repository ? 1 : access_may_pull(&l->ask, row);
+
+	if (!r)
+		row->is_repository = row->public = false;
+	return MIN(r, 0) ? r : 1;
+}
+
+static int may_do(const struct look *l, const struct repo_row *row, unsigned action)
+{
+	unsigned actions = 0;
+	int r = access_row(&l->ask, row, &actions);
+
+	return r == -EACCES ? 0 : r ? r : (actions & action) != 0;
+}
+
+/* The repository that a node is in, or all below the namespace, or the registry. */
+static int may_administer(const struct look *l, const struct node *n)
+{
+	char pattern[LIMIT_NAME + 4];
+	enum row_type row = kind_of(n->kind)->row;
+
+	if ((row != ROW_REPO && row != ROW_GRANT) || !n->repo.id)
+		return access_is_administrator(&l->ask);
+	if (n->repo.is_repository)
+		return may_do(l, &n->repo, ACTION_ADMIN);
+	snprintf(pattern, sizeof(pattern), "%s/**", n->repo.name);
+	return access_covers(&l->ask, pattern);
+}
+
+static int may_do_in(const struct look *l, int64_t repository_id, unsigned action)
+{
+	struct repo_row row;
+	int r = load_repo(l, repository_id, &row);
+
+	return r > 0 ? may_do(l, &row, action) : r;
+}
+
 int node_may_see(const struct look *l, const struct node *n)
 {
+	const struct kind *k = kind_of(n->kind);
 	int r;
 
-	if (cred_is_boundless(l->cred) || kind_of(n->kind)->row == ROW_NONE)
+	if (cred_is_boundless(l->cred))
 		return 1;
-	if (kind_of(n->kind)->row == ROW_BLOB)
+	if (k->action == ACTION_ADMIN)
+		return may_administer(l, n);
+	if (k->row == ROW_NONE)
+		return 1;
+	if (k->row == ROW_BLOB)
 		return access_may_read_blob(&l->ask, n->row_id, NULL);
-	if (kind_of(n->kind)->row != ROW_REPO)
+	if (k->action)
+		return may_do_in(l, repository_of(n), k->action);
+	if (k->row != ROW_REPO)
 		return access_may_pull_id(&l->ask, repository_of(n));
 	r = access_may_pull(&l->ask, &n->repo);
 	/* A namespace shows to whoever may see something below it. */
 	return r || n->kind != KIND_REPO ? r : reach_below(&l->ask, n->repo.name);
 }
 
-int load_seen(const struct look *l, uint64_t number, struct node *out)
+int node_load_seen(const struct look *l, uint64_t number, struct node *out)
 {
 	int r = node_load(l, number, out);
 
@@ -192,15 +250,11 @@ static int ref_time(const struct look *l, const struct node *n, int64_t *out)
 	return MIN(r, 0);
 }
 
-/* Of a repository that shows only because of what is below it, nothing is said. */
-static int repo_time(const struct look *l, const struct node *n, int64_t *out)
+/* When something that stands in several repositories came first, or one that may not be seen did, is for those to know who see all. */
+static int hidden_time(const struct look *l, int64_t time, int64_t *out)
 {
-	int r = access_may_pull(&l->ask, &n->repo);
-
-	*out = n->repo.changed;
-	if (!r && n->repo.is_repository)
-		r = registry_created(l->db, out, l->err);
-	return MIN(r, 0);
+	*out = time;
+	return cred_is_boundless(l->cred) ? 0 : registry_created(l->db, out, l->err);
 }
 
 static int time_of(const struct look *l, const struct node *n, int64_t *out)
@@ -208,13 +262,16 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	*out = 0;
 	switch (kind_of(n->kind)->row) {
 	case ROW_REPO:
-		return repo_time(l, n, out);
+		*out = n->repo.changed;
+		return n->repo.is_repository ? 0 : hidden_time(l, *out, out);
 	case ROW_IMAGE:
 		*out = n->image.pushed;
 		return 0;
 	case ROW_BLOB:
 	case ROW_LINK:
-		*out = n->blob.created;
+		return hidden_time(l, n->blob.created, out);
+	case ROW_GRANT:
+		*out = n->grant.created;
 		return 0;
 	case ROW_TAG:
 		*out = n->tag.moved;
@@ -257,6 +314,14 @@ static int size_of(const struct look *l, const struct node *n, int64_t *out)
 	return r ? r : no_memory(l, &text);
 }
 
+/* A private repository's shows it. */
+static mode_t mode_of(const struct node *n)
+{
+	mode_t mode = kind_of(n->kind)->mode;
+
+	return n->kind == KIND_REPO && n->repo.is_repository && !n->repo.public ? mode & ~(mode_t)S_IRWXO : mode;
+}
+
 static int fill_attr(const struct look *l, const struct node *n, bool name_forever,
 		     struct node_attr *out)
 {
@@ -280,7 +345,7 @@ static int fill_attr(const struct look *l, const struct node *n, bool name_forev
 	if (r)
 		return r;
 	out->id = node_number(n);
-	out->mode = k->mode;
+	out->mode = mode_of(n);
 	out->links = (uint64_t)places;
 	out->name_forever = name_forever;
 	out->attr_forever = k->fixed && k->fixed_data;
@@ -311,7 +376,7 @@ int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, stru
 	n = door_of(number);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = load_seen(&s.look, node_number(&n), &n);
+		r = node_load_seen(&s.look, node_number(&n), &n);
 	return r ? r : 1;
 }
 
@@ -330,7 +395,7 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 	if (!r)
 		r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = load_seen(&s.look, number, &n);
+		r = node_load_seen(&s.look, number, &n);
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
@@ -349,11 +414,11 @@ static int fixed_child(const struct look *l, const struct node *parent, const st
 	int r;
 
 	child.kind = k->kind;
-	if (k->present) {
+	r = k->action ? node_may_see(l, &child) : 1;
+	if (r > 0 && k->present)
 		r = k->present(l, &child);
-		if (r <= 0)
-			return r;
-	}
+	if (r <= 0)
+		return r;
 	*out = child;
 	if (!k->resolve)
 		return 1;
@@ -394,7 +459,7 @@ static int find_child_node(const struct look *l, const struct node *parent, cons
 
 static int need_directory(const struct look *l, uint64_t number, struct node *out)
 {
-	int r = load_seen(l, number, out);
+	int r = node_load_seen(l, number, out);
 
 	if (!r && !S_ISDIR(kind_of(out->kind)->mode))
 		r = err_set(l->err, ERR_NOT_DIRECTORY, "it is not a directory");
@@ -606,7 +671,7 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 		return r < 0 ? r : inside_readlink(tree, link, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = load_seen(&s.look, link, &n);
+		r = node_load_seen(&s.look, link, &n);
 	if (!r && !kind_of(n.kind)->link)
 		r = err_set(err, ERR_ARGUMENT, "it is not a link");
 	if (!r)
@@ -630,7 +695,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return r < 0 ? r : inside_open(tree, file, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = load_seen(&s.look, file, &n);
+		r = node_load_seen(&s.look, file, &n);
 	if (r)
 		return r;
 	*forever = kind_of(n.kind)->fixed_data && cred_is_boundless(cred);
@@ -642,140 +707,6 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return err_set(err, ERR_IS_DIRECTORY, "it is not a file");
 	r = kind_of(n.kind)->text(&s.look, &n, &text);
 	return r ? r : content_from_buf(&text, out, err);
-}
-
-/* ---- Writing tags ---- */
-
-/* What a link in _tags may point to: an image of the repository, or a tag of it, which is resolved now. */
-static int read_target(const struct look *l, const struct node *tags, const char *target,
-		       struct digest *out)
-{
-	static const char images[] = "../_images/";
-	const char *hex = strrchr(target, '/');
-	struct tag_row tag;
-	char algorithm[16];
-	int r;
-
-	if (starts_with(target, images) && hex > target + strlen(images)) {
-		snprintf(algorithm, sizeof(algorithm), "%.*s", (int)(hex - target - strlen(images)),
-			 target + strlen(images));
-		if (digest_parse_hex(digest_algorithm_parse(algorithm), hex + 1, out, NULL) == 0)
-			return 0;
-	}
-	if (!tag_ok(target))
-		return err_set(l->err, ERR_ARGUMENT,
-			       "a tag links to ../_images/<algorithm>/<hex> or to another tag, not to %.200s",
-			       target);
-	r = tag_by_name(l->db, tags->row_id, target, &tag, l->err);
-	if (r < 0)
-		return r;
-	*out = tag.digest;
-	return r ? 0 : err_set(l->err, ERR_MANIFEST_UNKNOWN, "there is no tag %s", target);
-}
-
-static int need_tags(const struct look *l, uint64_t number, struct node *out)
-{
-	int r = load_seen(l, number, out);
-
-	if (!r && out->kind != KIND_TAGS)
-		r = err_set(l->err, ERR_READ_ONLY, "only tags, in a repository's _tags, can be changed here");
-	return r;
-}
-
-/* Opens, reads _tags and the target, and closes: what follows writes. */
-static int resolve_target(struct tree *tree, const struct cred *cred, uint64_t parent,
-			  const char *target, struct node *tags, struct digest *out, struct err *err)
-{
-	auto_session struct session s = { 0 };
-	struct image_row image;
-	int r = session_begin(&s, tree, cred, err);
-
-	if (!r)
-		r = need_tags(&s.look, parent, tags);
-	if (!r)
-		r = read_target(&s.look, tags, target, out);
-	return r ? r : need_image_digest(s.look.db, &tags->repo, out, &image, err);
-}
-
-/* A pending link never stands before a tag of the same name. */
-static int add_pending(struct tree *tree, const struct cred *cred, const struct node *tags,
-		       const char *name, const struct digest *digest, struct err *err)
-{
-	auto_session struct session s = { 0 };
-	struct tag_row tag;
-	int r = session_begin(&s, tree, cred, err);
-
-	if (!r)
-		r = tag_by_name(s.look.db, tags->row_id, name, &tag, err);
-	if (r > 0)
-		return err_set(err, ERR_EXISTS, "%s is a tag already", name);
-	return r ? r : pending_add(tree->pending, tags->row_id, name, digest, err);
-}
-
-/* The _tags of a repository in which that may be done. */
-static int load_tags(struct tree *tree, const struct cred *cred, uint64_t number, enum action action,
-		     struct node *out, struct err *err)
-{
-	auto_session struct session s = { 0 };
-	int r = session_begin(&s, tree, cred, err);
-
-	if (!r)
-		r = need_tags(&s.look, number, out);
-	return r ? r : permit(tree, cred, action, out->repo.name, err);
-}
-
-int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
-		 const char *target, struct node_attr *out, struct err *err)
-{
-	struct node tags;
-	struct digest digest;
-	int r = load_tags(tree, cred, parent, ACTION_PUSH, &tags, err);
-
-	if (!r)
-		r = resolve_target(tree, cred, parent, target, &tags, &digest, err);
-	if (!r)
-		r = tag_check(name, err);
-	if (!r)
-		r = pending_name(name) ?
-			    add_pending(tree, cred, &tags, name, &digest, err) :
-			    tree_tag_set_id(tree, cred, tags.row_id, name, &digest, true, err);
-	return r ? r : node_lookup(tree, cred, parent, name, out, NULL, err);
-}
-
-int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
-		uint64_t new_parent, const char *new_name, bool noreplace, struct err *err)
-{
-	struct node tags;
-	struct digest digest;
-	int r = load_tags(tree, cred, parent, ACTION_PUSH, &tags, err);
-
-	if (!r && parent != new_parent)
-		r = err_set(err, ERR_NOT_PERMITTED,
-			    "a tag can't be moved out of its repository: link the image there, then remove it here");
-	if (r)
-		return r;
-	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0) {
-		r = permit(tree, cred, ACTION_DELETE, tags.repo.name, err);
-		return r ? r : tree_tag_rename(tree, cred, tags.row_id, name, new_name, noreplace, err);
-	}
-	r = tree_tag_set_id(tree, cred, tags.row_id, new_name, &digest, noreplace, err);
-	if (!r)
-		pending_remove(tree->pending, tags.row_id, name);
-	return r;
-}
-
-int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
-		struct err *err)
-{
-	struct node tags;
-	/* What is pending was only begun, by who may push. */
-	int r = load_tags(tree, cred, parent, pending_name(name) ? ACTION_PUSH : ACTION_DELETE, &tags, err);
-
-	if (r)
-		return r;
-	if (pending_name(name) && pending_remove(tree->pending, tags.row_id, name))
-		return 0;
-	return tree_tag_rm(tree, cred, tags.repo.name, name, err);
 }
 
 int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,

@@ -81,6 +81,24 @@ int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, con
 int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		struct err *err) MUST_CHECK;
 
+/* ---- Writing: repositories, settings, grants ---- */
+
+/* Makes a repository, as visible as its namespace says. */
+int node_mkdir(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name, struct node_attr *out,
+	       struct err *err) MUST_CHECK;
+/* Permission bits. A repository from whose others all is taken becomes private; what is as it is stays so, whatever the node. Else
+ * ERR_NOT_PERMITTED of a directory of repositories, and ERR_READ_ONLY. */
+int node_chmod(struct tree *tree, const struct cred *cred, uint64_t node, mode_t mode, struct err *err) MUST_CHECK;
+/* A file of a principal in an _access/. It is empty, and isn't there for others, before something is written to it. ERR_NOT_FOUND: nobody is
+ * called so. */
+int node_create(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name, struct node_attr *out,
+		struct err *err) MUST_CHECK;
+/* 0, or ERR_READ_ONLY. */
+int node_may_write(struct tree *tree, const struct cred *cred, uint64_t file, struct err *err) MUST_CHECK;
+/* Makes that the file's value, with or without a newline behind it. ERR_ARGUMENT: it isn't one, and nothing was changed. */
+int node_write(struct tree *tree, const struct cred *cred, uint64_t file, const void *data, size_t len,
+	       struct err *err) MUST_CHECK;
+
 /* ---- Extended attributes: user.regfs.digest, user.regfs.media-type, ... ---- */
 
 /* ERR_NO_ATTRIBUTE. */

@@ -38,7 +38,6 @@ int view_give_user(struct listing *ls, enum node_kind kind, int phase,
 /* ---- _registry/: view_registry.c ---- */
 
 int view_version_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
-int view_is_administrator(const struct look *l, const struct node *n) MUST_CHECK;
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_find_blob(const struct look *l, const struct node *n, const char *name,
 		   struct node *out) MUST_CHECK;
@@ -128,5 +127,26 @@ int view_find_layer_use(const struct look *l, const struct node *n, const char *
 			struct node *out) MUST_CHECK;
 int view_list_layer_uses(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
 int view_layer_image_link(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+
+/* ---- _settings/ and _access/: view_access.c ---- */
+
+int view_is_namespace(const struct look *l, const struct node *n) MUST_CHECK;
+int view_visibility_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_visibility_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
+			  struct err *err) MUST_CHECK;
+int view_push_creates_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_push_creates_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
+			    struct err *err) MUST_CHECK;
+int view_find_grant(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
+int view_list_grants(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
+int view_grant_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_grant_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
+		     struct err *err) MUST_CHECK;
+/* As view_find_grant(), also for whom nothing is granted. */
+int view_find_person(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
+int view_grant_rm(struct tree *tree, const struct cred *cred, const struct node *directory, const char *name,
+		  struct err *err) MUST_CHECK;
+/* Reads what a ROW_GRANT's number stands for: 1, 0, or negative. */
+int view_load_grant(const struct look *l, struct node *n) MUST_CHECK;
 
 #endif

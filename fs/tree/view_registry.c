@@ -14,12 +14,6 @@ int view_version_text(const struct look *l, const struct node *n, struct buf *ou
 	return 0;
 }
 
-int view_is_administrator(const struct look *l, const struct node *n)
-{
-	(void)n;
-	return access_is_administrator(&l->ask);
-}
-
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out)
 {
 	struct tree_stats s = { 0 };

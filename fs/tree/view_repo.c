@@ -10,16 +10,21 @@
 
 int view_find_repo(const struct look *l, const struct node *n, const char *name, struct node *out)
 {
+	int r;
+
 	*out = node_make(KIND_REPO, 0);
-	return repo_child(l->db, n->row_id, name, &out->repo, l->err);
+	r = repo_child(l->db, n->row_id, name, &out->repo, l->err);
+	return r > 0 ? node_repo_as_seen(l, &out->repo) : r;
 }
 
 static int give_repo(void *arg, const struct repo_row *row)
 {
 	struct node n = node_make(KIND_REPO, row->id);
+	int r;
 
 	n.repo = *row;
-	return list_give(arg, repo_component(row), &n, LIST_COOKIE(0, row->id));
+	r = node_repo_as_seen(listing_look(arg), &n.repo);
+	return r < 0 ? r : list_give(arg, repo_component(row), &n, LIST_COOKIE(0, row->id));
 }
 
 int view_list_repos(struct listing *ls, const struct node *n, uint64_t after)
@@ -31,7 +36,8 @@ int view_list_repos(struct listing *ls, const struct node *n, uint64_t after)
 
 int view_is_repository(const struct look *l, const struct node *n)
 {
-	return n->repo.is_repository ? access_may_pull(&l->ask, &n->repo) : 0;
+	(void)l;
+	return n->repo.is_repository;
 }
 
 /* ---- _tags ---- */

@@ -247,29 +247,38 @@ static void is_dir(struct registry *g, const char *who, const char *path, const 
 
 static void test_nodes(struct registry *g)
 {
-	static const char plain[] = "_tags _images _layers _blobs _uploads _oci";
+	static const char plain[] = "_tags _images _layers _blobs _oci";
+	static const char all[] = "_tags _images _layers _blobs _uploads _oci _settings _access";
 
-	is_dir(g, "anonymous", "", "_registry pub");
+	is_dir(g, "anonymous", "", "pub");
 	is_dir(g, "anonymous", "pub/web", plain);
 	is_dir(g, "anonymous", "shop", "absent");
 	is_dir(g, "anonymous", "centos", "absent");
-	is_dir(g, "alice", "", "_registry pub shop own");
+	is_dir(g, "alice", "", "pub shop own");
+	is_dir(g, "alice", "own/x", all);
 	is_dir(g, "alice", "shop", "web");
 	is_dir(g, "bob", "shop", "web deep");
 	is_dir(g, "alice", "shop/deep", "absent");
 	is_dir(g, "alice", "hidden", "absent");
 	is_dir(g, "alice", "hidden/x", "absent");
-	is_dir(g, "+ci", "", "_registry pub");
-	is_dir(g, "carol", "_registry", "version blobs used-by");
-	is_dir(g, "root", "_registry", "version stats blobs used-by");
+	is_dir(g, "+ci", "", "pub");
+	is_dir(g, "carol", "_registry", "absent");
+	is_dir(g, "root", "_registry", "version stats blobs used-by settings access");
 	is_dir(g, "root", "", "_registry pub shop own hidden centos");
 }
 
 /* A node's number that somebody else found, as a kernel would keep it. */
 static void test_numbers(struct registry *g)
 {
-	static const char *const paths[] = { "hidden", "hidden/x", "hidden/x/_tags", "hidden/x/_tags/t", "hidden/x/_images/sha256",
-					     "hidden/x/_oci/index.json", "hidden/x/_blobs/sha256" };
+	static const char *const paths[] = {
+		"hidden",	      "hidden/x",		"hidden/x/_tags",
+		"hidden/x/_tags/t",   "hidden/x/_images/sha256", "hidden/x/_oci/index.json",
+		"hidden/x/_blobs/sha256", "hidden/x/_uploads",	"hidden/x/_settings/visibility",
+		"hidden/x/_access",   "hidden/_settings",	"hidden/_settings/push-creates",
+		"_registry",	      "_registry/version",	"_registry/stats",
+		"_registry/blobs/sha256", "_registry/used-by/sha256", "_registry/settings/visibility",
+		"_registry/access",
+	};
 	const struct cred alice = as(g, "alice"), root = as(g, "root");
 	struct node_attr attr;
 	auto_buf struct buf out = BUF_INIT;
@@ -310,7 +319,7 @@ static void test_blob_nodes(struct registry *g)
 	snprintf(path, sizeof(path), "_registry/used-by/sha256/%s", digest_hex(&hidden, hex));
 	find(g, &alice, path, &r);
 	is_int(r, -ENOENT, "nor who uses it");
-	snprintf(path, sizeof(path), "_registry/blobs/sha256/%s", digest_hex(&seen, hex));
+	snprintf(path, sizeof(path), "shop/web/_blobs/sha256/%s", digest_hex(&seen, hex));
 	node = find(g, &alice, path, &r);
 	is_int(r, 0, "one that a repository of hers holds");
 	is_int(node_getattr(g->tree, &alice, node, &attr, NULL), 0, "its attributes");
