@@ -10,10 +10,12 @@
 
 #include <getopt.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 static const struct command *const tables[] = {
 	serve_commands, mount_commands, look_commands, diff_commands, extract_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
-	people_commands, token_commands, grant_commands, registry_commands,
+	people_commands, token_commands, grant_commands, audit_commands, registry_commands,
 };
 
 static void print_all(FILE *out)
@@ -157,6 +159,18 @@ static int run(const struct command *c, int argc, char **argv)
 	return err_row(err.reason)->exit_status;
 }
 
+/*
+ * Passwords, tokens and keys pass through: no core file is left, whether in a file or (where the limit says nothing) through
+ * a program, and no other process of the same user looks into this one.
+ */
+static void keep_secrets(void)
+{
+	const struct rlimit none = { .rlim_cur = 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
@@ -164,6 +178,7 @@ int main(int argc, char **argv)
 	bool noun;
 
 	signal(SIGPIPE, SIG_IGN);
+	keep_secrets();
 	if (argc < 2) {
 		print_all(stderr);
 		return EXIT_USAGE;

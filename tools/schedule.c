@@ -11,6 +11,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/timestamp.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/tree.h"
 
 #define SECOND INT64_C(1000000000)
@@ -54,6 +55,16 @@ static void collect(struct schedule *s)
 		log_info("garbage collection: removed %" PRId64 " blobs (%" PRId64 " bytes), %" PRId64
 			 " uploads (%" PRId64 " bytes), %" PRId64 " untagged images",
 			 r.blobs, r.blob_bytes, r.uploads, r.upload_bytes, r.images);
+}
+
+static void trim_audit(struct schedule *s)
+{
+	const struct cred cred = cred_administrator("schedule");
+	struct err err = ERR_INIT;
+	int64_t removed = 0;
+
+	if (s->options.audit_keep && tree_audit_trim(s->options.tree, &cred, s->options.audit_keep, &removed, &err))
+		log_warn("audit trail: %s", err.text);
 }
 
 static void log_problem(void *arg, enum check_problem problem, const char *text)
@@ -113,13 +124,20 @@ static void *work(void *arg)
 {
 	struct schedule *s = arg;
 	int64_t gc = next_time(MIN(s->options.gc_interval, FIRST_GC)), checks = next_time(s->options.check_interval);
+	/* As often as garbage is collected, also where it isn't. */
+	int64_t trim_every = s->options.gc_interval ? s->options.gc_interval : DEFAULT_GC_INTERVAL;
+	int64_t trim = next_time(MIN(trim_every, FIRST_GC));
 
 	/* This thread's only: Linux keeps niceness for each thread. */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
-	while (!wait_until(s, MIN(gc, checks))) {
+	while (!wait_until(s, MIN(MIN(gc, trim), checks))) {
 		if (timestamp_now() >= gc) {
 			collect(s);
 			gc = next_time(s->options.gc_interval);
+		}
+		if (!s->stopping && timestamp_now() >= trim) {
+			trim_audit(s);
+			trim = next_time(trim_every);
 		}
 		if (!s->stopping && timestamp_now() >= checks) {
 			check(s);

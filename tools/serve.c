@@ -20,6 +20,7 @@
 
 #include "fs/base/log.h"
 #include "fs/mount/mount.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/login.h"
 #include "httpd/httpd.h"
 
@@ -36,6 +37,7 @@ struct serve_options {
 	const char *public_url, *trust_proxy;
 	const char *index, *index_cache, *mount_options;
 	const char *admin_password_file;
+	const char *audit_keep, *audit_pulls;
 	bool sparse;
 	bool open;
 };
@@ -55,6 +57,8 @@ static const struct option_row serve_rows[] = {
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
 	{ "check-interval", 0, "DURATION", offsetof(struct serve_options, check_interval), "read every blob and compare its digest so often (default: 0, never)" },
 	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
+	{ "audit-keep", 0, "DURATION", offsetof(struct serve_options, audit_keep), "keep the audit trail for so long (default: 90d; 0: for ever)" },
+	{ "audit-pulls", 0, "on|off", offsetof(struct serve_options, audit_pulls), "write pulls down in it, too (default: off)" },
 	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
 	{ "cors-origin", 0, "ORIGINS", offsetof(struct serve_options, cors_origin), "whose web pages may read answers: *, or a list (default: none)" },
 	{ "tls-cert", 0, "FILE", offsetof(struct serve_options, tls_cert), "serve HTTPS with this certificate (PEM); read again at SIGHUP" },
@@ -305,6 +309,13 @@ static void try_mount(struct doors *d, const char *dir, const struct mount_setti
 	}
 }
 
+static int check_on_off(const char *name, const char *value, struct err *err)
+{
+	if (!value || streq(value, "on") || streq(value, "off"))
+		return 0;
+	return err_about(name, err_set(err, ERR_USAGE, "--%s is on or off, not %.100s", name, value), err);
+}
+
 /* Reads what the schedule goes by: before anything is opened, so that a slip starts nothing. */
 static int read_schedule(const struct serve_options *o, struct schedule_options *out, struct err *err)
 {
@@ -316,6 +327,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &out->gc_grace, err);
 	if (!r && o->untagged && !streq(o->untagged, "keep"))
 		r = option_duration("untagged", o->untagged, -1, &out->untagged, err);
+	if (!r)
+		r = option_duration("audit-keep", o->audit_keep, TREE_AUDIT_KEEP, &out->audit_keep, err);
 	if (!r)
 		r = option_duration("check-interval", o->check_interval, 0, &out->check_interval, err);
 	return r ? r :
@@ -403,6 +416,7 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 	tree_set_grace(d->tree, s.gc_grace);
 	tree_set_sparse(d->tree, o->sparse);
 	tree_set_inside(d->tree, &settings->tree);
+	tree_set_audit_pulls(d->tree, o->audit_pulls && streq(o->audit_pulls, "on"));
 	r = start_httpd(d, o, err);
 	if (!r && o->mount)
 		try_mount(d, o->mount, settings);
@@ -424,6 +438,8 @@ static int serve(const struct serve_options *o, const struct config_file *config
 		r = read_schedule(o, &schedule, err);
 	if (!r)
 		r = read_inside(o->mount_options, o->index, o->index_cache, &settings, err);
+	if (!r)
+		r = check_on_off("audit-pulls", o->audit_pulls, err);
 	if (!r)
 		r = store_path(o->store, &store, err);
 	if (r)

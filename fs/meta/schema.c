@@ -22,8 +22,10 @@
  *	member		   that a principal is in a group
  *	token		   secrets of users and robots: what the hash is of was shown once
  *	access_grant	   that a principal may do something in the repositories that a pattern matches
+ *	audit		   who did what, and who tried to: see audit.h
  *
- * counter 'access' counts the transactions that changed people, tokens, grants or visibility.
+ * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
+ * of the audit trail, the removed ones included.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -185,6 +187,27 @@ static const char *const steps[] = {
 
 	"ALTER TABLE event ADD COLUMN about TEXT;"	/* a principal, a pattern */
 	"INSERT INTO counter(name, value) VALUES ('access', 1);",
+
+	/* 3 */
+	"CREATE TABLE audit("
+	" number INTEGER PRIMARY KEY,"		/* where its line ends, among all that were ever written */
+	" size INTEGER NOT NULL,"		/* of the line with its newline */
+	" at INTEGER NOT NULL,"
+	" action TEXT NOT NULL,"
+	" result INTEGER NOT NULL,"		/* 0 ok, 1 denied, 2 failed */
+	" who TEXT NOT NULL,"
+	" repository TEXT,"
+	" line TEXT NOT NULL);"
+	"CREATE INDEX audit_at ON audit(at);"
+	"CREATE INDEX audit_who ON audit(who, at);"
+	"CREATE INDEX audit_repository ON audit(repository, at) WHERE repository IS NOT NULL;"
+	/* Nothing is changed in it, and only the oldest row may go. */
+	"CREATE TRIGGER audit_change BEFORE UPDATE ON audit"
+	" BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;"
+	"CREATE TRIGGER audit_removal BEFORE DELETE ON audit"
+	" WHEN EXISTS (SELECT 1 FROM audit WHERE number < OLD.number)"
+	" BEGIN SELECT RAISE(ABORT, 'the audit trail loses its oldest row only'); END;"
+	"INSERT INTO counter(name, value) VALUES ('audit', 0);",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

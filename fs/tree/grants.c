@@ -157,7 +157,7 @@ int tree_grant_set(struct tree *tree, const struct cred *cred, const char *who, 
 		return r;
 	snprintf(c.row.pattern, sizeof(c.row.pattern), "%s", pattern);
 	snprintf(c.row.who, sizeof(c.row.who), "%s", cred->name);
-	return meta_write(tree->meta, true, set_grant, &c, err);
+	return audit_write(tree, &(struct attempt){ cred, "grant", .about = c.who }, set_grant, &c, err);
 }
 
 static int rm_grant(struct db *db, void *arg, struct err *err)
@@ -182,7 +182,7 @@ int tree_grant_rm(struct tree *tree, const struct cred *cred, const char *who, c
 	if (r)
 		return r;
 	snprintf(c.row.pattern, sizeof(c.row.pattern), "%s", pattern);
-	return meta_write(tree->meta, true, rm_grant, &c, err);
+	return audit_write(tree, &(struct attempt){ cred, "revoke", .about = c.who }, rm_grant, &c, err);
 }
 
 /* ---- Policies ---- */
@@ -245,7 +245,9 @@ int tree_grant_policy(struct tree *tree, const struct cred *cred, const char *wh
 	snprintf(c.row.who, sizeof(c.row.who), "%s", cred->name);
 	if (!r)
 		r = try_policy(tree, &c, err);
-	return r || dry_run ? r : meta_write(tree->meta, true, import_policy, &c, err);
+	if (r || dry_run)
+		return r;
+	return audit_write(tree, &(struct attempt){ cred, "grant", .about = c.who }, import_policy, &c, err);
 }
 
 int tree_actions(struct tree *tree, const struct cred *cred, const char *repo, unsigned *out, struct err *err)
@@ -298,7 +300,7 @@ int tree_visibility_set(struct tree *tree, const struct cred *cred, const char *
 	struct visibility v = { .cred = cred, .repo = repo, .public = public };
 	int r = permit(tree, cred, ACTION_ADMIN, repo, err);
 
-	return r ? r : meta_write(tree->meta, true, set_visibility, &v, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "visibility", .repo = repo }, set_visibility, &v, err);
 }
 
 /* The registry's settings are administrators'; a namespace's those who may administer all below it. */
@@ -358,7 +360,7 @@ int tree_namespace_change(struct tree *tree, const struct cred *cred, const char
 	struct namespace_change c = { .cred = cred, .name = name, .public = public, .push_creates = push_creates };
 	int r = ask_namespace(tree, cred, name, err);
 
-	return r ? r : meta_write(tree->meta, true, change_namespace, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "namespace", .about = name }, change_namespace, &c, err);
 }
 
 int tree_namespace_set(struct tree *tree, const struct cred *cred, const char *name, const struct tree_namespace *settings,

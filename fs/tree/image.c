@@ -56,16 +56,12 @@ static int fetch(struct tree *tree, const char *repo, const char *reference,
 	return r ? r : shared_image_new(&image, &bytes, out, err);
 }
 
-int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
-		   const char *reference, struct tree_image **out, struct err *err)
+static int get_image(struct tree *tree, const char *repo, const char *reference, struct tree_image **out, struct err *err)
 {
 	struct db_mark mark;
-	bool marked;
-	int r = permit(tree, cred, ACTION_PULL, repo, err);
+	bool marked = meta_mark(tree->meta, &mark);
+	int r;
 
-	if (r)
-		return r;
-	marked = meta_mark(tree->meta, &mark);
 	*out = marked ? cache_get(tree->cache, repo, reference, &mark) : NULL;
 	if (*out)
 		return 0;
@@ -78,6 +74,18 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 			    "the manifest of %s:%s is lost: push the image again", repo, reference);
 	if (!r && marked)
 		cache_put(tree->cache, repo, reference, &mark, *out);
+	return r;
+}
+
+int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
+		   const char *reference, struct tree_image **out, struct err *err)
+{
+	int r = permit(tree, cred, ACTION_PULL, repo, err);
+
+	if (!r)
+		r = get_image(tree, repo, reference, out, err);
+	if (!r)
+		audit_pull(tree, cred, repo, reference, &(*out)->digest);
 	return r;
 }
 
@@ -129,7 +137,7 @@ int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
-	return r ? r : meta_write(tree->meta, true, rm_image, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_image, &c, err);
 }
 
 /* ---- Looking at them ---- */
@@ -529,7 +537,11 @@ int tree_blob_open(struct tree *tree, const struct cred *cred, const char *repo,
 	int64_t size;
 	int r = tree_blob_stat(tree, cred, repo, digest, &size, err);
 
-	return r ? r : open_blob(tree, digest, size, out, err);
+	if (!r)
+		r = open_blob(tree, digest, size, out, err);
+	if (!r)
+		audit_pull(tree, cred, repo, NULL, digest);
+	return r;
 }
 
 static int note_user(void *arg, const struct ref_row *ref)
@@ -571,6 +583,8 @@ static int rm_blob(struct db *db, void *arg, struct err *err)
 		r = check_unused(db, c, blob.repository_id, err);
 	if (!r)
 		r = blob_unlink(db, blob.repository_id, blob.id, err);
+	if (!r)
+		r = audit_change(db, c->cred, "delete", c->repo, NULL, c->digest, "blob", err);
 	return r ? r : repo_settle(db, blob.repository_id, err);
 }
 
@@ -580,5 +594,5 @@ int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
-	return r ? r : meta_write(tree->meta, true, rm_blob, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_blob, &c, err);
 }

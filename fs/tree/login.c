@@ -126,19 +126,35 @@ static int login_secret(struct tree *tree, const char *name, const char *secret,
 	return 0;
 }
 
+/* Into the audit trail, and the result through. */
+static int noted(struct tree *tree, const char *name, const char *password, const char *from, const struct tree_login *login,
+		 int r)
+{
+	if (!r)
+		audit_login(tree, &login->cred);
+	if (r == -EACCES)
+		audit_login_refused(tree, name, password, from, ERR_UNAUTHORIZED);
+	return r;
+}
+
 int tree_login(struct tree *tree, const char *name, const char *password, const char *from, struct tree_login *out,
 	       struct err *err)
 {
+	int r;
+
 	*out = (struct tree_login){ .scopes = NULL };
-	if (secret_ok(password))
-		return login_secret(tree, name, password, from, out, err);
-	return login_password(tree, name, password, from, out, err);
+	r = secret_ok(password) ? login_secret(tree, name, password, from, out, err) :
+				  login_password(tree, name, password, from, out, err);
+	return noted(tree, name, password, from, out, r);
 }
 
 int tree_login_secret(struct tree *tree, const char *secret, const char *from, struct tree_login *out, struct err *err)
 {
+	int r;
+
 	*out = (struct tree_login){ .scopes = NULL };
-	return secret_ok(secret) ? login_secret(tree, NULL, secret, from, out, err) : refuse(err);
+	r = secret_ok(secret) ? login_secret(tree, NULL, secret, from, out, err) : refuse(err);
+	return noted(tree, NULL, NULL, from, out, r);
 }
 
 /* ---- By a name ---- */
@@ -159,6 +175,8 @@ int tree_login_as(struct tree *tree, const char *name, const char *from, struct 
 		r = err_set(err, ERR_ARGUMENT, "%s is a group: name a user or a robot", name);
 	if (!r)
 		*out = cred_subject(row.id, row.name, from);
+	if (!r)
+		audit_login(tree, out);
 	return r;
 }
 

@@ -306,6 +306,8 @@ static int size_of(const struct look *l, const struct node *n, int64_t *out)
 	}
 	if (n->kind == KIND_UPLOAD)
 		return store_upload_size(l->tree->store, n->upload.name, out, l->err);
+	if (k->size)
+		return k->size(l, n, out);
 	if (k->text)
 		r = k->text(l, n, &text);
 	else if (k->link)
@@ -703,6 +705,8 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return open_blob(tree, &n.blob.digest, n.blob.size, out, err);
 	if (n.kind == KIND_UPLOAD)
 		return store_upload_read(tree->store, n.upload.name, out, err);
+	if (kind_of(n.kind)->open)
+		return kind_of(n.kind)->open(&s.look, &n, out);
 	if (!kind_of(n.kind)->text)
 		return err_set(err, ERR_IS_DIRECTORY, "it is not a file");
 	r = kind_of(n.kind)->text(&s.look, &n, &text);

@@ -51,7 +51,9 @@ int add_access_event(struct db *db, const struct cred *cred, const char *kind, c
 	};
 	int r = access_changed(db, err);
 
-	return r ? r : event_add(db, &e, err);
+	if (!r)
+		r = event_add(db, &e, err);
+	return r ? r : audit_change(db, cred, kind, repo, NULL, NULL, about, err);
 }
 
 /* ---- Looking ---- */
@@ -194,7 +196,7 @@ int tree_person_add(struct tree *tree, const struct cred *cred, const char *name
 
 	if (!r)
 		r = prepare_change(&c, err);
-	return r ? r : meta_write(tree->meta, true, add_person, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "account-add", .about = name }, add_person, &c, err);
 }
 
 /* ERR_IN_USE where none would be left who could undo it over HTTP. */
@@ -241,7 +243,7 @@ int tree_person_set(struct tree *tree, const struct cred *cred, const char *name
 
 	if (!r)
 		r = prepare_change(&c, err);
-	return r ? r : meta_write(tree->meta, true, set_person, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "account-set", .about = name }, set_person, &c, err);
 }
 
 static int rm_person(struct db *db, void *arg, struct err *err)
@@ -262,7 +264,7 @@ int tree_person_rm(struct tree *tree, const struct cred *cred, const char *name,
 	struct person_change c = { .cred = cred, .name = name };
 	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
-	return r ? r : meta_write(tree->meta, true, rm_person, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "account-rm", .about = name }, rm_person, &c, err);
 }
 
 /* ---- Members ---- */
@@ -323,7 +325,10 @@ static int write_member(struct tree *tree, const struct cred *cred, const char *
 	struct membership m = { .cred = cred, .group = group, .name = name, .in = in };
 	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
-	return r ? r : meta_write(tree->meta, true, change_member, &m, err);
+	if (r)
+		return r;
+	return audit_write(tree, &(struct attempt){ cred, in ? "member-add" : "member-rm", .about = name }, change_member, &m,
+			   err);
 }
 
 int tree_member_add(struct tree *tree, const struct cred *cred, const char *group, const char *name, struct err *err)
@@ -452,7 +457,7 @@ int tree_token_add(struct tree *tree, const struct cred *cred, const char *owner
 	if (r)
 		return r;
 	snprintf(c.row.name, sizeof(c.row.name), "%s", name);
-	r = meta_write(tree->meta, true, add_token, &c, err);
+	r = audit_write(tree, &(struct attempt){ cred, "token-add", .about = owner }, add_token, &c, err);
 	if (r)
 		secret_forget(secret, SECRET_TEXT_MAX + 1);
 	return r;
@@ -485,5 +490,5 @@ int tree_token_rm(struct tree *tree, const struct cred *cred, const char *owner,
 	if (r)
 		return r;
 	snprintf(c.row.name, sizeof(c.row.name), "%s", name);
-	return meta_write(tree->meta, true, rm_token, &c, err);
+	return audit_write(tree, &(struct attempt){ cred, "token-rm", .about = owner }, rm_token, &c, err);
 }

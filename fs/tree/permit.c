@@ -10,6 +10,7 @@
 
 #include "fs/image/name.h"
 #include "fs/tree/access.h"
+#include "fs/tree/state.h"
 
 static const char *doing(enum action action)
 {
@@ -48,13 +49,11 @@ static int refuse(const struct cred *cred, enum action action, const char *repo,
 		       actions_format(actions, text));
 }
 
-int permit(struct tree *tree, const struct cred *cred, enum action action, const char *repo, struct err *err)
+static int decide(struct tree *tree, const struct cred *cred, enum action action, const char *repo, struct err *err)
 {
 	unsigned actions = 0;
 	int r;
 
-	if (cred_is_boundless(cred))
-		return 0;
 	if (cred->scopes && !(scopes_allow(cred->scopes, repo) & action))
 		return err_set(err, ERR_SCOPE, "the token is not for %s %s: get one with that scope", doing(action),
 			       repo ? repo : "the registry");
@@ -62,4 +61,19 @@ int permit(struct tree *tree, const struct cred *cred, enum action action, const
 	if (r)
 		return r;
 	return actions & action ? 0 : refuse(cred, action, repo, actions, err);
+}
+
+static bool is_refusal(enum reason reason)
+{
+	return reason == ERR_SCOPE || reason == ERR_UNAUTHORIZED || reason == ERR_NAME_UNKNOWN || reason == ERR_DENIED;
+}
+
+int permit(struct tree *tree, const struct cred *cred, enum action action, const char *repo, struct err *err)
+{
+	int r = cred_is_boundless(cred) ? 0 : decide(tree, cred, action, repo, err);
+
+	/* Who wants no reason only asks. */
+	if (r && err && is_refusal(err->reason))
+		audit_refused(tree, cred, action, repo, err);
+	return r;
 }

@@ -19,6 +19,8 @@ struct tree;
  *	ERR_NAME_UNKNOWN	logged in, and may do nothing there: as if there were no such repository
  *	ERR_DENIED		may do something there, but not that
  *
+ * A refusal is noted in the audit trail, unless err is NULL: that is a question, not an attempt.
+ *
  * As of the last commit of any process. Under a microsecond as long as nothing in the store has changed since the same was
  * asked last; some 20 otherwise. Not inside a write transaction.
  */

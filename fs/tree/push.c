@@ -619,8 +619,9 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 	const struct descriptor *subject;
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
-	if (!r)
-		r = name_check(repo, err);
+	if (r)
+		return r;
+	r = name_check(repo, err);
 	if (!r)
 		r = read_reference(reference, data, size, &digest, &p.tag, err);
 	if (!r && tag_count > LIMIT_PUSH_TAGS)
@@ -634,7 +635,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 	if (!r)
 		r = store_and_commit(tree, &p, data, size, err);
 	if (r)
-		return r;
+		return audit_failed(tree, &(struct attempt){ cred, "push", .repo = repo, .tag = p.tag }, r, err);
 	memset(out, 0, sizeof(*out));
 	out->digest = digest;
 	out->created = p.created;
@@ -708,13 +709,14 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 	struct mount m = { .from = from,
 			   .commit = { .repo = repo, .digest = digest, .now = timestamp_now() } };
 	struct repo_row any;
+	struct err why = ERR_INIT;	/* for the audit trail only */
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
 		r = name_check(repo, err);
 	if (r)
 		return r;
-	if (from && permit(tree, cred, ACTION_PULL, from, NULL))
+	if (from && permit(tree, cred, ACTION_PULL, from, &why))
 		return not_held(&m, err);
 	if (!from && !cred_is_boundless(cred)) {
 		r = find_source(tree, cred, digest, &any, err);

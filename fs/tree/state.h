@@ -16,6 +16,7 @@
 #include "fs/tree/access.h"
 #include "fs/tree/permit.h"
 #include "fs/tree/shelf.h"
+#include "fs/tree/trail.h"
 #include "fs/tree/tree.h"
 #include "fs/upkeep/check.h"
 #include "fs/upkeep/gc.h"
@@ -27,6 +28,8 @@ struct tree {
 	struct access *access;	/* who may do what, access.c */
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
+	struct trail *trail;	/* of the audit, trail.c */
+	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
 	struct shelf *shelf;	/* opened indexes, shelf.c */

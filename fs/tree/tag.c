@@ -117,7 +117,7 @@ int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, c
 
 	if (!r)
 		r = tag_check(tag, err);
-	return r ? r : meta_write(tree->meta, true, set_tag, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "tag", .repo = repo, .tag = tag }, set_tag, &c, err);
 }
 
 int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
@@ -157,7 +157,7 @@ int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, co
 
 	if (!r)
 		r = tag_check(tag, err);
-	return r ? r : meta_write(tree->meta, true, rm_tag, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "untag", .repo = repo, .tag = tag }, rm_tag, &c, err);
 }
 
 static int rename_tag(struct db *db, void *arg, struct err *err)

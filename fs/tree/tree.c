@@ -31,6 +31,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = access_new(&t->access, err);
 	if (!r)
+		r = trail_new(t->meta, &t->trail, err);
+	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
 		r = pending_new(&t->pending, err);
@@ -58,6 +60,7 @@ void tree_close(struct tree *t)
 	pending_free(t->pending);
 	hashes_free(t->hashes);
 	access_free(t->access);
+	trail_free(t->trail);
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
@@ -147,6 +150,8 @@ int add_event(struct db *db, const struct cred *cred, const char *kind, const ch
 
 	int r = event_add(db, &e, err);
 
+	if (!r)
+		r = audit_change(db, cred, kind, repo, tag, digest, NULL, err);
 	return r ? r : repo_touch(db, repo, e.at, err);
 }
 
@@ -274,7 +279,7 @@ int tree_repo_add_visible(struct tree *tree, const struct cred *cred, const char
 
 	if (!r)
 		r = name_check(name, err);
-	return r ? r : meta_write(tree->meta, true, add_repo, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "create", .repo = name }, add_repo, &c, err);
 }
 
 static int note_upload(void *arg, const struct upload_row *row)
@@ -320,7 +325,7 @@ int tree_repo_rm(struct tree *tree, const struct cred *cred, const char *name, s
 	int r = permit(tree, cred, ACTION_ADMIN, name, err);
 
 	if (!r)
-		r = meta_write(tree->meta, true, rm_repo, &c, err);
+		r = audit_write(tree, &(struct attempt){ cred, "remove", .repo = name }, rm_repo, &c, err);
 	for (size_t at = 0; !r && at < uploads.len; at += strlen(uploads.data + at) + 1)
 		remove_upload(tree, uploads.data + at);
 	return r;

@@ -120,6 +120,30 @@ static void test_schema_1(const char *dir)
 	meta_close(m);
 }
 
+/* What a store of schema 2 held: people, a grant, a token, a namespace's settings, and no audit trail. */
+static void test_schema_2(const char *dir)
+{
+	auto_free char *path = scratch_path(dir, "schema-2.db"), *sql = read_text("tests/unit/schema-2.sql");
+	struct db *db;
+	struct meta *m;
+	struct err err = ERR_INIT;
+
+	if (!ok(sql != NULL, "there is a dump") || !is_int(db_open(path, true, &db, &err), 0, "a database %s", err.text))
+		return;
+	is_int(db_exec(db, sql, &err), 0, "it is read in %s", err.text);
+	db_close(db);
+	is_int(meta_open(path, false, &m, &err), 0, "it is brought up to date %s", err.text);
+	ok(number_of(m, "SELECT value FROM registry WHERE name = 'schema'") >= 3, "to schema 3 or later");
+	is_int(number_of(m, "SELECT COUNT(*) FROM principal"), 4, "its people are there");
+	is_int(number_of(m, "SELECT COUNT(*) FROM access_grant"), 1, "its grant");
+	is_int(number_of(m, "SELECT COUNT(*) FROM token"), 1, "its token");
+	is_int(number_of(m, "SELECT value FROM counter WHERE name = 'event'"), 9, "its events");
+	is_int(number_of(m, "SELECT value FROM counter WHERE name = 'audit'"), 0, "the audit trail begins");
+	is_int(number_of(m, "SELECT COUNT(*) FROM audit"), 0, "empty");
+	is_int(number_of(m, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0, "all references hold");
+	meta_close(m);
+}
+
 /* Version 0 is a database without a table. */
 static void test_upgrade(const char *dir)
 {
@@ -729,6 +753,7 @@ int main(void)
 	test_schema(tmp.dir);
 	test_upgrade(tmp.dir);
 	test_schema_1(tmp.dir);
+	test_schema_2(tmp.dir);
 	test_race(tmp.dir);
 	path = scratch_path(tmp.dir, "shared.db");
 	if (!is_int(meta_open(path, true, &m, NULL), 0, "a database"))
