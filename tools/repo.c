@@ -6,6 +6,7 @@
 
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/settings.h"
 #include "tools/people.h"
 
 struct repo_list {
@@ -174,6 +175,8 @@ static int set_repo(struct tree *tree, const struct cred *cred, const struct sto
 	enum setting public;
 	int r = split_setting(text, key, &value, err);
 
+	if (!r && tree_setting_known((struct settings_of){ name, false }, key))
+		return tree_setting_set(tree, cred, (struct settings_of){ name, false }, key, value, o->dry_run, err);
 	if (!r && !streq(key, "visibility"))
 		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility", key);
 	if (!r)
@@ -248,6 +251,24 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
 }
 
+static bool is_text_setting(const char *name, const char *text)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+
+	return !split_setting(text, key, &value, NULL) && tree_setting_known((struct settings_of){ name, true }, key);
+}
+
+static int set_text(struct tree *tree, const struct cred *cred, const char *name, const char *text, bool check_only,
+		    struct err *err)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+	int r = split_setting(text, key, &value, err);
+
+	return r ? r : tree_setting_set(tree, cred, (struct settings_of){ name, true }, key, value, check_only, err);
+}
+
 static int run_namespace_set(const void *options, char **operands, int count, struct err *err)
 {
 	const struct store_options *o = options;
@@ -260,9 +281,13 @@ static int run_namespace_set(const void *options, char **operands, int count, st
 	if (!r)
 		r = tree_namespace_get(tree, &cred, name, &ns, err);
 	for (int i = 1; !r && i < count; i++)
-		r = read_namespace_setting(operands[i], &ns, err);
+		r = is_text_setting(name, operands[i]) ? set_text(tree, &cred, name, operands[i], true, err) :
+							 read_namespace_setting(operands[i], &ns, err);
 	if (!r && !o->dry_run)
 		r = tree_namespace_set(tree, &cred, name, &ns, err);
+	for (int i = 1; !r && !o->dry_run && i < count; i++)
+		if (is_text_setting(name, operands[i]))
+			r = set_text(tree, &cred, name, operands[i], false, err);
 	return r ? r : report_change(o, "changed", operands[0], err);
 }
 

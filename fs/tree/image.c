@@ -108,8 +108,7 @@ static int untag_event(void *arg, const struct tag_row *tag)
 {
 	struct untag *u = arg;
 
-	return add_event(u->db, u->removal->cred, "untag", u->removal->repo, tag->name, &tag->digest,
-			 true, u->err);
+	return note_tag_gone(u->db, u->removal->cred, u->removal->repo, tag, u->err);
 }
 
 static int rm_image(struct db *db, void *arg, struct err *err)

@@ -434,10 +434,10 @@ static int insert_image(struct db *db, struct push *p, struct err *err)
 static int push_tag(struct db *db, struct push *p, const char *tag, struct err *err)
 {
 	bool changed;
-	int64_t id;
-	int r = tag_put(db, p->commit.repository_id, tag, p->row.id, p->commit.now, &id, &changed, err);
 
-	return r ? r : add_event(db, p->cred, "push", p->commit.repo, tag, p->commit.digest, changed, err);
+	return name_tag(db, &(struct tag_move){ .cred = p->cred, .kind = "push", .always = true, .repo = p->commit.repo,
+						 .repository_id = p->commit.repository_id, .tag = tag,
+						 .manifest_id = p->row.id, .digest = p->commit.digest }, &changed, err);
 }
 
 static int push_image(struct db *db, void *arg, struct err *err)

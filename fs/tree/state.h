@@ -10,6 +10,7 @@
 #include "fs/meta/meta.h"
 #include "fs/meta/registry.h"
 #include "fs/meta/repo.h"
+#include "fs/meta/settings.h"
 #include "fs/meta/tag.h"
 #include "fs/meta/upload.h"
 #include "fs/store/store.h"
@@ -50,6 +51,32 @@ int need_image_digest(struct db *db, const struct repo_row *repo, const struct d
 /* Adds an event of `cred` about a repository; tag and digest may be NULL. In a write transaction. */
 int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
 	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
+
+/* ---- history.c: every tag that moves or goes does so by these, in a write transaction ---- */
+
+struct tag_move {
+	const struct cred *cred;
+	const char *kind;	/* of the event */
+	bool always;		/* there is an event also where the tag names the image already */
+	const char *repo;
+	int64_t repository_id;
+	const char *tag;
+	int64_t manifest_id;
+	const struct digest *digest;
+};
+/* Makes a tag name an image; *changed: it didn't. */
+int name_tag(struct db *db, const struct tag_move *move, bool *changed, struct err *err) MUST_CHECK;
+int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag,
+	       struct err *err) MUST_CHECK;
+/* The same of a tag whose row goes otherwise. */
+int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag,
+		  struct err *err) MUST_CHECK;
+
+/* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
+ * are for those who may administer all below it. Not in a write transaction. */
+int permit_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+/* A setting's own value as it is shown (settings.h), without asking for permission. */
+int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
 
 /* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
 struct principal_row;

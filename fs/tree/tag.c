@@ -4,8 +4,6 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
-#include "fs/base/timestamp.h"
-
 struct tag_page {
 	tree_name_fn *fn;
 	void *arg;
@@ -94,7 +92,6 @@ static int set_tag(struct db *db, void *arg, struct err *err)
 	const struct tag_change *c = arg;
 	struct repo_row repo;
 	struct image_row image;
-	int64_t id;
 	bool changed;
 	int r = change_repo(db, c, &repo, err);
 
@@ -102,11 +99,9 @@ static int set_tag(struct db *db, void *arg, struct err *err)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->tag, err);
-	if (!r)
-		r = tag_put(db, repo.id, c->tag, image.id, timestamp_now(), &id, &changed, err);
-	if (!r && changed)
-		r = add_event(db, c->cred, "tag", repo.name, c->tag, c->digest, true, err);
-	return r;
+	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
+							 .repository_id = repo.id, .tag = c->tag,
+							 .manifest_id = image.id, .digest = c->digest }, &changed, err);
 }
 
 int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -142,11 +137,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
-	if (!r)
-		r = tag_delete(db, &tag, timestamp_now(), err);
-	if (!r)
-		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
-	return r;
+	return r ? r : remove_tag(db, c->cred, repo.name, &tag, err);
 }
 
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -165,7 +156,6 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	const struct tag_change *c = arg;
 	struct repo_row repo;
 	struct tag_row tag;
-	int64_t id;
 	bool changed;
 	int r = change_repo(db, c, &repo, err);
 
@@ -176,15 +166,10 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
-		r = tag_put(db, repo.id, c->new_name, tag.manifest_id, timestamp_now(), &id, &changed,
-			    err);
-	if (!r)
-		r = tag_delete(db, &tag, timestamp_now(), err);
-	if (!r)
-		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
-	if (!r && changed)
-		r = add_event(db, c->cred, "tag", repo.name, c->new_name, &tag.digest, true, err);
-	return r;
+		r = remove_tag(db, c->cred, repo.name, &tag, err);
+	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
+							 .repository_id = repo.id, .tag = c->new_name,
+							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);
 }
 
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,

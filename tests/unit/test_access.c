@@ -7,6 +7,7 @@
 #include "fs/base/base.h"
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/history.h"
 #include "fs/tree/kind.h"
 #include "fs/tree/login.h"
 #include "fs/tree/people.h"
@@ -76,6 +77,46 @@ static bool make_world(struct registry *g)
 	r = r ? r : grant(g, "@devs", "shop/**", "maintainer");
 	r = r ? r : grant(g, "+ci", "shop/web", "push");
 	return is_int(r, 0, "a world");
+}
+
+/* ---- History: what a tag named is for who may pull; who made it do so, for who may push ---- */
+
+static int note_who(void *arg, const struct tree_history *h)
+{
+	snprintf(arg, LIMIT_PRINCIPAL + 1, "%s/%s", h->named.who, h->named.from);
+	return 0;
+}
+
+static void test_history(struct registry *g)
+{
+	static const struct {
+		const char *who, *repo;
+		int answer;
+		const char *named;
+	} cases[] = {
+		{ "anonymous", "pub/web", 0, "/" },
+		{ "bob", "pub/web", 0, "/" },
+		{ "alice", "shop/web", 0, "administrator/test" },
+		{ "anonymous", "shop/web", -EACCES, NULL },
+		{ "carol", "shop/web", -ENOENT, NULL },
+	};
+	struct tree_rollback done;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cred c = as(g, cases[i].who);
+		char named[LIMIT_PRINCIPAL + 1] = "";
+
+		is_int(tree_history_list(g->tree, &c, cases[i].repo, "t", note_who, named, NULL), cases[i].answer,
+		       "the history of %s, for %s", cases[i].repo, cases[i].who);
+		if (cases[i].named)
+			is_str(named, cases[i].named, "who named it");
+	}
+
+	struct cred bob = as(g, "bob"), alice = as(g, "alice");
+
+	is_int(tree_rollback(g->tree, &bob, "pub/web", "t", 1, true, &done, NULL), -EACCES, "rolling back needs the right to push");
+	is_int(tree_rollback(g->tree, &alice, "shop/web", "t", 1, false, &done, NULL), 0, "who has it may");
+	is_int(tree_rollback(g->tree, &alice, "hidden/x", "t", 1, false, &done, NULL), -ENOENT, "what is hidden isn't there");
 }
 
 /* ---- The matrix ---- */
@@ -247,8 +288,8 @@ static void is_dir(struct registry *g, const char *who, const char *path, const 
 
 static void test_nodes(struct registry *g)
 {
-	static const char plain[] = "_tags _images _layers _blobs _oci";
-	static const char all[] = "_tags _images _layers _blobs _uploads _oci _settings _access";
+	static const char plain[] = "_tags _images _layers _blobs _oci _history";
+	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _settings _access";
 
 	is_dir(g, "anonymous", "", "pub");
 	is_dir(g, "anonymous", "pub/web", plain);
@@ -263,7 +304,7 @@ static void test_nodes(struct registry *g)
 	is_dir(g, "alice", "hidden/x", "absent");
 	is_dir(g, "+ci", "", "pub");
 	is_dir(g, "carol", "_registry", "absent");
-	is_dir(g, "root", "_registry", "version stats blobs used-by settings access");
+	is_dir(g, "root", "_registry", "version stats audit blobs used-by settings access");
 	is_dir(g, "root", "", "_registry pub shop own hidden centos");
 }
 
@@ -800,6 +841,7 @@ int main(void)
 	    !is_int(tree_open(dir, 0, &g.other, NULL), 0, "opened twice") || !make_world(&g))
 		return 1;
 	test_matrix(&g);
+	test_history(&g);
 	test_alike(&g);
 	test_scoped(&g);
 	test_lists(&g);
