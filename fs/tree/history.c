@@ -2,7 +2,7 @@
  * history.c: tags move and go here, for every operation that does it: with their events and their history, in one transaction.
  *
  * Invariants:
- *  1. A tag never names an image that isn't the one of its history's last entry.
+ *  1. What a tag names is what its history's last entry says.
  *  2. An entry and a removal name the event of the same transaction.
  */
 #include "fs/base/base.h"
@@ -27,8 +27,10 @@ int name_tag(struct db *db, const struct tag_move *m, bool *changed, struct err 
 {
 	struct history_deed named;
 	int64_t id, now = timestamp_now();
-	int r = tag_put(db, m->repository_id, m->tag, m->manifest_id, now, &id, changed, err);
+	int r = refuse_move(db, m->repo, m->repository_id, m->tag, m->digest, err);
 
+	if (!r)
+		r = tag_put(db, m->repository_id, m->tag, m->manifest_id, now, &id, changed, err);
 	if (r || (!*changed && !m->always))
 		return r;
 	r = add_event(db, m->cred, m->kind, m->repo, m->tag, m->digest, *changed, err);
@@ -38,21 +40,26 @@ int name_tag(struct db *db, const struct tag_move *m, bool *changed, struct err 
 	return r ? r : history_add(db, m->repository_id, m->tag, m->digest, &named, err);
 }
 
-int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, struct err *err)
+int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+		  struct err *err)
 {
 	struct history_deed removed;
-	int r = add_event(db, cred, "untag", repo, tag->name, &tag->digest, true, err);
+	int r = refuse_removal(db, repo, tag->name, administers, err);
+
+	if (!r)
+		r = add_event(db, cred, "untag", repo, tag->name, &tag->digest, true, err);
 
 	if (!r)
 		r = read_deed(db, cred, timestamp_now(), &removed, err);
 	return r ? r : history_end(db, tag->repository_id, tag->name, &removed, err);
 }
 
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, struct err *err)
+int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+	       struct err *err)
 {
-	int r = tag_delete(db, tag, timestamp_now(), err);
+	int r = note_tag_gone(db, cred, repo, tag, administers, err);
 
-	return r ? r : note_tag_gone(db, cred, repo, tag, err);
+	return r ? r : tag_delete(db, tag, timestamp_now(), err);
 }
 
 /* ---- Looking back ---- */
@@ -217,6 +224,7 @@ static int roll_back(struct db *db, void *arg, struct err *err)
 	return r ? r : name_tag(db, &move, &b->out->changed, err);
 }
 
+/* Whether it could be done, and what it would change. */
 static int only_plan(struct tree *tree, const struct rollback *b, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
@@ -228,6 +236,8 @@ static int only_plan(struct tree *tree, const struct rollback *b, struct err *er
 		r = db_begin_read(rd.db, err);
 	if (!r)
 		r = plan_rollback(rd.db, b, &move, err);
+	if (!r)
+		r = refuse_move(rd.db, b->repo, move.repository_id, b->tag, &b->out->digest, err);
 	if (!r)
 		r = tag_by_name(rd.db, move.repository_id, b->tag, &now, err);
 	else

@@ -457,6 +457,16 @@ static int push_image(struct db *db, void *arg, struct err *err)
 	return r;
 }
 
+/* Tags that may not move: known before what the manifest names is asked for. */
+static int refuse_moves(struct db *db, int64_t repository_id, const struct push *p, struct err *err)
+{
+	int r = p->tag ? refuse_move(db, p->commit.repo, repository_id, p->tag, p->commit.digest, err) : 0;
+
+	for (size_t i = 0; !r && i < p->tag_count; i++)
+		r = refuse_move(db, p->commit.repo, repository_id, p->tags[i], p->commit.digest, err);
+	return r;
+}
+
 /* Looks before anything is written: most bad pushes end here. *known: the repository has the image. */
 static int look_before(struct tree *tree, struct push *p, bool *known, struct err *err)
 {
@@ -471,7 +481,9 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 		return r;
 	if (!r)
 		repo.id = 0;
-	r = check_refs(rd.db, repo.id, p, err);
+	r = refuse_moves(rd.db, repo.id, p, err);
+	if (!r)
+		r = check_refs(rd.db, repo.id, p, err);
 	if (!r)
 		r = note_missing(rd.db, repo.id, p, err);
 	if (!r)

@@ -4,6 +4,7 @@
 #include "fs/base/base.h"
 #include "fs/tree/settings.h"
 
+#include "fs/auth/rule.h"
 #include "fs/meta/garbage.h"
 #include "fs/tree/state.h"
 
@@ -16,6 +17,13 @@ static int check_keep(const char *value, struct err *err)
 	return err_set(err, ERR_ARGUMENT, "history-keep is a number of images, up to %d, not \"%.40s\"", KEEP_MAX, value);
 }
 
+static int check_immutable(const char *value, struct err *err)
+{
+	if (!value[strspn(value, " ")])
+		return err_set(err, ERR_ARGUMENT, "immutable is rules such as \"v* !latest\", or " IMMUTABLE_NONE);
+	return rules_check(value, err);
+}
+
 static const struct {
 	const char *key;
 	bool registry_only;
@@ -23,6 +31,7 @@ static const struct {
 	int (*check)(const char *value, struct err *err);
 } kinds[] = {
 	{ "history-keep", true, HISTORY_KEEP_TEXT, check_keep },
+	{ "immutable", false, IMMUTABLE_NONE, check_immutable },
 };
 
 static size_t find(struct settings_of of, const char *key)

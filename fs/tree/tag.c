@@ -50,6 +50,7 @@ struct tag_change {
 	const char *tag;
 	const char *new_name;	/* of a rename */
 	const struct digest *digest;
+	bool administers;	/* who asks has that right */
 	bool fresh;		/* the (new) name must not be taken */
 };
 
@@ -137,7 +138,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
-	return r ? r : remove_tag(db, c->cred, repo.name, &tag, err);
+	return r ? r : remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
 }
 
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -146,6 +147,7 @@ int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, co
 	struct tag_change c = { .cred = cred, .repo = repo, .tag = tag };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
+	c.administers = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	if (!r)
 		r = tag_check(tag, err);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "untag", .repo = repo, .tag = tag }, rm_tag, &c, err);
@@ -166,19 +168,20 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
-		r = remove_tag(db, c->cred, repo.name, &tag, err);
+		r = remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
 	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
 							 .repository_id = repo.id, .tag = c->new_name,
 							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);
 }
 
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
-		    const char *name, const char *new_name, bool noreplace, struct err *err)
+		    const char *name, const char *new_name, bool administers, bool noreplace, struct err *err)
 {
 	struct tag_change c = { .cred = cred,
 				.repository_id = repository_id,
 				.tag = name,
 				.new_name = new_name,
+				.administers = administers,
 				.fresh = noreplace };
 	int r = tag_check(new_name, err);
 
