@@ -140,7 +140,7 @@ done
 # ---- _settings ----
 
 settings=$MNT/pub/web/_settings
-is "$(ls "$settings")" visibility 'a repository has a visibility'
+is "$(ls "$settings" | xargs)" 'immutable visibility' 'a repository has a visibility, and rules for its tags'
 is "$(cat "$settings/visibility")" public 'it is public'
 is "$(mode "$MNT/pub/web") $(mode "$settings/visibility")" '755 644' 'modes show it'
 is "$(stat -c %s "$settings/visibility")" 7 'its size'

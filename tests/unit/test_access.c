@@ -12,6 +12,7 @@
 #include "fs/tree/login.h"
 #include "fs/tree/people.h"
 #include "fs/tree/rootfs.h"
+#include "fs/tree/settings.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
@@ -117,6 +118,53 @@ static void test_history(struct registry *g)
 	is_int(tree_rollback(g->tree, &bob, "pub/web", "t", 1, true, &done, NULL), -EACCES, "rolling back needs the right to push");
 	is_int(tree_rollback(g->tree, &alice, "shop/web", "t", 1, false, &done, NULL), 0, "who has it may");
 	is_int(tree_rollback(g->tree, &alice, "hidden/x", "t", 1, false, &done, NULL), -ENOENT, "what is hidden isn't there");
+}
+
+/* ---- Immutable tags: they move for nobody, and are removed by who may administer ---- */
+
+static void test_immutable(struct registry *g)
+{
+	static const struct {
+		const char *who;
+		int move, same, remove;
+	} cases[] = {
+		{ "alice", -EACCES, 0, -EACCES },	/* may pull and push */
+		{ "bob", -EACCES, 0, -EACCES },		/* and delete */
+		{ "root", -EACCES, 0, 0 },
+		{ "carol", -ENOENT, -ENOENT, -ENOENT },
+	};
+	const struct settings_of shop = { "shop", true };
+	struct digest first, second;
+	char salt[] = "1";
+
+	is_int(push_simple(g->tree, &g->admin, "shop/web", "i", "one", &first, NULL), 0, "a tag");
+	is_int(push_simple(g->tree, &g->admin, "shop/web", "free", "two", &second, NULL), 0, "another");
+	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "i i2", false, NULL), 0, "a rule of the namespace");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++, salt[0]++) {
+		struct cred c = as(g, cases[i].who);
+		struct tree_rollback back;
+		struct digest d;
+
+		is_int(tree_tag_set(g->tree, &c, "shop/web", "i", &second, NULL), cases[i].move, "%s: moving it", cases[i].who);
+		is_int(push_simple(g->other, &c, "shop/web", "i", salt, &d, NULL), cases[i].move, "by a push");
+		is_int(tree_rollback(g->tree, &c, "shop/web", "i", 1, false, &back, NULL), cases[i].same, "back to what it is");
+		is_int(tree_tag_set(g->tree, &c, "shop/web", "i", &first, NULL), cases[i].same, "the same image");
+		is_int(tree_setting_set(g->tree, &c, shop, "immutable", "none", true, NULL),
+		       streq(cases[i].who, "root") ? 0 : -EACCES, "the rule");
+		if (cases[i].remove) {
+			is_int(tree_image_rm(g->tree, &c, "shop/web", &first, NULL), cases[i].remove, "removing its image");
+			is_int(tree_tag_rm(g->tree, &c, "shop/web", "i", NULL), cases[i].remove, "removing it");
+		}
+	}
+
+	struct cred root = as(g, "root"), bob = as(g, "bob");
+
+	is_int(tree_image_rm(g->tree, &root, "shop/web", &first, NULL), 0, "who may administer removes its image");
+	is_int(tree_tag_set(g->tree, &bob, "shop/web", "i", &second, NULL), 0, "then it may be made anew");
+	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "i", NULL), -EACCES, "and is immutable again");
+	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i", NULL), 0, "who may administer removes it");
+	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "free", NULL), 0, "others are as they were");
+	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "inherit", false, NULL), 0, "no rule any more");
 }
 
 /* ---- The matrix ---- */
@@ -842,6 +890,7 @@ int main(void)
 		return 1;
 	test_matrix(&g);
 	test_history(&g);
+	test_immutable(&g);
 	test_alike(&g);
 	test_scoped(&g);
 	test_lists(&g);
