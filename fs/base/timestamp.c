@@ -9,12 +9,22 @@
 
 #define NS_PER_SECOND 1000000000
 
-int64_t timestamp_now(void)
+static int64_t read_clock(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+int64_t timestamp_now(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int64_t timestamp_monotonic(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 char *timestamp_format(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1])

@@ -9,6 +9,8 @@
 #define TIMESTAMP_TEXT_MAX 30	/* 2026-11-23T18:07:00.123456789Z */
 
 int64_t timestamp_now(void);
+/* Since the machine started; never goes back. */
+int64_t timestamp_monotonic(void);
 /* RFC 3339 in UTC, seconds only; returns out. */
 char *timestamp_format(int64_t t, char out[static TIMESTAMP_TEXT_MAX + 1]);
 /* RFC 3339 with or without a fraction and an offset; false if it isn't. */

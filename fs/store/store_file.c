@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 
 #include "fs/base/limits.h"
+#include "fs/store/sync.h"
 
 #define PATH_LEN (DIGEST_HEX_MAX + 32)
 #define READ_SIZE (256 * 1024)
@@ -35,6 +36,7 @@ struct store {
 	int root;	/* directories, held open: the store may be moved while it is served */
 	int blobs;
 	int uploads;
+	struct sync *sync;
 	bool synced[DIGEST_SHA512 + 1][256];	/* atomic: names of two-hex directories that are on the disk */
 };
 
@@ -121,7 +123,8 @@ int store_open(const char *dir, bool create, struct store **out, struct err *err
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	s->root = s->blobs = s->uploads = -1;
 	s->dir = strdup(dir);
-	if (!s->dir)
+	s->sync = sync_new();
+	if (!s->dir || !s->sync)
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!r && create)
 		r = make_dirs(dir, err);
@@ -153,6 +156,7 @@ void store_close(struct store *s)
 	cleanup_close(&s->uploads);
 	cleanup_close(&s->blobs);
 	cleanup_close(&s->root);
+	sync_free(s->sync);
 	free(s->dir);
 	free(s);
 }
@@ -642,6 +646,7 @@ static int give_up(struct store_upload *u, int errnum, struct err *err)
 static int settle(struct store_upload *u, struct err *err)
 {
 	struct stat st;
+	int r;
 
 	/* A failed write that couldn't be truncated away then. */
 	if (fstat(u->fd, &st) < 0 || (st.st_size != u->length && ftruncate(u->fd, u->length) < 0))
@@ -649,7 +654,8 @@ static int settle(struct store_upload *u, struct err *err)
 	u->sealed = true;
 	if (fchmod(u->fd, 0444) < 0)
 		return err_sys(err, errno, "can't seal upload %s", u->id);
-	return fsync(u->fd) < 0 ? give_up(u, errno, err) : 0;
+	r = sync_file(u->store->sync, u->fd);
+	return r ? give_up(u, -r, err) : 0;
 }
 
 /* Links the file to its blob's name, durably. */
@@ -662,9 +668,10 @@ static int name_blob(struct store_upload *u, const struct digest *d, struct err 
 	blob_path(d, path);
 	if (!r)
 		r = link_blob(u, path, err);
-	if (!r && fsync(shard) < 0)
-		r = err_sys(err, errno, "can't sync the directory of %s", path);
-	return r;
+	if (r)
+		return r;
+	r = sync_file(u->store->sync, shard);
+	return r ? err_sys(err, -r, "can't sync the directory of %s", path) : 0;
 }
 
 int store_upload_seal(struct store_upload *u, const struct digest *d, struct err *err)
