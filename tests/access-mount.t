@@ -137,6 +137,11 @@ for as in anonymous alice bob +ci-robot boss; do
 	unlike "$(options_of "$T/$as")" 'allow_other' "as $as: for who mounted it only"
 done
 
+serve_regfs --store "$STORE" --listen 127.0.0.1:0 --mount "$T/served" --mount-options as=anonymous || bail 'no second server'
+is "$(ls "$T/served" | xargs)" 'deep plain pub' 'serve mounts as somebody, too'
+stop_regfs
+serve_regfs --store "$STORE" --listen 127.0.0.1:0 --open || bail 'no second server'
+
 # ---- _settings ----
 
 settings=$MNT/pub/web/_settings
@@ -340,6 +345,10 @@ hidden alice "$T/alice/team/x/_access"
 hidden alice "$T/alice/team/x/_settings/visibility"
 can_not 'Permission denied' 'who may not administer can not chmod' chmod o-rx "$T/alice/pub/web"
 can_not 'Operation not permitted' 'nor publish' chmod o+rx "$T/alice/team/x"
+check 'who may push moves a tag' ln -sfn held "$T/alice/team/x/_tags/moved"
+can_not 'Permission denied' 'a rename takes a name away' mv -T "$T/alice/team/x/_tags/moved" "$T/alice/team/x/_tags/elsewhere"
+can_not 'Permission denied|not permitted' 'between repositories there is none' mv "$T/alice/team/x/_tags/moved" "$T/alice/pub/web/_tags/"
+rm "$MNT/team/x/_tags/moved"
 check 'who may push tags' ln -s 1.0 "$T/alice/team/x/_tags/more"
 can_not 'Permission denied' 'who may not delete can not untag' rm "$T/alice/team/x/_tags/more"
 can_not 'Permission denied' 'who may pull only can not tag' ln -s 1.0 "$T/+ci-robot/team/x/_tags/other"
@@ -378,12 +387,34 @@ for as in anonymous alice bob +ci-robot; do
 	is "$(find "$M" -type l -printf '%l\n' | grep -cE "priv|secret|${secret#*:}|${hidden_layer#*:}|${artifact#*:}")" 0 "$as: nor does a link lead to it"
 	is "$(ls "$M/pub/web/_tags/1.0/referrers/")" '' "$as: no referrer from another repository"
 	is "$(names "$M/pub/web/_layers/sha256/${shared_layer#*:}/used-by")" "${image#*:}" "$as: a shared layer is used by what is seen"
+	blob=$M/pub/web/_blobs/sha256/${shared_layer#*:}
+	isnt "$(stat -c %i "$blob")" "$(stat -c %i "$MNT/pub/web/_blobs/sha256/${shared_layer#*:}")" "$as: nor do numbers tell how many there are"
+	is "$(stat -c %i "$M/pub/web/_layers/sha256/${shared_layer#*:}/blob")" "$(stat -c %i "$blob")" "$as: a blob is one inode"
+	is "$(cd "${blob%/*}" && ls -iU | sort -k 2 | xargs)" "$(cd "${blob%/*}" && stat -c '%i %n' * | xargs)" "$as: listings have the same numbers"
+	is "$(stat -c %i "$M")" 1 "$as: the root is the root"
 	is "$(stat -c %h "$M/pub/web/_layers/sha256/${shared_layer#*:}/blob")" 1 "$as: it says nothing of other places"
 	for path in "_layers/sha256/${shared_layer#*:}" "_blobs/sha256/${shared_layer#*:}"; do
 		is "$(stat -c %.Y "$M/pub/web/$path")" "$(stat -c %.Y "$M")" "$as: nor when it first came: $path"
 	done
 	is "$(cat "$M/pub/web/_tags/1.0/rootfs/message") $(cat "$M/pub/web/_layers/sha256/${shared_layer#*:}/tree/bin/busybox" | cksum)" \
 		"hello everybody $(cksum <"$(command -v busybox)")" "$as: what is public can be read"
+done
+
+# A manifest may name a layer that its repository need not hold: it shows nothing of who holds it.
+push_blob pub/web "$(blob_path "$L" "$(jq -r .config.digest "$file")")" >/dev/null
+jq -c '.layers |= map(.mediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip")' "$file" >"$T/steal.json"
+stolen=$(push_manifest pub/web stolen "$T/steal.json") || bail 'no push'
+fails_with 'Input/output error' 'a layer that only a hidden repository holds: not in an image that names it' \
+	cat "$T/anonymous/pub/web/_tags/stolen/rootfs/message"
+fails_with 'Input/output error' 'nor its names' ls "$T/anonymous/pub/web/_tags/stolen/rootfs/"
+hidden anonymous "$T/anonymous/pub/web/_layers/sha256/${hidden_layer#*:}"
+hidden anonymous "$T/anonymous/pub/web/_tags/stolen/layers/02/blob"
+push_blob pub/web "$(blob_path "$L" "$hidden_layer")" >/dev/null
+push_blob pub/web "$(blob_path "$L" "$shared_layer")" >/dev/null
+is "$(cat "$T/anonymous/pub/web/_tags/stolen/rootfs/message")" 'hello nobody' 'until the layer is pushed there'
+curl -sSf -X DELETE "http://$ADDR/v2/pub/web/manifests/$stolen" || bail 'no delete'
+for digest in "$hidden_layer" "$(jq -r .config.digest "$file")"; do
+	curl -sSf -X DELETE "http://$ADDR/v2/pub/web/blobs/$digest" || bail "no delete of $digest"
 done
 
 # ---- What was seen and is private now ----

@@ -95,7 +95,7 @@ done
 is "$(stat_of files-taken-out)" 0 '--index-cache 0: nothing is taken out'
 stop_regfs
 
-fails_with 'no mount option nonsense: there are hide-trees' 'an unknown mount option' \
+fails_with 'no mount option nonsense: there are .*hide-trees' 'an unknown mount option' \
 	"$REGFS" mount --store "$STORE" -o hide-trees,nonsense "$T/other"
 fails_with 'look or push, not always' 'another --index' "$REGFS" serve --store "$STORE" --index always --listen 127.0.0.1:0
 

@@ -27,11 +27,38 @@ struct mount {
 	struct workers *workers;
 };
 
+/* Where a request names nodes: in its header, and a rename's new directory behind that. <linux/fuse.h> */
+enum { OPCODE_AT = 4, NODE_AT = 16, BODY_AT = 40, OPCODE_RENAME = 12, OPCODE_RENAME2 = 45 };
+
+static void find_node(const struct numbers *n, char *at)
+{
+	uint64_t number;
+
+	memcpy(&number, at, sizeof(number));
+	number = number_node(n, number);
+	memcpy(at, &number, sizeof(number));
+}
+
+static void find_nodes(const struct numbers *n, char *request, size_t len)
+{
+	uint32_t opcode;
+
+	if (len < BODY_AT)
+		return;
+	memcpy(&opcode, request + OPCODE_AT, sizeof(opcode));
+	find_node(n, request + NODE_AT);
+	if ((opcode == OPCODE_RENAME || opcode == OPCODE_RENAME2) && len >= BODY_AT + sizeof(uint64_t))
+		find_node(n, request + BODY_AT);
+}
+
 static ssize_t io_read(int dev, void *buf, size_t len, void *userdata)
 {
 	struct ops *o = userdata;
+	ssize_t n = passthrough_read(o->passthrough, dev, buf, len);
 
-	return passthrough_read(o->passthrough, dev, buf, len);
+	if (n > 0 && o->numbers.hidden)
+		find_nodes(&o->numbers, buf, (size_t)n);
+	return n;
 }
 
 static ssize_t io_writev(int dev, struct iovec *iov, int count, void *userdata)
@@ -101,6 +128,10 @@ int mount_start(const struct mount_options *options, struct mount **out, struct 
 	};
 	pthread_mutex_init(&m->ops.lock, NULL);
 	point_take_messages();
+	/* Before there is a mount, which the kernel asks of at once. */
+	r = cred_is_boundless(&m->ops.cred) ? 0 : numbers_hide(&m->ops.numbers, err);
+	if (r < 0)
+		return r;
 	if ((r = point_attach(options->dir, options->allow_other, &m->point, &dev, err)) < 0 ||
 	    (r = make_session(m, &dev, err)) < 0)
 		return r;

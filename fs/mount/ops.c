@@ -1,6 +1,8 @@
 /*
  * ops.c: each operation gets the node, calls the tree, maps the error and replies.
  *
+ * Nodes come here as the tree numbers them (mount.c), and go out as number.h shows them.
+ *
  * Invariants:
  * 1. Nothing is remembered about nodes: what the kernel has looked up needs no count, so
  *    "forget" isn't answered here (libfuse drops it).
@@ -118,7 +120,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 	struct timespec t = time_of(a->mtime);
 
 	return (struct stat){
-		.st_ino = a->id,
+		.st_ino = number_shown(&o->numbers, a->id),
 		.st_mode = a->mode,
 		.st_nlink = a->links,
 		.st_uid = a->owned ? a->uid : o->uid,
@@ -136,7 +138,7 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 static struct fuse_entry_param entry_of(const struct ops *o, const struct node_attr *a)
 {
 	return (struct fuse_entry_param){
-		.ino = a->id,
+		.ino = number_shown(&o->numbers, a->id),
 		.attr = stat_of(o, a),
 		.attr_timeout = a->attr_forever ? FOREVER : 0,
 		.entry_timeout = a->name_forever ? FOREVER : 0,
@@ -451,7 +453,7 @@ static int add_entry(struct page *p, const char *name, const struct fuse_entry_p
 
 static int add_dot(struct page *p, const char *name, uint64_t node, off_t next)
 {
-	const struct fuse_entry_param e = { .attr = { .st_ino = node, .st_mode = S_IFDIR } };
+	const struct fuse_entry_param e = { .attr = { .st_ino = number_shown(&p->ops->numbers, node), .st_mode = S_IFDIR } };
 
 	return add_entry(p, name, &e, next);
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "fs/auth/cred.h"
+#include "fs/mount/number.h"
 #include "fs/mount/passthrough.h"
 
 struct tree;
@@ -18,6 +19,7 @@ struct fuse_lowlevel_ops;
 struct ops {
 	struct tree *tree;
 	struct cred cred; /* for whom */
+	struct numbers numbers;
 	uid_t uid;	  /* whose everything is shown to be */
 	gid_t gid;
 	bool hide_trees;

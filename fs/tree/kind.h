@@ -150,6 +150,16 @@ struct look {
 	struct err *err;
 };
 
+/* An operation on nodes: a connection that sees one state of the database, and who looks.
+ * `auto_session struct session s = { 0 };` and session_begin(). */
+struct session {
+	struct meta_reader reader;
+	struct look look;
+};
+int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err) MUST_CHECK;
+void session_end(struct session *s);
+#define auto_session CLEANUP(session_end)
+
 /* A listing in progress: see list_give(). */
 struct listing;
 
@@ -190,28 +200,17 @@ const struct kind *kind_of(enum node_kind kind);
 /* The media type that the first image to name a layer gives it, without a newline. */
 int layer_media_type(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 
-/* A connection that sees one state of the database, and who looks: `auto_session struct session s = { 0 };` */
-struct session {
-	struct meta_reader reader;
-	struct look look;
-};
-int session_begin(struct session *s, struct tree *tree, const struct cred *cred, struct err *err) MUST_CHECK;
-void session_end(struct session *s);
-#define auto_session CLEANUP(session_end)
-
-/* A buffer that could not grow would be a shorter text: 0, or ERR_NO_MEMORY. */
-int no_memory(const struct look *l, const struct buf *b) MUST_CHECK;
-/* 1: the node is inside an image or a layer (inside.h) that may be read; 0: it isn't inside; else ERR_NOT_FOUND. */
-int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, struct err *err) MUST_CHECK;
 uint64_t node_number(const struct node *n);
 /* Reads the row of a node's number: 0 or ERR_NOT_FOUND. */
 int node_load(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
-/* The same for who looks: one that may not be seen is as gone as one that isn't there. */
-int node_load_seen(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
 /* A repository's row as who looks sees it: where it may not be pulled from it is a namespace, there for what is below it. */
 int node_repo_as_seen(const struct look *l, struct repo_row *row) MUST_CHECK;
 /* 1 if who looks may see the node, whose row was read; else 0. */
 int node_may_see(const struct look *l, const struct node *n) MUST_CHECK;
+/* As node_load(), of a node that may be seen: one that may not is as gone as one that isn't there. */
+int load_seen(const struct look *l, uint64_t number, struct node *out) MUST_CHECK;
+/* A buffer that could not grow would be a shorter text: 0, or ERR_NO_MEMORY. */
+int no_memory(const struct look *l, const struct buf *b) MUST_CHECK;
 /* 1: the node is inside an image or a layer (inside.h) that may be read; 0: it isn't inside; else ERR_NOT_FOUND. */
 int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, struct err *err) MUST_CHECK;
 

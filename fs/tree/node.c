@@ -228,7 +228,7 @@ int node_may_see(const struct look *l, const struct node *n)
 	return r || n->kind != KIND_REPO ? r : reach_below(&l->ask, n->repo.name);
 }
 
-int node_load_seen(const struct look *l, uint64_t number, struct node *out)
+int load_seen(const struct look *l, uint64_t number, struct node *out)
 {
 	int r = node_load(l, number, out);
 
@@ -387,7 +387,7 @@ int node_enter(struct tree *tree, const struct cred *cred, uint64_t number, stru
 	n = door_of(number);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, node_number(&n), &n);
+		r = load_seen(&s.look, node_number(&n), &n);
 	return r ? r : 1;
 }
 
@@ -406,7 +406,7 @@ int node_getattr(struct tree *tree, const struct cred *cred, uint64_t number, st
 	if (!r)
 		r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, number, &n);
+		r = load_seen(&s.look, number, &n);
 	return r ? r : fill_attr(&s.look, &n, false, out);
 }
 
@@ -470,7 +470,7 @@ static int find_child_node(const struct look *l, const struct node *parent, cons
 
 static int need_directory(const struct look *l, uint64_t number, struct node *out)
 {
-	int r = node_load_seen(l, number, out);
+	int r = load_seen(l, number, out);
 
 	if (!r && !S_ISDIR(kind_of(out->kind)->mode))
 		r = err_set(l->err, ERR_NOT_DIRECTORY, "it is not a directory");
@@ -686,7 +686,7 @@ int node_readlink(struct tree *tree, const struct cred *cred, uint64_t link, str
 		return r < 0 ? r : inside_readlink(tree, link, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, link, &n);
+		r = load_seen(&s.look, link, &n);
 	if (!r && !kind_of(n.kind)->link)
 		r = err_set(err, ERR_ARGUMENT, "it is not a link");
 	if (!r)
@@ -710,7 +710,7 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 		return r < 0 ? r : inside_open(tree, file, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, file, &n);
+		r = load_seen(&s.look, file, &n);
 	if (r)
 		return r;
 	*forever = kind_of(n.kind)->fixed_data && cred_is_boundless(cred);

@@ -23,7 +23,7 @@ static int load(struct tree *tree, const struct cred *cred, uint64_t number, str
 	auto_session struct session s = { 0 };
 	int r = inside_is(number) ? read_only(err) : session_begin(&s, tree, cred, err);
 
-	return r ? r : node_load_seen(&s.look, number, out);
+	return r ? r : load_seen(&s.look, number, out);
 }
 
 /* ---- Tags ---- */
@@ -207,7 +207,7 @@ static int load_private(struct tree *tree, const struct cred *cred, uint64_t num
 	int r = inside_is(number) ? read_only(err) : session_begin(&s, tree, cred, err);
 
 	if (!r)
-		r = node_load_seen(&s.look, number, out);
+		r = load_seen(&s.look, number, out);
 	return r ? r : check_mode(&s.look, out, now, mode);
 }
 
@@ -234,7 +234,7 @@ static int find_person(struct tree *tree, const struct cred *cred, uint64_t pare
 	int r = inside_is(parent) ? read_only(err) : session_begin(&s, tree, cred, err);
 
 	if (!r)
-		r = node_load_seen(&s.look, parent, &dir);
+		r = load_seen(&s.look, parent, &dir);
 	if (!r && !holds_grants(&dir))
 		r = read_only(err);
 	if (r)

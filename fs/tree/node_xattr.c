@@ -80,7 +80,7 @@ int node_getxattr(struct tree *tree, const struct cred *cred, uint64_t number, c
 		return r < 0 ? r : inside_getxattr(tree, number, name, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, number, &n);
+		r = load_seen(&s.look, number, &n);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
 		if (attributes[i].kind != n.kind || !streq(attributes[i].name, name))
 			continue;
@@ -105,7 +105,7 @@ int node_listxattr(struct tree *tree, const struct cred *cred, uint64_t number, 
 		return r < 0 ? r : inside_listxattr(tree, number, out, err);
 	r = session_begin(&s, tree, cred, err);
 	if (!r)
-		r = node_load_seen(&s.look, number, &n);
+		r = load_seen(&s.look, number, &n);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++) {
 		if (attributes[i].kind != n.kind)
 			continue;

@@ -325,6 +325,7 @@ static void layers_free(struct layers *l)
 }
 DEFINE_CLEANUP(cleanup_layers, struct layers *, layers_free)
 
+/* A layer that the image's repository doesn't hold isn't the image's to show, whoever else holds it: a manifest may name what it likes. */
 static int note_layer(void *arg, const struct ref_row *ref)
 {
 	struct layers *l = arg;
@@ -334,9 +335,9 @@ static int note_layer(void *arg, const struct ref_row *ref)
 
 	if (l->count >= LIMIT_MANIFEST_REFS)
 		return err_set(l->err, ERR_CORRUPT, "the image has more than %d layers", LIMIT_MANIFEST_REFS);
-	r = blob_by_digest(l->db, &ref->digest, &blob, l->err);
+	r = blob_in_repo(l->db, ref->repository_id, &ref->digest, &blob, l->err);
 	if (r <= 0)
-		return r ? r : err_set(l->err, ERR_IO, "layer %s isn't here: push it", digest_format(&ref->digest, text));
+		return r ? r : err_set(l->err, ERR_IO, "layer %s isn't in the repository: push it", digest_format(&ref->digest, text));
 	if (blob.id > SHELF_SLOT_MAX)
 		return err_set(l->err, ERR_UNSUPPORTED, "the registry has had more blobs than a node's number tells apart");
 	l->slots[l->count] = blob.id;
