@@ -2,7 +2,7 @@
  * audit.c: regfs audit: who did what, and who tried to.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/inside.h"
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
@@ -86,6 +86,15 @@ static const char *text_of(const struct json *line, const char *key)
 	return text ? text : "";
 }
 
+/* A cell, as a terminal may have it. */
+static void add_cell(struct table *t, const char *text)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	name_text(&b, text);
+	table_add(t, b.data);
+}
+
 /* "shop/web:1.0", "shop/web@sha256:4f...", "alice laptop" */
 static void what_text(const struct json *line, struct buf *out)
 {
@@ -121,10 +130,10 @@ static int add_row(struct table *t, const char *text, size_t len, struct err *er
 	reason = text_of(line, "reason");
 	json_int(json_get(line, "times"), &times);
 	table_add(t, text_of(line, "at"));
-	table_add(t, who.data);
-	table_add(t, text_of(line, "from"));
+	add_cell(t, who.data);
+	add_cell(t, text_of(line, "from"));
 	table_add(t, text_of(line, "action"));
-	table_add(t, what.data);
+	add_cell(t, what.data);
 	if (times > 1)
 		table_addf(t, "%s%s%s (%" PRId64 " times)", text_of(line, "result"), *reason ? ": " : "", reason, times);
 	else

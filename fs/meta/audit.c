@@ -144,6 +144,11 @@ int audit_span(struct db *db, int64_t *first, int64_t *end, struct err *err)
 	return MIN(r, 0);
 }
 
+int audit_last(struct db *db, int64_t *at, struct err *err)
+{
+	return db_get_int(db, at, err, "SELECT at FROM audit ORDER BY number DESC LIMIT 1", "");
+}
+
 /* Columns: line, size, number. */
 static int each_line(struct query *q, audit_line_fn *fn, void *arg, struct err *err)
 {

@@ -46,6 +46,8 @@ int audit_trim(struct db *db, int64_t before, int64_t most, int64_t *removed, st
 
 /* Where the file begins and ends. */
 int audit_span(struct db *db, int64_t *first, int64_t *end, struct err *err) MUST_CHECK;
+/* When the last row was written: 1, or 0 where there is none. */
+int audit_last(struct db *db, int64_t *at, struct err *err) MUST_CHECK;
 /* The lines that end behind a place, in order; each ends at `number` and is `size` bytes long with its newline, which `line` is
  * without. A non-zero answer of fn ends it and is returned. */
 typedef int audit_line_fn(void *arg, const char *line, int64_t size, int64_t number);

@@ -88,7 +88,7 @@ int audit_failed(struct tree *tree, const struct attempt *what, int r, const str
 	row.digest = what->digest;
 	row.about = what->about;
 	row.reason = reason_name(err ? err->reason : ERR_INTERNAL);
-	trail_note(tree->trail, &row, false);
+	trail_note(tree->trail, &row, TRAIL_REFUSED);
 	return r;
 }
 
@@ -123,14 +123,21 @@ void audit_refused(struct tree *tree, const struct cred *cred, enum action actio
 
 	row.repository = repo;
 	row.reason = reason_name(err->reason);
-	trail_note(tree->trail, &row, cred->kind == CRED_ANONYMOUS);
+	trail_note(tree->trail, &row, cred->kind == CRED_ANONYMOUS ? TRAIL_STRANGER : TRAIL_REFUSED);
+}
+
+void audit_hidden(struct tree *tree, const struct cred *cred, const char *repo)
+{
+	const struct err why = { .reason = cred->kind == CRED_ANONYMOUS ? ERR_UNAUTHORIZED : ERR_NAME_UNKNOWN };
+
+	audit_refused(tree, cred, ACTION_PULL, repo, &why);
 }
 
 void audit_login(struct tree *tree, const struct cred *cred)
 {
 	const struct audit_row row = audit_row_of(cred, "login", AUDIT_OK);
 
-	trail_note(tree->trail, &row, false);
+	trail_note(tree->trail, &row, TRAIL_WANTED);
 }
 
 /* 1: an account is called so. */
@@ -170,7 +177,7 @@ void audit_login_refused(struct tree *tree, const char *name, const char *passwo
 		.reason = reason_name(reason),
 	};
 
-	trail_note(tree->trail, &row, true);
+	trail_note(tree->trail, &row, TRAIL_STRANGER);
 }
 
 void audit_pull(struct tree *tree, const struct cred *cred, const char *repo, const char *reference,
@@ -185,7 +192,7 @@ void audit_pull(struct tree *tree, const struct cred *cred, const char *repo, co
 	row.tag = reference && !strchr(reference, ':') ? reference : NULL;
 	row.digest = digest;
 	row.about = reference ? NULL : "blob";
-	trail_note(tree->trail, &row, cred->kind == CRED_ANONYMOUS);
+	trail_note(tree->trail, &row, TRAIL_WANTED);
 }
 
 /* ---- Operations ---- */

@@ -29,7 +29,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY] = { .kind = KIND_REGISTRY, .parent = KIND_ROOT, .name = "_registry", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_VERSION] = { .kind = KIND_VERSION, .parent = KIND_REGISTRY, .name = "version", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_version_text },
 	[KIND_STATS] = { .kind = KIND_STATS, .parent = KIND_REGISTRY, .name = "stats", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_stats_text },
-	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_audit_size, .open = view_audit_open },
+	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_audit_size, .mtime = view_audit_time, .open = view_audit_open },
 	[KIND_ALL_BLOBS] = { .kind = KIND_ALL_BLOBS, .parent = KIND_REGISTRY, .name = "blobs", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_ALL_BLOBS_SHA256] = { .kind = KIND_ALL_BLOBS_SHA256, .parent = KIND_ALL_BLOBS, SHA256, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
 	[KIND_ALL_BLOBS_SHA512] = { .kind = KIND_ALL_BLOBS_SHA512, .parent = KIND_ALL_BLOBS, SHA512, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },

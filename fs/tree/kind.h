@@ -184,8 +184,9 @@ struct kind {
 	int (*text)(const struct look *l, const struct node *n, struct buf *out);
 	/* Takes what was written to a small file, without its newline. It asks for permission. */
 	int (*write)(struct tree *tree, const struct cred *cred, const struct node *n, const char *value, struct err *err);
-	/* A file that is larger: its size, and its bytes. */
+	/* A file that is larger, and grows: its size, when it last did, and its bytes. */
 	int (*size)(const struct look *l, const struct node *n, int64_t *out);
+	int (*mtime)(const struct look *l, const struct node *n, int64_t *out);
 	int (*open)(const struct look *l, const struct node *n, struct content **out);
 	/* A link's target. */
 	int (*link)(const struct look *l, const struct node *n, struct buf *out);

@@ -267,6 +267,8 @@ static int hidden_time(const struct look *l, int64_t time, int64_t *out)
 static int time_of(const struct look *l, const struct node *n, int64_t *out)
 {
 	*out = 0;
+	if (kind_of(n->kind)->mtime)
+		return kind_of(n->kind)->mtime(l, n, out);
 	switch (kind_of(n->kind)->row) {
 	case ROW_REPO:
 		*out = n->repo.changed;
@@ -465,7 +467,12 @@ static int find_child_node(const struct look *l, const struct node *parent, cons
 	r = dir->find(l, parent, name, out);
 	if (r > 0)
 		set_row_id(out);
-	return r > 0 && kind_of(out->kind)->apart ? node_may_see(l, out) : r;
+	if (r <= 0 || !kind_of(out->kind)->apart)
+		return r;
+	r = node_may_see(l, out);
+	if (!r && out->kind == KIND_REPO)
+		audit_hidden(l->tree, l->cred, out->repo.name);
+	return r;
 }
 
 static int need_directory(const struct look *l, uint64_t number, struct node *out)

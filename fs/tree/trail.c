@@ -6,7 +6,7 @@
  * Invariants:
  *  1. Memory is two batches of ENTRIES rows; who notes never waits for one to be written, and more than a batch a second
  *     isn't: what doesn't fit is counted.
- *  2. Of strangers there come a BURST, and then so many a second: whatever they do, the disk holds it for a while.
+ *  2. Of each cause there comes a burst, and then so many a second: whatever strangers do, the disk holds it for a while.
  *  3. An entry is compared as bytes: what isn't used of it is zero.
  */
 #include "fs/base/base.h"
@@ -23,8 +23,14 @@
 #define AT_ONCE 128	/* rows of one change: other writers' changes wait for them */
 #define SECOND INT64_C(1000000000)
 #define GATHER SECOND
-#define BURST INT64_C(1000)	/* rows of strangers */
-#define STRANGERS 10	/* a second, later on */
+
+static const struct {
+	int64_t burst, a_second;	/* rows */
+} rates[TRAIL_CAUSES] = {
+	[TRAIL_STRANGER] = { 1000, 10 },
+	[TRAIL_REFUSED] = { 10000, 100 },
+	[TRAIL_WANTED] = { ENTRIES, ENTRIES },
+};
 
 #define ORIGIN_MAX 63	/* an address, or a door */
 
@@ -65,9 +71,20 @@ struct trail {
 	uint64_t begun, done;		/* guarded by lock: batches that were taken, and written */
 	int flushing;			/* guarded by lock: who waits */
 	int64_t carried;		/* guarded by lock: lost, and that couldn't be written either */
-	int64_t strangers;		/* guarded by lock: how many more may come */
+	int64_t room[TRAIL_CAUSES];	/* guarded by lock: how many more may come */
 	int64_t refilled;		/* guarded by lock */
 };
+
+/* Its waits are by a clock that nobody sets. */
+static void init_wake(pthread_cond_t *wake)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(wake, &attr);
+	pthread_condattr_destroy(&attr);
+}
 
 int trail_new(struct meta *meta, struct trail **out, struct err *err)
 {
@@ -76,11 +93,12 @@ int trail_new(struct meta *meta, struct trail **out, struct err *err)
 	if (!t)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	t->meta = meta;
-	t->strangers = BURST;
+	for (int i = 0; i < TRAIL_CAUSES; i++)
+		t->room[i] = rates[i].burst;
 	t->gathering = calloc(1, sizeof(*t->gathering));
 	t->spare = calloc(1, sizeof(*t->spare));
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->wake, NULL);
+	init_wake(&t->wake);
 	pthread_cond_init(&t->written, NULL);
 	if (!t->gathering || !t->spare) {
 		trail_free(t);
@@ -191,7 +209,7 @@ static bool gather(struct trail *t)
 
 	while (!t->gathering->count && !t->gathering->lost && !t->stopping && !t->flushing)
 		pthread_cond_wait(&t->wake, &t->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += GATHER / SECOND;
 	while (!t->stopping && !t->flushing)
 		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
@@ -254,9 +272,13 @@ void trail_flush(struct trail *t)
 
 /* ---- Noting ---- */
 
+/* Names are printable ASCII, all of them; what somebody tried instead would be obeyed by a terminal. */
 static void copy(char *out, size_t size, const char *text)
 {
 	snprintf(out, size, "%s", text ? text : "");
+	for (; *out; out++)
+		if (*out < 0x20 || *out > 0x7e)
+			*out = '?';
 }
 
 static void fill(struct what *w, const struct audit_row *row)
@@ -299,19 +321,19 @@ static uint16_t *find_slot(struct batch *b, const struct what *w)
 	return &b->slots[at];
 }
 
-/* Whether there is room for one more of a stranger's rows. */
-static bool admit(struct trail *t, int64_t now)
+/* Whether there is room for one more row. The clock may be put back. */
+static bool admit(struct trail *t, int64_t now, enum trail_cause cause)
 {
-	int64_t passed = MAX(now - t->refilled, INT64_C(0));
+	int64_t seconds = (now - t->refilled) / SECOND;
 
-	if (passed >= SECOND) {
-		t->strangers = MIN(t->strangers + MIN(passed / SECOND, BURST) * STRANGERS, BURST);
+	for (int i = 0; seconds > 0 && i < TRAIL_CAUSES; i++)
+		t->room[i] = MIN(t->room[i] + MIN(seconds, rates[i].burst) * rates[i].a_second, rates[i].burst);
+	if (seconds > 0 || now < t->refilled)
 		t->refilled = now;
-	}
-	return t->strangers > 0 && t->strangers--;
+	return t->room[cause] > 0 && t->room[cause]--;
 }
 
-void trail_note(struct trail *t, const struct audit_row *row, bool stranger)
+void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause)
 {
 	struct what what;
 	struct batch *b;
@@ -323,7 +345,7 @@ void trail_note(struct trail *t, const struct audit_row *row, bool stranger)
 	slot = find_slot(b, &what);
 	if (*slot) {
 		b->entries[*slot - 1].times++;
-	} else if (b->count == ENTRIES || (stranger && !admit(t, row->at))) {
+	} else if (b->count == ENTRIES || !admit(t, row->at, cause)) {
 		b->lost++;
 	} else {
 		b->entries[b->count++] = (struct entry){ .what = what, .at = row->at, .times = 1 };

@@ -18,16 +18,23 @@
 struct tree;
 struct trail;
 
+/* What a row comes from: of each there is only so much, over time, so that nobody fills the disk with them. */
+enum trail_cause {
+	TRAIL_STRANGER,	/* who isn't logged in */
+	TRAIL_REFUSED,	/* who is, and may not, or fails */
+	TRAIL_WANTED,	/* logins; pulls, where they are to be noted */
+	TRAIL_CAUSES
+};
+
 int trail_new(struct meta *meta, struct trail **out, struct err *err) MUST_CHECK;
 /* Writes what is queued, ends the thread. NULL is fine. */
 void trail_free(struct trail *t);
 
 /*
  * Queues a copy of the row; `action`, `kind` and `reason` are constants, other texts are cut to what an entry holds. Takes a
- * lock, for less than a microsecond, and waits for nothing. stranger: who isn't logged in caused it; of those there is only
- * so much room, over time.
+ * lock, for less than a microsecond, and waits for nothing.
  */
-void trail_note(struct trail *t, const struct audit_row *row, bool stranger);
+void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause);
 /* Waits until what was queued before is written, or lost. */
 void trail_flush(struct trail *t);
 
@@ -51,6 +58,8 @@ int audit_write(struct tree *tree, const struct attempt *what, meta_write_fn *fn
 int audit_failed(struct tree *tree, const struct attempt *what, int r, const struct err *err);
 /* permit() said no. */
 void audit_refused(struct tree *tree, const struct cred *cred, enum action action, const char *repo, const struct err *err);
+/* Somebody looked for a repository in the mount that is there, but not for them. */
+void audit_hidden(struct tree *tree, const struct cred *cred, const char *repo);
 /* Somebody was recognized. */
 void audit_login(struct tree *tree, const struct cred *cred);
 /* Nobody was; name and password as they were tried (NULL: there were none), of which nothing that may be a secret is kept. */

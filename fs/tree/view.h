@@ -40,6 +40,7 @@ int view_give_user(struct listing *ls, enum node_kind kind, int phase,
 int view_version_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_audit_size(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
+int view_audit_time(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
 int view_audit_open(const struct look *l, const struct node *n, struct content **out) MUST_CHECK;
 int view_find_blob(const struct look *l, const struct node *n, const char *name,
 		   struct node *out) MUST_CHECK;

@@ -94,6 +94,14 @@ int view_audit_size(const struct look *l, const struct node *n, int64_t *out)
 	return r;
 }
 
+int view_audit_time(const struct look *l, const struct node *n, int64_t *out)
+{
+	int r = audit_last(l->db, out, l->err);
+
+	(void)n;
+	return r ? MIN(r, 0) : registry_created(l->db, out, l->err);
+}
+
 int view_audit_open(const struct look *l, const struct node *n, struct content **out)
 {
 	static const struct content_reader reader = { .read = read_audit, .release = free };

@@ -224,6 +224,7 @@ static void test_refusals(const struct scratch *tmp)
 	const struct cred anonymous = cred_anonymous("192.0.2.1");
 	struct tree_image *image;
 	struct cred alice;
+	struct node_attr attr;
 	struct err err = ERR_INIT;
 	struct digest d;
 
@@ -234,6 +235,8 @@ static void test_refusals(const struct scratch *tmp)
 	is_int(tree_image_get(g.tree, &anonymous, "shop/web", "1.0", &image, &err), -EACCES, "who isn't logged in");
 	is_int(tree_image_get(g.tree, &anonymous, "shop/web", "1.0", &image, &err), -EACCES, "twice");
 	is_int(tree_image_get(g.tree, &alice, "shop/web", "1.0", &image, &err), -ENOENT, "who may do nothing there");
+	is_int(node_lookup(g.tree, &alice, NODE_ROOT, "shop", &attr, NULL, &err), -ENOENT, "in the mount either");
+	is_int(node_lookup(g.tree, &alice, NODE_ROOT, "none", &attr, NULL, &err), -ENOENT, "what isn't there is no attempt");
 	is_int(tree_grant_set(g.tree, &g.admin, "alice", "shop/web", ACTION_PULL, NULL), 0, "a grant");
 	is_int(tree_image_rm(g.tree, &alice, "shop/web", &d, &err), -EACCES, "or not that");
 	is_int(scopes_parse("repository:other:pull", &scopes, NULL), 0, "scopes");
@@ -242,7 +245,7 @@ static void test_refusals(const struct scratch *tmp)
 	is_int(tree_stats(g.tree, &alice, &(struct tree_stats){ 0 }, &err), -EACCES, "nor for the registry");
 	denied = rows_with(&g, NULL, NULL, NULL, AUDIT_DENIED, 0);
 	is_str(denied,
-	       "anonymous pull denied shop/web - x2; alice pull denied shop/web -; alice delete denied shop/web -; "
+	       "anonymous pull denied shop/web - x2; alice pull denied shop/web -; alice pull denied shop -; alice delete denied shop/web -; "
 	       "alice pull denied shop/web -; alice admin denied - -",
 	       "all of them are rows, the same ones together");
 	lines = lines_of(&g);
@@ -415,6 +418,7 @@ static void test_file(const struct scratch *tmp)
 	is_int(tree_open(dir, TREE_CREATE, &g.tree, NULL), 0, "a registry");
 	is_int(file_node(&g, &attr), 0, "there is a file");
 	is_int(attr.size, 0, "empty");
+	ok(attr.mtime > 0, "as old as the registry");
 	for (int i = 0; i < 1500; i++)
 		if (meta_write(g.tree->meta, false, make_old, about, NULL))
 			return;
@@ -422,6 +426,7 @@ static void test_file(const struct scratch *tmp)
 	want = lines_of(&g);
 	is_int(file_node(&g, &attr), 0, "it has grown");
 	is_int(attr.size, (int64_t)strlen(want), "its size is true");
+	ok(timestamp_now() - attr.mtime < 60 * SECOND, "and its time");
 	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
 		auto_content struct content *all = NULL;
 		auto_free char *got = NULL;
@@ -463,7 +468,7 @@ static void *make_noise(void *arg)
 
 		snprintf(repo, sizeof(repo), "repo%d/%d", n->number, i);
 		row.repository = repo;
-		trail_note(n->g->tree->trail, &row, false);
+		trail_note(n->g->tree->trail, &row, TRAIL_WANTED);
 	}
 	return NULL;
 }
@@ -523,6 +528,27 @@ static void test_strangers(const struct scratch *tmp)
 	ok(known >= 1000 && known < 1300, "%" PRId64 " of 3000 logins of strangers are in it", known);
 }
 
+/* What somebody tries instead of a name is for no terminal. */
+static void test_strange(const struct scratch *tmp)
+{
+	auto_registry struct registry g = { 0 };
+	const struct cred anonymous = cred_anonymous("192.0.2.1");
+	char longer[2 * LIMIT_NAME];
+	struct err err = ERR_INIT;
+	auto_free char *rows = NULL, *lines = NULL;
+
+	if (!registry_open(&g, tmp, "strange"))
+		return;
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	is_int(permit(g.tree, &anonymous, ACTION_PULL, "\033[2J\xc2\x9b\"x\n", &err), -EACCES, "a name that is none");
+	is_int(permit(g.tree, &anonymous, ACTION_PULL, longer, &err), -EACCES, "one that is too long");
+	rows = rows_with(&g, "anonymous", NULL, NULL, AUDIT_RESULTS, 0);
+	ok(rows && starts_with(rows, "anonymous pull denied ?[2J??\"x? -; anonymous pull denied aaaa"), "are rows: %.60s", rows);
+	lines = lines_of(&g);
+	ok(lines && strlen(lines) < 1000 && !strpbrk(lines, "\033\xc2"), "without what a terminal obeys, cut off");
+}
+
 /* What was queued is written when the tree is closed. */
 static void test_close(const struct scratch *tmp)
 {
@@ -555,6 +581,7 @@ int main(void)
 	test_file(&tmp);
 	test_lost(&tmp);
 	test_strangers(&tmp);
+	test_strange(&tmp);
 	test_close(&tmp);
 	return done_testing();
 }
