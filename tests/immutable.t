@@ -86,6 +86,7 @@ fi
 # ---- The command ----
 
 fails_with 'tag v1 of shop/web is immutable \(rule v\*\)' 'tag add' regfs tag add "shop/web@${D[2]}" v1
+fails_with 'tag v1 of shop/web is immutable \(rule v\*\)' 'what it would do' regfs tag add -n "shop/web@${D[2]}" v1
 check 'of the same image' regfs tag add "shop/web@${D[1]}" v1
 put 2 once
 check 'two images' regfs tag add "shop/web@${D[1]}" once

@@ -167,8 +167,9 @@ static int run_add(const void *options, char **operands, int count, struct err *
 		r = open_store(o, &tree, err);
 	if (!r)
 		r = ref_digest(tree, &ref, &digest, err);
-	for (int i = 1; !r && !o->dry_run && i < count; i++)
-		r = tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
+	for (int i = 1; !r && i < count; i++)
+		r = o->dry_run ? tree_tag_may_set(tree, &cred, ref.name, operands[i], &digest, err) :
+				 tree_tag_set(tree, &cred, ref.name, operands[i], &digest, err);
 	return r ? r : report_tags(o, ref.name, operands + 1, count - 1, err);
 }
 

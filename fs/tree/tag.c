@@ -116,6 +116,27 @@ int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, c
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "tag", .repo = repo, .tag = tag }, set_tag, &c, err);
 }
 
+int tree_tag_may_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		     const struct digest *digest, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct image_row image;
+	struct repo_row row;
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = tag_check(tag, err);
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = need_repo(rd.db, repo, &row, err);
+	if (!r)
+		r = need_image_digest(rd.db, &row, digest, &image, err);
+	return r ? r : refuse_move(rd.db, repo, row.id, tag, digest, err);
+}
+
 int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
 		    const char *tag, const struct digest *digest, bool fresh, struct err *err)
 {

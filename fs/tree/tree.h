@@ -63,6 +63,9 @@ int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, 
 /* Makes the tag name that image of the repository, or moves it. Durable. ERR_MANIFEST_UNKNOWN. */
 int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
 		 const struct digest *digest, struct err *err) MUST_CHECK;
+/* Whether that could be done now; changes nothing. */
+int tree_tag_may_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		     const struct digest *digest, struct err *err) MUST_CHECK;
 /* ERR_MANIFEST_UNKNOWN if there is none, as the specification wants. Durable. */
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
 		struct err *err) MUST_CHECK;
