@@ -212,6 +212,9 @@ gc --grace 0
 
 # ---- Untagged images ----
 
+# Those that a tag has named are kept else: tests/history.t.
+regfs namespace set --store "$STORE" / history-keep=0 >/dev/null
+
 check 'an image' push u old image-old '{"n":1}' one
 check 'another takes its tag' push u old image-new '{"n":2}' one
 removes 0 0 0 0 'untagged images are kept' --grace 0

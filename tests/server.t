@@ -247,6 +247,38 @@ for o in -n --json; do
 	alike 0 user set bob expires=30d $n
 	alike 0 grant bob pull,push 'shop/*' $n
 done
+alike 0 namespace set new immutable='v* !v0*' -n
+alike 0 namespace set new immutable='v* !v0*'
+alike 0 namespace set / history-keep=7
+alike 2 namespace set / history-keep=many
+both namespace show /
+both repo show new/one
+alike 0 repo set shop/web immutable=three -n
+alike 0 repo set shop/web immutable=three
+alike 2 repo set shop/web immutable='/['
+alike 2 repo set shop/web immutable='/[' -n
+alike 2 repo set shop/web immutable=$'a\033'
+both repo show shop/web
+alike 3 tag add shop/web:one three -n
+alike 3 tag add shop/web:one three
+alike 1 rollback shop/web:three -n
+alike 0 repo set shop/web immutable=inherit
+alike 0 tag add shop/web:one three -n
+alike 0 tag add shop/web:one three
+both rollback shop/web:three -n
+both rollback shop/web:three
+alike 0 rollback shop/web:three --to 1 --json
+alike 1 rollback shop/web:three --to 9
+alike 1 rollback shop/web:none
+alike 2 rollback shop/web:three --to x
+both history shop/web:two
+alike 1 history shop/web:none
+alike 1 history no/such
+"$REGFS" history shop/web --store "$LOCAL" --json >"$T/there"
+"$REGFS" history shop/web --server "$U" --json >"$T/here"
+is "$(jq -c 'map([.tag, .number, .digest, .current, .held])' "$T/here")" \
+	"$(jq -c 'map([.tag, .number, .digest, .current, .held])' "$T/there")" 'the same history'
+is "$(jq -r 'map(select(.tag == "three").named.who) | unique | join(" ")' "$T/here")" admin 'of who was logged in'
 alike 4 repo add new/one
 alike 4 user add carol --password-file "$PW"
 alike 0 group set developers add=bob,carol
@@ -305,6 +337,9 @@ both user list
 exits 0 'login as bob' regfs login "$U" --user bob --password-file "$T/pw.bob"
 exits 0 'sees what he may pull' regfs repo list --json
 is "$(jq -c 'map(.name)' <<<"$OUT")" '["shop/files","shop/web"]' 'that'
+exits 0 'and what tags named' regfs history shop/web --json
+is "$(jq 'any(.[]; .named.who)' <<<"$OUT")" false 'but not by whom'
+exits 1 'where nothing is to be seen' regfs history hidden/thing
 exits 0 'looks inside' regfs cat shop/web:one:/message
 exits 1 'what is hidden' regfs repo show hidden/thing
 is "$ERR" 'regfs: there is no repository hidden/thing' 'is not there'
@@ -315,6 +350,8 @@ for n in '' -n; do
 	exits 3 "may not remove $n" regfs tag rm shop/web:one $n
 	like "$ERR" 'deleting from shop/web is not granted to bob' 'and why'
 	exits 3 "may not tag $n" regfs tag add shop/web:one six $n
+	exits 3 "may not go back $n" regfs rollback shop/web:one $n
+	exits 3 "nor say which tags stay $n" regfs repo set shop/web immutable=none $n
 	exits 3 "may not make a user $n" regfs user add dave $n --password-file "$PW"
 	exits 3 "nor remove one $n" regfs user rm admin $n
 	exits 3 "nor change its settings $n" regfs repo set shop/web visibility=public $n
@@ -495,8 +532,8 @@ faked 4 'no JSON' "${ROWS}hello\n" repo list
 faked 4 'another row' "${ROWS}"'{"name":7}\n' repo list
 faked 4 'half a row' "${ROWS}"'{"name":"a","tags":1\n' repo list
 faked 4 'a list instead' "${ROWS}"'[]\n' repo list
-faked 4 'what a terminal would obey' "${ROWS}"'{"name":"a\\u001b[31m","tags":1,"images":1,"blobs":1,"size":1,"created":"2026-01-01T00:00:00Z","visibility":"public"}\n' repo list
-faked 4 'the same page for ever' "${ROWS}"'{"name":"a","tags":1,"images":1,"blobs":1,"size":1,"created":"2026-01-01T00:00:00Z","visibility":"public"}\n' repo list
+faked 4 'what a terminal would obey' "${ROWS}"'{"name":"a\\u001b[31m","tags":1,"images":1,"blobs":1,"size":1,"created":"2026-01-01T00:00:00Z","visibility":"public","immutable":"none"}\n' repo list
+faked 4 'the same page for ever' "${ROWS}"'{"name":"a","tags":1,"images":1,"blobs":1,"size":1,"created":"2026-01-01T00:00:00Z","visibility":"public","immutable":"none"}\n' repo list
 faked 4 'an empty answer where one is needed' "$ROWS" status
 faked 4 'a page for people' '200\nContent-Type: text/html\n\n<html>' repo list
 faked 4 'nothing there' '404\nContent-Type: text/html\n\n<html>' repo list

@@ -6,6 +6,7 @@
 
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/settings.h"
 #include "tools/people.h"
 
 static void repo_object(struct buf *b, const struct tree_repo *repo)
@@ -17,6 +18,7 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 	json_add_number(b, "size", repo->size);
 	json_add_time(b, "created", repo->created);
 	json_add_text(b, "visibility", repo->public ? "public" : "private");
+	json_add_text(b, "immutable", repo->immutable);
 	buf_addc(b, '}');
 }
 
@@ -72,9 +74,9 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 		return print_json(&b, s->err);
 	}
 	printf("name        %s\ntags        %" PRId64 "\nimages      %" PRId64 "\nblobs       %" PRId64
-	       "\nsize        %s\ncreated     %s\nvisibility  %s\n",
+	       "\nsize        %s\ncreated     %s\nvisibility  %s\nimmutable   %s\n",
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
-	       timestamp_format(repo->created, created), repo->public ? "public" : "private");
+	       timestamp_format(repo->created, created), repo->public ? "public" : "private", repo->immutable);
 	return 0;
 }
 
@@ -165,8 +167,10 @@ static int set_repo(struct session *session, const struct store_options *o, cons
 	enum setting public;
 	int r = split_setting(text, key, &value, err);
 
+	if (!r && tree_setting_known((struct settings_of){ name, false }, key))
+		return session_setting_set(session, (struct settings_of){ name, false }, key, value, o->dry_run, err);
 	if (!r && !streq(key, "visibility"))
-		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility", key);
+		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable", key);
 	if (!r)
 		r = read_visibility(value, false, &public, err);
 	if (r)
@@ -199,24 +203,34 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	auto_buf struct buf b = BUF_INIT;
+	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT;
+	const struct settings_of of = { namespace_name(operands[0]), true };
 	struct tree_namespace ns;
 	int r = session_open(o, &session, err);
 
 	(void)count;
 	if (!r)
-		r = session_namespace_show(session, namespace_name(operands[0]), &ns, err);
+		r = session_namespace_show(session, of.name, &ns, err);
+	if (!r)
+		r = session_setting_show(session, of, "immutable", &immutable, err);
+	if (!r && !*of.name)
+		r = session_setting_show(session, of, "history-keep", &keep, err);
 	if (r)
 		return r;
 	if (!o->json) {
-		printf("name          %s\nvisibility    %s\npush-creates  %s\n", operands[0], visibility[ns.public],
-		       creates[ns.push_creates]);
+		printf("name          %s\nvisibility    %s\npush-creates  %s\nimmutable     %s\n", operands[0], visibility[ns.public],
+		       creates[ns.push_creates], immutable.data);
+		if (keep.len)
+			printf("history-keep  %s\n", keep.data);
 		return 0;
 	}
 	buf_addc(&b, '{');
 	json_add_text(&b, "name", operands[0]);
 	json_add_text(&b, "visibility", visibility[ns.public]);
 	json_add_text(&b, "push-creates", creates[ns.push_creates]);
+	json_add_text(&b, "immutable", immutable.data);
+	if (keep.len)
+		json_add_number(&b, "history-keep", atoll(keep.data));
 	buf_addc(&b, '}');
 	return print_json(&b, err);
 }
@@ -232,9 +246,26 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	if (streq(key, "visibility"))
 		return read_visibility(value, true, &ns->public, err);
 	if (!streq(key, "push-creates"))
-		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates", key);
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable", key);
 	ns->push_creates = SETTING_INHERIT;
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
+}
+
+static bool is_text_setting(const char *name, const char *text)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+
+	return !split_setting(text, key, &value, NULL) && tree_setting_known((struct settings_of){ name, true }, key);
+}
+
+static int set_text(struct session *session, const char *name, const char *text, bool check_only, struct err *err)
+{
+	char key[SETTING_KEY_MAX + 1];
+	const char *value;
+	int r = split_setting(text, key, &value, err);
+
+	return r ? r : session_setting_set(session, (struct settings_of){ name, true }, key, value, check_only, err);
 }
 
 static int run_namespace_set(const void *options, char **operands, int count, struct err *err)
@@ -248,9 +279,13 @@ static int run_namespace_set(const void *options, char **operands, int count, st
 	if (!r)
 		r = session_namespace_show(session, name, &ns, err);
 	for (int i = 1; !r && i < count; i++)
-		r = read_namespace_setting(operands[i], &ns, err);
+		r = is_text_setting(name, operands[i]) ? set_text(session, name, operands[i], true, err) :
+							 read_namespace_setting(operands[i], &ns, err);
 	if (!r && !o->dry_run)
 		r = session_namespace_set(session, name, &ns, err);
+	for (int i = 1; !r && !o->dry_run && i < count; i++)
+		if (is_text_setting(name, operands[i]))
+			r = set_text(session, name, operands[i], false, err);
 	return r ? r : report_change(o, "changed", operands[0], err);
 }
 
@@ -273,14 +308,17 @@ const struct command repo_commands[] = {
 	{ "repo", "add", "NAME", 1, 1, add_options, "make a repository",
 	  "One made like this stays when it is empty; a push makes one that doesn't.\n", run_add },
 	{ "repo", "set", "NAME SETTING", 2, 8, change_options, "change a repository",
-	  "Settings are visibility=public|private.\n", run_set },
+	  "Settings are visibility=public|private and immutable=RULES|none|inherit: tags that match, such as \"v* !latest\" or\n"
+	  "/[0-9.]+/, keep the image that they name.\n", run_set },
 	{ "repo", "rm", "NAME", 1, 1, change_options, "remove a repository with its tags and images",
 	  "Repositories below it stay.\n", run_rm },
 	{ "namespace", "show", "NAME", 1, 1, look_options, "show what repositories below a name begin with",
 	  "The name / is the registry itself.\n", run_namespace_show },
 	{ "namespace", "set", "NAME SETTING", 2, 8, change_options, "change it",
 	  "Settings are visibility=public|private|inherit and push-creates=yes|no|inherit: whether a push makes a\n"
-	  "repository. The name / is the registry itself. Repositories that are there stay as they are.\n",
+	  "repository; repositories that are there stay as they are. immutable=RULES|none|inherit is for all that have\n"
+	  "no rules of their own, those that are there too; history-keep=N, of the registry only, is how many images of\n"
+	  "each tag gc keeps. The name / is the registry itself.\n",
 	  run_namespace_set },
 	{ 0 },
 };

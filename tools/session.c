@@ -116,6 +116,7 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 	}
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
+TAKES(history, tree_history_fn, struct tree_history)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
@@ -311,6 +312,29 @@ int session_namespace_set(struct session *s, const char *name, const struct tree
 	return change(s, CALL_NAMESPACE_SET, &a, err);
 }
 
+static int keep_value(void *arg, const void *row)
+{
+	struct buf *out = arg;
+
+	buf_adds(out, ((const struct call_value *)row)->value);
+	return buf_error(out);
+}
+
+int session_setting_show(struct session *s, struct settings_of of, const char *key, struct buf *out, struct err *err)
+{
+	const struct call_setting a = { .of = of, .key = key };
+
+	return session_call(s, CALL_SETTING_SHOW, &a, keep_value, out, err);
+}
+
+int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
+			struct err *err)
+{
+	const struct call_setting a = { .of = of, .key = key, .value = value, .dry_run = check_only };
+
+	return change(s, CALL_SETTING_SET, &a, err);
+}
+
 /* ---- Tags, images ---- */
 
 int session_tag_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err)
@@ -320,11 +344,33 @@ int session_tag_set(struct session *s, const char *repo, const char *tag, const 
 	return change(s, CALL_TAG_ADD, &a, err);
 }
 
+int session_tag_may_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err)
+{
+	const struct call_names a = { .name = repo, .reference = tag, .digest = *digest, .dry_run = true };
+
+	return change(s, CALL_TAG_ADD, &a, err);
+}
+
 int session_tag_rm(struct session *s, const char *repo, const char *tag, struct err *err)
 {
 	const struct call_names a = { .name = repo, .reference = tag };
 
 	return change(s, CALL_TAG_RM, &a, err);
+}
+
+int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg, struct err *err)
+{
+	const struct call_names a = { .name = repo, .reference = tag };
+
+	return CALL_TAKING(history, CALL_HISTORY, &a, fn, arg, err);
+}
+
+int session_rollback(struct session *s, const char *repo, const char *tag, int64_t to, bool dry_run, struct tree_rollback *out,
+		     struct err *err)
+{
+	const struct call_rollback a = { .name = repo, .tag = tag, .to = to, .dry_run = dry_run };
+
+	return one(s, CALL_ROLLBACK, &a, out, sizeof(*out), err);
 }
 
 int session_image_list(struct session *s, const char *repo, tree_image_fn *fn, void *arg, struct err *err)

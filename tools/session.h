@@ -47,13 +47,23 @@ int session_repo_set(struct session *s, const char *name, bool public, struct er
 int session_repo_rm(struct session *s, const char *name, struct err *err) MUST_CHECK;
 int session_namespace_show(struct session *s, const char *name, struct tree_namespace *out, struct err *err) MUST_CHECK;
 int session_namespace_set(struct session *s, const char *name, const struct tree_namespace *ns, struct err *err) MUST_CHECK;
+/* As tree_setting_get() and _set(). */
+int session_setting_show(struct session *s, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
+int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
+			struct err *err) MUST_CHECK;
 
 /* ---- Tags, images ---- */
 
 typedef int session_tag_fn(void *arg, const struct call_tag *tag);
 int session_tag_list(struct session *s, const char *repo, session_tag_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int session_tag_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err) MUST_CHECK;
+/* For dry runs. */
+int session_tag_may_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err) MUST_CHECK;
 int session_tag_rm(struct session *s, const char *repo, const char *tag, struct err *err) MUST_CHECK;
+int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg,
+			 struct err *err) MUST_CHECK;
+int session_rollback(struct session *s, const char *repo, const char *tag, int64_t to, bool dry_run, struct tree_rollback *out,
+		     struct err *err) MUST_CHECK;
 int session_image_list(struct session *s, const char *repo, tree_image_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int session_image_show(struct session *s, const char *repo, const char *reference, tree_image_fn *fn, void *arg,
 		       struct err *err) MUST_CHECK;

@@ -154,10 +154,9 @@ static int run_add(const void *options, char **operands, int count, struct err *
 		r = session_open(o, &session, err);
 	if (!r)
 		r = ref_digest(session, &ref, &digest, err);
-	if (!r && o->dry_run)
-		r = session_may(session, ref.name, ACTION_PUSH, err);
-	for (int i = 1; !r && !o->dry_run && i < count; i++)
-		r = session_tag_set(session, ref.name, operands[i], &digest, err);
+	for (int i = 1; !r && i < count; i++)
+		r = o->dry_run ? session_tag_may_set(session, ref.name, operands[i], &digest, err) :
+				 session_tag_set(session, ref.name, operands[i], &digest, err);
 	return r ? r : report_tags(o, ref.name, operands + 1, count - 1, err);
 }
 

@@ -21,6 +21,14 @@ _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3, "USES nam
 	"EXISTS(SELECT 1 FROM repository_blob rb WHERE rb.repository_id = manifest.repository_id" \
 	" AND rb.blob_id = manifest.blob_id)"
 
+#define LATEST                                                                                \
+	"NOT EXISTS(SELECT 1 FROM tag_history x WHERE x.repository_id = tag_history.repository_id" \
+	" AND x.digest = tag_history.digest AND x.tag = tag_history.tag AND x.number > tag_history.number)"
+#define NAMED "(SELECT b.digest FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE m.id = tag.manifest_id)"
+#define IN_HISTORY                                                                            \
+	NAMED " IS (SELECT h.digest FROM tag_history h WHERE h.repository_id = tag.repository_id" \
+	" AND h.tag = tag.name ORDER BY h.number DESC LIMIT 1)"
+
 /* The repair takes the row's id, and looks again where the row may have become right meanwhile. */
 #define RULE(says, table, wrong, ...)                                                         \
 	{                                                                                     \
@@ -49,6 +57,13 @@ static const struct {
 	     "(untagged = 0) <> " TAGGED,
 	     "UPDATE manifest SET untagged = CASE WHEN " TAGGED
 	     " THEN 0 ELSE pushed END WHERE id = ?1 AND (untagged = 0) <> " TAGGED),
+	RULE("a tag's history doesn't end with what the tag names", "tag", "NOT (" IN_HISTORY ")",
+	     "INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin)"
+	     " SELECT repository_id, name, 1 + COALESCE((SELECT MAX(h.number) FROM tag_history h"
+	     "  WHERE h.repository_id = tag.repository_id AND h.tag = tag.name), 0), " NAMED ", 1, moved, 0, '', ''"
+	     " FROM tag WHERE id = ?1 AND NOT (" IN_HISTORY ")"),
+	RULE("a tag's history says wrongly which entry is an image's last", "tag_history", "latest <> " LATEST,
+	     "UPDATE tag_history SET latest = " LATEST " WHERE id = ?1"),
 	RULE("a blob has a row although no repository holds it", "blob", "NOT " HELD,
 	     "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE id = ?1 AND NOT " HELD
 	     " ON CONFLICT(digest) DO NOTHING",

@@ -3,12 +3,14 @@
  *
  *	push	an image was pushed, by tag or by digest
  *	tag	a tag was made or moved otherwise (the mount, the command)
+ *	rollback	a tag was moved back to what it had named before
  *	untag	a tag was removed
  *	delete	an image was removed
  *	create	a repository was made on purpose
  *	remove	a repository was removed
  *	visibility	a repository became public or private (about: which)
  *	namespace	a namespace's settings were changed (about: its name)
+ *	setting	another setting of a repository, a namespace or the registry was changed (about: whose, which, and its value)
  *	grant, revoke	a principal's rights were changed (about: whose, and the pattern)
  *	account-add, account-set, account-rm, password	a user, a group or a robot (about: which)
  *	member-add, member-rm	of a group (about: group and principal)

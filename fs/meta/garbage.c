@@ -21,10 +21,23 @@
 	" AND m.blob_id = rb.blob_id" but_image ")"
 #define UNNEEDED "rb.uses = 0 AND " NOT_NEEDED("", "")
 
-/* No tag, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
+/* How many images of each tag are kept. */
+#define KEEP                                                                                  \
+	"(SELECT COALESCE((SELECT CAST(value AS INTEGER) FROM setting WHERE name = ''"        \
+	" AND below = 1 AND key = 'history-keep'), " HISTORY_KEEP_TEXT "))"
+/* It is among the last of them that a tag, which is there, has named. */
+#define IN_HISTORY                                                                            \
+	"EXISTS(SELECT 1 FROM tag_history h JOIN tag ht ON ht.repository_id = h.repository_id" \
+	" AND ht.name = h.tag WHERE h.repository_id = m.repository_id AND h.digest = b.digest" \
+	" AND h.latest = 1 AND (SELECT COUNT(*) FROM (SELECT 1 FROM tag_history x"            \
+	"  WHERE x.repository_id = h.repository_id AND x.tag = h.tag AND x.latest = 1"        \
+	"  AND x.number > h.number LIMIT " KEEP ")) < " KEEP ")"
+
+/* No tag, history, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
 #define ORPHAN_IMAGE(but_parent, but_subject)                                                 \
 	"m.untagged > 0 AND m.untagged < ?1"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
+	" AND NOT " IN_HISTORY                                                                \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
 	"  AND f.repository_id = m.repository_id AND f.role = 3" but_parent ")"               \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \

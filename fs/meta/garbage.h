@@ -13,6 +13,9 @@
 #include "fs/base/buf.h"
 #include "fs/meta/db.h"
 
+/* As many images of each tag are kept, its own included, unless the registry's setting history-keep says another number. */
+#define HISTORY_KEEP_TEXT "10"
+
 struct garbage_count {
 	int64_t count, bytes;
 };
@@ -29,7 +32,7 @@ struct garbage_prediction {
 int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
 		    struct err *err) MUST_CHECK;
 
-/* Images that no tag names since before `before`, that no index holds and whose subject, if any, is gone: at most
+/* Images that no tag names since before `before`, that are none of the last ones of a tag, that no index holds and whose subject, if any, is gone: at most
  * `limit` ids (int64_t) into `out`. To be read beside writers, so that none waits for the search. */
 int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out,
 		   struct err *err) MUST_CHECK;

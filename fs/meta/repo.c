@@ -235,6 +235,16 @@ int repo_set_on_purpose(struct db *db, int64_t id, bool on_purpose, struct err *
 	return n < 0 ? (int)n : repo_settle(db, id, err);
 }
 
+/* A repository that is gone leaves its own settings to nobody, and no history to one that is made in its place. */
+static int forget(struct db *db, const struct repo_row *row, struct err *err)
+{
+	int64_t n = db_run(db, err, "DELETE FROM tag_history WHERE repository_id = ?", "i", row->id);
+
+	if (n >= 0)
+		n = db_run(db, err, "DELETE FROM setting WHERE name = ? AND below = 0", "s", row->name);
+	return n < 0 ? (int)n : 0;
+}
+
 /* What keeps a row: 1 if something does. */
 static int holds_something(struct db *db, int64_t id, struct err *err)
 {
@@ -280,7 +290,9 @@ int repo_settle(struct db *db, int64_t id, struct err *err)
 		r = row.on_purpose ? 1 : holds_something(db, id, err);
 		if (r)
 			return MIN(r, 0);
-		r = has_children(db, id, err);
+		r = row.is_repository ? forget(db, &row, err) : 0;
+		if (!r)
+			r = has_children(db, id, err);
 		if (r < 0)
 			return r;
 		n = r ? db_run(db, err, "UPDATE repository SET is_repository = 0, public = 0 WHERE id = ?", "i", id) :

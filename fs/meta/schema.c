@@ -23,6 +23,8 @@
  *	token		   secrets of users and robots: what the hash is of was shown once
  *	access_grant	   that a principal may do something in the repositories that a pattern matches
  *	audit		   who did what, and who tried to: see audit.h
+ *	tag_history	   what each tag named, and who made it do so
+ *	setting		   of a repository, or of all below a name
  *
  * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
  * of the audit trail, the removed ones included.
@@ -208,6 +210,37 @@ static const char *const steps[] = {
 	" WHEN EXISTS (SELECT 1 FROM audit WHERE number < OLD.number)"
 	" BEGIN SELECT RAISE(ABORT, 'the audit trail loses its oldest row only'); END;"
 	"INSERT INTO counter(name, value) VALUES ('audit', 0);",
+
+	/* 4 */
+	"CREATE TABLE tag_history("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" repository_id INTEGER NOT NULL REFERENCES repository(id) ON DELETE CASCADE,"
+	" tag TEXT NOT NULL,"
+	" number INTEGER NOT NULL,"		/* from 1, in the order of the commits */
+	" digest BLOB NOT NULL,"		/* of the image, which may have gone */
+	" latest INTEGER NOT NULL,"		/* the tag names that image in no later entry */
+	" at INTEGER NOT NULL,"
+	" event INTEGER NOT NULL,"		/* 0: it is from before this table */
+	" who TEXT NOT NULL,"
+	" origin TEXT NOT NULL,"
+	" removed INTEGER,"			/* when the tag was, while this was its last entry */
+	" removed_event INTEGER,"
+	" removed_who TEXT,"
+	" removed_origin TEXT,"
+	" UNIQUE(repository_id, tag, number));"
+	"CREATE INDEX tag_history_latest ON tag_history(repository_id, tag, number) WHERE latest = 1;"
+	"CREATE INDEX tag_history_image ON tag_history(repository_id, digest, tag, number);"
+	"CREATE INDEX tag_history_first ON tag_history(repository_id, id) WHERE number = 1;"
+	"INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin)"
+	" SELECT t.repository_id, t.name, 1, b.digest, 1, t.moved, 0, '', '' FROM tag t"
+	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id ORDER BY t.id;"
+
+	"CREATE TABLE setting("
+	" name TEXT NOT NULL,"
+	" below INTEGER NOT NULL,"		/* 1: of all repositories below the name */
+	" key TEXT NOT NULL,"
+	" value TEXT NOT NULL,"
+	" PRIMARY KEY(name, below, key));",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

@@ -36,7 +36,10 @@ static const struct record_field use_args[] = {
 };
 static const struct record_field tag_args[] = {
 	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT, NEEDED),
-	NAMES(digest, "digest", RECORD_DIGEST, NEEDED), { 0 },
+	NAMES(digest, "digest", RECORD_DIGEST, NEEDED), NAMES(dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
+static const struct record_field history_args[] = {
+	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT), { 0 },
 };
 static const struct record_field tag_rm_args[] = {
 	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT, NEEDED), { 0 },
@@ -74,6 +77,18 @@ static const struct record_field namespace_fields[] = {
 	FIELD(struct call_settings, name, "name", RECORD_TEXT, NEEDED),
 	FIELD(struct call_settings, public, "visibility", RECORD_WORD, NEEDED, WORDS(visibilities)),
 	FIELD(struct call_settings, push_creates, "push-creates", RECORD_WORD, NEEDED, WORDS(settings)), { 0 },
+};
+#define SETTING_OF                                                                                                        \
+	FIELD(struct call_setting, of.name, "name", RECORD_TEXT, NEEDED), FIELD(struct call_setting, of.below, "below", RECORD_BOOL), \
+	FIELD(struct call_setting, key, "setting", RECORD_TEXT, NEEDED)
+static const struct record_field setting_args[] = { SETTING_OF, { 0 } };
+static const struct record_field setting_set_args[] = {
+	SETTING_OF, FIELD(struct call_setting, value, "value", RECORD_BYTES, NEEDED),
+	FIELD(struct call_setting, dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
+static const struct record_field rollback_args[] = {
+	FIELD(struct call_rollback, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_rollback, tag, "tag", RECORD_TEXT, NEEDED),
+	FIELD(struct call_rollback, to, "to", RECORD_NUMBER), FIELD(struct call_rollback, dry_run, "dry-run", RECORD_BOOL), { 0 },
 };
 static const struct record_field kind_args[] = {
 	FIELD(struct call_person, kind, "kind", RECORD_WORD, NEEDED, WORDS(kinds)), { 0 },
@@ -132,8 +147,9 @@ static const struct record_field status_row[] = {
 static const struct record_field repo_row[] = {
 	REPO(name, "name", RECORD_TEXT), REPO(tags, "tags", RECORD_NUMBER), REPO(images, "images", RECORD_NUMBER),
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
-	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), { 0 },
+	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT), { 0 },
 };
+static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_TEXT, NEEDED), { 0 } };
 
 #define IMAGE_FIELDS(type, m)                                                                                              \
 	FIELD(type, m digest, "digest", RECORD_DIGEST, NEEDED), FIELD(type, m config, "image-id", RECORD_DIGEST),          \
@@ -145,6 +161,21 @@ static const struct record_field repo_row[] = {
 static const struct record_field image_row[] = { IMAGE_FIELDS(struct tree_image_info,), { 0 } };
 static const struct record_field tag_row[] = {
 	FIELD(struct call_tag, tag, "tag", RECORD_TEXT, NEEDED), IMAGE_FIELDS(struct call_tag, image.), { 0 },
+};
+
+#define DEED(member, name)                                                                                                   \
+	FIELD(struct tree_history, member.at, name, RECORD_TIME), FIELD(struct tree_history, member.event, name "-event", RECORD_NUMBER), \
+	FIELD(struct tree_history, member.who, name "-who", RECORD_TEXT, NEEDED),                                             \
+	FIELD(struct tree_history, member.from, name "-from", RECORD_TEXT, NEEDED)
+static const struct record_field history_row[] = {
+	FIELD(struct tree_history, tag, "tag", RECORD_TEXT, NEEDED), FIELD(struct tree_history, number, "number", RECORD_NUMBER, NEEDED),
+	FIELD(struct tree_history, digest, "digest", RECORD_DIGEST, NEEDED), DEED(named, "named"), DEED(removed, "removed"),
+	FIELD(struct tree_history, current, "current", RECORD_BOOL), FIELD(struct tree_history, held, "held", RECORD_BOOL), { 0 },
+};
+static const struct record_field rollback_row[] = {
+	FIELD(struct tree_rollback, number, "number", RECORD_NUMBER, NEEDED),
+	FIELD(struct tree_rollback, digest, "digest", RECORD_DIGEST, NEEDED),
+	FIELD(struct tree_rollback, changed, "changed", RECORD_BOOL), { 0 },
 };
 
 #define LAYER(member, name, kind, ...) FIELD(struct tree_layer, member, name, kind, NEEDED, __VA_ARGS__)
@@ -219,6 +250,7 @@ static const struct record_field run_row[] = {
 	}
 GIVES(repo, struct tree_repo)
 GIVES(image, struct tree_image_info)
+GIVES(history, struct tree_history)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
 GIVES(token, struct tree_token)
@@ -319,6 +351,24 @@ static RUN(namespace_set)
 	return tree_namespace_set(tree, cred, s->name, &ns, err);
 }
 
+static RUN(setting_show)
+{
+	const struct call_setting *s = args;
+	auto_buf struct buf value = BUF_INIT;
+	int r = tree_setting_get(tree, cred, s->of, s->key, &value, err);
+
+	if (!r && buf_error(&value))
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	return r ? r : fn(arg, &(struct call_value){ .value = value.data });
+}
+
+static RUN(setting_set)
+{
+	const struct call_setting *s = args;
+
+	return tree_setting_set(tree, cred, s->of, s->key, s->value, s->dry_run, err);
+}
+
 /* ---- Tags, images ---- */
 
 struct tag_in_hand {
@@ -357,7 +407,8 @@ static RUN(tag_add)
 {
 	const struct call_names *a = args;
 
-	return tree_tag_set(tree, cred, a->name, a->reference, &a->digest, err);
+	return a->dry_run ? tree_tag_may_set(tree, cred, a->name, a->reference, &a->digest, err) :
+			    tree_tag_set(tree, cred, a->name, a->reference, &a->digest, err);
 }
 
 static RUN(tag_rm)
@@ -365,6 +416,23 @@ static RUN(tag_rm)
 	const struct call_names *a = args;
 
 	return tree_tag_rm(tree, cred, a->name, a->reference, err);
+}
+
+static RUN(history)
+{
+	struct answer a = ANSWER;
+	const struct call_names *n = args;
+
+	return tree_history_list(tree, cred, n->name, n->reference, give_history, &a, err);
+}
+
+static RUN(rollback)
+{
+	const struct call_rollback *b = args;
+	struct tree_rollback row;
+	int r = tree_rollback(tree, cred, b->name, b->tag, b->to, b->dry_run, &row, err);
+
+	return r ? r : fn(arg, &row);
 }
 
 static RUN(image_list)
@@ -577,9 +645,13 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_REPO_RM] = { "repo-rm", name_args, NULL, true, run_repo_rm },
 	[CALL_NAMESPACE_SHOW] = { "namespace-show", name_args, namespace_fields, false, run_namespace_show },
 	[CALL_NAMESPACE_SET] = { "namespace-set", namespace_fields, NULL, true, run_namespace_set },
+	[CALL_SETTING_SHOW] = { "setting-show", setting_args, value_row, false, run_setting_show },
+	[CALL_SETTING_SET] = { "setting-set", setting_set_args, NULL, true, run_setting_set },
 	[CALL_TAG_LIST] = { "tag-list", tag_page_args, tag_row, false, run_tag_list },
 	[CALL_TAG_ADD] = { "tag-add", tag_args, NULL, true, run_tag_add },
 	[CALL_TAG_RM] = { "tag-rm", tag_rm_args, NULL, true, run_tag_rm },
+	[CALL_HISTORY] = { "history", history_args, history_row, false, run_history },
+	[CALL_ROLLBACK] = { "rollback", rollback_args, rollback_row, true, run_rollback },
 	[CALL_IMAGE_LIST] = { "image-list", name_args, image_row, false, run_image_list },
 	[CALL_IMAGE_SHOW] = { "image-show", reference_args, image_row, false, run_image_show },
 	[CALL_IMAGE_CHILDREN] = { "image-children", digest_args, image_row, false, run_image_children },
@@ -629,5 +701,6 @@ const struct call *call_find(const char *name)
 FITS(call_names);
 FITS(call_person);
 FITS(call_tag);
+FITS(tree_history);
 FITS(call_entry);
 FITS(tree_stats);

@@ -13,8 +13,10 @@
 
 #include "fs/base/record.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/history.h"
 #include "fs/tree/people.h"
 #include "fs/tree/rootfs.h"
+#include "fs/tree/settings.h"
 
 enum call_id {
 	CALL_ME,
@@ -27,9 +29,13 @@ enum call_id {
 	CALL_REPO_RM,
 	CALL_NAMESPACE_SHOW,
 	CALL_NAMESPACE_SET,
+	CALL_SETTING_SHOW,
+	CALL_SETTING_SET,
 	CALL_TAG_LIST,
 	CALL_TAG_ADD,
 	CALL_TAG_RM,
+	CALL_HISTORY,
+	CALL_ROLLBACK,
 	CALL_IMAGE_LIST,
 	CALL_IMAGE_SHOW,
 	CALL_IMAGE_CHILDREN,
@@ -87,6 +93,19 @@ struct call_settings {
 	enum setting push_creates;
 };
 
+/* A setting that is a text (settings.h). */
+struct call_setting {
+	struct settings_of of;
+	const char *key, *value;
+	bool dry_run;
+};
+
+struct call_rollback {
+	const char *name, *tag;
+	int64_t to;
+	bool dry_run;
+};
+
 struct call_person {
 	const char *name;
 	enum principal_kind kind;
@@ -128,6 +147,10 @@ struct call_me {
 struct call_tag {
 	const char *tag;
 	struct tree_image_info image;
+};
+
+struct call_value {
+	const char *value;
 };
 
 struct call_listed_person {

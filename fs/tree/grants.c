@@ -313,8 +313,7 @@ int tree_visibility_set(struct tree *tree, const struct cred *cred, const char *
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "visibility", .repo = repo }, set_visibility, &v, err);
 }
 
-/* The registry's settings are administrators'; a namespace's those who may administer all below it. */
-static int ask_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
+int permit_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err)
 {
 	char pattern[LIMIT_NAME + 4];
 	int r = *name ? name_check(name, err) : 0;
@@ -332,7 +331,7 @@ int tree_namespace_get(struct tree *tree, const struct cred *cred, const char *n
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct namespace_row row;
-	int r = ask_namespace(tree, cred, name, err);
+	int r = permit_namespace(tree, cred, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -368,7 +367,7 @@ int tree_namespace_change(struct tree *tree, const struct cred *cred, const char
 			  const enum setting *push_creates, struct err *err)
 {
 	struct namespace_change c = { .cred = cred, .name = name, .public = public, .push_creates = push_creates };
-	int r = ask_namespace(tree, cred, name, err);
+	int r = permit_namespace(tree, cred, name, err);
 
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "namespace", .about = name }, change_namespace, &c, err);
 }

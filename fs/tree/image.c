@@ -94,6 +94,7 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 struct removal {
 	struct tree *tree;
 	const struct cred *cred;
+	bool administers;
 	const char *repo;
 	const struct digest *digest;
 };
@@ -108,8 +109,7 @@ static int untag_event(void *arg, const struct tag_row *tag)
 {
 	struct untag *u = arg;
 
-	return add_event(u->db, u->removal->cred, "untag", u->removal->repo, tag->name, &tag->digest,
-			 true, u->err);
+	return note_tag_gone(u->db, u->removal->cred, u->removal->repo, tag, u->removal->administers, u->err);
 }
 
 static int rm_image(struct db *db, void *arg, struct err *err)
@@ -137,6 +137,7 @@ int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
+	c.administers = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_image, &c, err);
 }
 
@@ -594,5 +595,6 @@ int tree_blob_rm(struct tree *tree, const struct cred *cred, const char *repo,
 	struct removal c = { .tree = tree, .cred = cred, .repo = repo, .digest = digest };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
+	c.administers = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "delete", .repo = repo, .digest = digest }, rm_blob, &c, err);
 }

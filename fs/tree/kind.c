@@ -42,6 +42,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY_SETTINGS] = { .kind = KIND_REGISTRY_SETTINGS, .parent = KIND_REGISTRY, .name = "settings", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_REGISTRY_VISIBILITY] = { .kind = KIND_REGISTRY_VISIBILITY, .parent = KIND_REGISTRY_SETTINGS, .name = "visibility", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
 	[KIND_REGISTRY_PUSH_CREATES] = { .kind = KIND_REGISTRY_PUSH_CREATES, .parent = KIND_REGISTRY_SETTINGS, .name = "push-creates", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_push_creates_text, .write = view_push_creates_write },
+	[KIND_REGISTRY_HISTORY_KEEP] = { .kind = KIND_REGISTRY_HISTORY_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "history-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_IMMUTABLE] = { .kind = KIND_REGISTRY_IMMUTABLE, .parent = KIND_REGISTRY_SETTINGS, .name = "immutable", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 
 	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = OPEN_DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
@@ -101,9 +103,15 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_OCI_BLOBS_SHA256] = { .kind = KIND_OCI_BLOBS_SHA256, .parent = KIND_OCI_BLOBS, SHA256, .row = ROW_REPO, .mode = DIR_MODE, .find = view_find_repo_blob, .list = view_list_repo_blobs },
 	[KIND_OCI_BLOBS_SHA512] = { .kind = KIND_OCI_BLOBS_SHA512, .parent = KIND_OCI_BLOBS, SHA512, .row = ROW_REPO, .mode = DIR_MODE, .find = view_find_repo_blob, .list = view_list_repo_blobs },
 
+	[KIND_HISTORY] = { .kind = KIND_HISTORY, .parent = KIND_REPO, .name = "_history", .row = ROW_REPO, .mode = DIR_MODE, .present = view_is_repository, .find = view_find_history_tag, .list = view_list_history_tags },
+	[KIND_HISTORY_TAG] = { .kind = KIND_HISTORY_TAG, .row = ROW_HISTORY, .mode = DIR_MODE, .present = view_is_first, .find = view_find_history, .list = view_list_history },
+	[KIND_HISTORY_LOG] = { .kind = KIND_HISTORY_LOG, .parent = KIND_HISTORY_TAG, .name = "log", .row = ROW_HISTORY, .mode = FILE_MODE, .action = ACTION_PUSH, .present = view_is_first, .text = view_history_log_text },
+	[KIND_HISTORY_ENTRY] = { .kind = KIND_HISTORY_ENTRY, .row = ROW_HISTORY, .mode = LINK_MODE, .link = view_history_link },
+
 	[KIND_SETTINGS] = { .kind = KIND_SETTINGS, .parent = KIND_REPO, .name = "_settings", .row = ROW_REPO, .mode = DIR_MODE, .action = ACTION_ADMIN },
 	[KIND_VISIBILITY] = { .kind = KIND_VISIBILITY, .parent = KIND_SETTINGS, .name = "visibility", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
 	[KIND_PUSH_CREATES] = { .kind = KIND_PUSH_CREATES, .parent = KIND_SETTINGS, .name = "push-creates", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .present = view_is_namespace, .text = view_push_creates_text, .write = view_push_creates_write },
+	[KIND_IMMUTABLE] = { .kind = KIND_IMMUTABLE, .parent = KIND_SETTINGS, .name = "immutable", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },
 };

@@ -8,6 +8,7 @@
 #ifndef REGFS_KIND_H
 #define REGFS_KIND_H
 
+#include "fs/meta/history.h"
 #include "fs/tree/node.h"
 #include "fs/tree/state.h"
 
@@ -29,6 +30,8 @@ enum node_kind {
 	KIND_REGISTRY_SETTINGS,
 	KIND_REGISTRY_VISIBILITY,
 	KIND_REGISTRY_PUSH_CREATES,
+	KIND_REGISTRY_HISTORY_KEEP,
+	KIND_REGISTRY_IMMUTABLE,
 	KIND_REGISTRY_ACCESS,
 	KIND_REPO,		/* a repository or a namespace */
 	KIND_TAGS,
@@ -81,9 +84,14 @@ enum node_kind {
 	KIND_OCI_BLOBS,
 	KIND_OCI_BLOBS_SHA256,
 	KIND_OCI_BLOBS_SHA512,
+	KIND_HISTORY,
+	KIND_HISTORY_TAG,	/* its row is the tag's first entry */
+	KIND_HISTORY_LOG,	/* likewise */
+	KIND_HISTORY_ENTRY,
 	KIND_SETTINGS,
 	KIND_VISIBILITY,
 	KIND_PUSH_CREATES,
+	KIND_IMMUTABLE,
 	KIND_ACCESS,
 	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT
@@ -103,6 +111,7 @@ enum row_type {
 	ROW_TAG,
 	ROW_REF,
 	ROW_UPLOAD,
+	ROW_HISTORY,
 	ROW_PENDING,	/* no row: the repository's id, and a place in struct pending */
 	ROW_GRANT,	/* struct node_grant: also where nothing is granted (yet) */
 };
@@ -127,6 +136,7 @@ struct node {
 		struct tag_row tag;
 		struct ref_row ref;
 		struct upload_row upload;
+		struct history_row history;
 		struct node_grant grant;
 	};
 };

@@ -50,6 +50,8 @@ static int load_row(const struct look *l, struct node *n)
 		return ref_by_id(l->db, n->row_id, &n->ref, l->err);
 	case ROW_UPLOAD:
 		return upload_by_id(l->db, n->row_id, &n->upload, l->err);
+	case ROW_HISTORY:
+		return history_by_id(l->db, n->row_id, &n->history, l->err);
 	case ROW_PENDING:
 		return pending_at(l->tree->pending, n->row_id, n->position, &n->tag.digest);
 	case ROW_GRANT:
@@ -111,6 +113,9 @@ static void set_row_id(struct node *n)
 	case ROW_UPLOAD:
 		n->row_id = n->upload.id;
 		break;
+	case ROW_HISTORY:
+		n->row_id = n->history.id;
+		break;
 	case ROW_NONE:
 	case ROW_PENDING:
 	case ROW_GRANT:
@@ -151,6 +156,8 @@ static int64_t repository_of(const struct node *n)
 		return n->ref.repository_id;
 	case ROW_UPLOAD:
 		return n->upload.repository_id;
+	case ROW_HISTORY:
+		return n->history.repository_id;
 	case ROW_GRANT:
 		return n->grant.repo.id;
 	case ROW_NONE:
@@ -283,6 +290,8 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 	case ROW_UPLOAD:
 		*out = n->upload.started;
 		return 0;
+	case ROW_HISTORY:
+		return view_history_time(l, n, out);
 	case ROW_NONE:
 	case ROW_PENDING:
 		return registry_created(l->db, out, l->err);
@@ -625,6 +634,10 @@ static struct node dynamic_parent(const struct node *n)
 	case KIND_LAYER:
 		p.kind = long_digest ? KIND_LAYERS_SHA512 : KIND_LAYERS_SHA256;
 		p.row_id = n->blob.repository_id;
+		break;
+	case KIND_HISTORY_TAG:
+		p.kind = KIND_HISTORY;
+		p.row_id = n->history.repository_id;
 		break;
 	case KIND_USES:
 		p.kind = long_digest ? KIND_ALL_USED_BY_SHA512 : KIND_ALL_USED_BY_SHA256;

@@ -128,7 +128,8 @@ int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, con
 		return r;
 	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0) {
 		r = permit(tree, cred, ACTION_DELETE, tags.repo.name, err);
-		return r ? r : tree_tag_rename(tree, cred, tags.row_id, name, new_name, noreplace, err);
+		return r ? r : tree_tag_rename(tree, cred, tags.row_id, name, new_name,
+					       !permit(tree, cred, ACTION_ADMIN, tags.repo.name, NULL), noreplace, err);
 	}
 	r = tree_tag_set_id(tree, cred, tags.row_id, new_name, &digest, noreplace, err);
 	if (!r)

@@ -437,10 +437,10 @@ static int insert_image(struct db *db, struct push *p, struct err *err)
 static int push_tag(struct db *db, struct push *p, const char *tag, struct err *err)
 {
 	bool changed;
-	int64_t id;
-	int r = tag_put(db, p->commit.repository_id, tag, p->row.id, p->commit.now, &id, &changed, err);
 
-	return r ? r : add_event(db, p->cred, "push", p->commit.repo, tag, p->commit.digest, changed, err);
+	return name_tag(db, &(struct tag_move){ .cred = p->cred, .kind = "push", .always = true, .repo = p->commit.repo,
+						 .repository_id = p->commit.repository_id, .tag = tag,
+						 .manifest_id = p->row.id, .digest = p->commit.digest }, &changed, err);
 }
 
 static int push_image(struct db *db, void *arg, struct err *err)
@@ -460,6 +460,16 @@ static int push_image(struct db *db, void *arg, struct err *err)
 	return r;
 }
 
+/* Tags that may not move: known before what the manifest names is asked for. */
+static int refuse_moves(struct db *db, int64_t repository_id, const struct push *p, struct err *err)
+{
+	int r = p->tag ? refuse_move(db, p->commit.repo, repository_id, p->tag, p->commit.digest, err) : 0;
+
+	for (size_t i = 0; !r && i < p->tag_count; i++)
+		r = refuse_move(db, p->commit.repo, repository_id, p->tags[i], p->commit.digest, err);
+	return r;
+}
+
 /* Looks before anything is written: most bad pushes end here. *known: the repository has the image. */
 static int look_before(struct tree *tree, struct push *p, bool *known, struct err *err)
 {
@@ -474,7 +484,9 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 		return r;
 	if (!r)
 		repo.id = 0;
-	r = check_refs(rd.db, repo.id, p, err);
+	r = refuse_moves(rd.db, repo.id, p, err);
+	if (!r)
+		r = check_refs(rd.db, repo.id, p, err);
 	if (!r)
 		r = note_missing(rd.db, repo.id, p, err);
 	if (!r)

@@ -10,6 +10,7 @@
 #include "fs/meta/meta.h"
 #include "fs/meta/registry.h"
 #include "fs/meta/repo.h"
+#include "fs/meta/settings.h"
 #include "fs/meta/tag.h"
 #include "fs/meta/upload.h"
 #include "fs/store/store.h"
@@ -51,6 +52,40 @@ int need_image_digest(struct db *db, const struct repo_row *repo, const struct d
 int add_event(struct db *db, const struct cred *cred, const char *kind, const char *repo,
 	      const char *tag, const struct digest *digest, bool changed, struct err *err) MUST_CHECK;
 
+/* ---- history.c: every tag that moves or goes does so by these, in a write transaction ---- */
+
+struct tag_move {
+	const struct cred *cred;
+	const char *kind;	/* of the event */
+	bool always;		/* there is an event also where the tag names the image already */
+	const char *repo;
+	int64_t repository_id;
+	const char *tag;
+	int64_t manifest_id;
+	const struct digest *digest;
+};
+/* Makes a tag name an image; *changed: it didn't. */
+int name_tag(struct db *db, const struct tag_move *move, bool *changed, struct err *err) MUST_CHECK;
+/* administers: who asks has the right to administer the repository. */
+int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+	       struct err *err) MUST_CHECK;
+/* The same of a tag whose row goes otherwise. */
+int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+		  struct err *err) MUST_CHECK;
+
+/* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
+
+/* ERR_DENIED: the tag names another image, and is immutable. */
+int refuse_move(struct db *db, const char *repo, int64_t repository_id, const char *tag, const struct digest *digest,
+		struct err *err) MUST_CHECK;
+int refuse_removal(struct db *db, const char *repo, const char *tag, bool administers, struct err *err) MUST_CHECK;
+
+/* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
+ * are for those who may administer all below it. Not in a write transaction. */
+int permit_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+/* A setting's own value as it is shown (settings.h), without asking for permission. */
+int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
+
 /* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
 struct principal_row;
 int need_person(struct db *db, const char *name, struct principal_row *out, struct err *err) MUST_CHECK;
@@ -70,9 +105,10 @@ int read_manifest(struct tree *tree, const struct image_row *image, struct buf *
 		  struct manifest *out, struct err *err) MUST_CHECK;
 
 /* These two go by the repository's id: the permission was asked, by its name.
- * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. */
+ * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. administers: as in remove_tag(). */
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
-		    const char *name, const char *new_name, bool noreplace, struct err *err) MUST_CHECK;
+		    const char *name, const char *new_name, bool administers, bool noreplace,
+		    struct err *err) MUST_CHECK;
 /* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */
 int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
 		    const char *tag, const struct digest *digest, bool fresh, struct err *err) MUST_CHECK;

@@ -4,8 +4,6 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
-#include "fs/base/timestamp.h"
-
 struct tag_page {
 	tree_name_fn *fn;
 	void *arg;
@@ -52,6 +50,7 @@ struct tag_change {
 	const char *tag;
 	const char *new_name;	/* of a rename */
 	const struct digest *digest;
+	bool administers;	/* who asks has that right */
 	bool fresh;		/* the (new) name must not be taken */
 };
 
@@ -94,7 +93,6 @@ static int set_tag(struct db *db, void *arg, struct err *err)
 	const struct tag_change *c = arg;
 	struct repo_row repo;
 	struct image_row image;
-	int64_t id;
 	bool changed;
 	int r = change_repo(db, c, &repo, err);
 
@@ -102,11 +100,9 @@ static int set_tag(struct db *db, void *arg, struct err *err)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->tag, err);
-	if (!r)
-		r = tag_put(db, repo.id, c->tag, image.id, timestamp_now(), &id, &changed, err);
-	if (!r && changed)
-		r = add_event(db, c->cred, "tag", repo.name, c->tag, c->digest, true, err);
-	return r;
+	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
+							 .repository_id = repo.id, .tag = c->tag,
+							 .manifest_id = image.id, .digest = c->digest }, &changed, err);
 }
 
 int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -118,6 +114,27 @@ int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, c
 	if (!r)
 		r = tag_check(tag, err);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "tag", .repo = repo, .tag = tag }, set_tag, &c, err);
+}
+
+int tree_tag_may_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		     const struct digest *digest, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct image_row image;
+	struct repo_row row;
+	int r = permit(tree, cred, ACTION_PUSH, repo, err);
+
+	if (!r)
+		r = tag_check(tag, err);
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = need_repo(rd.db, repo, &row, err);
+	if (!r)
+		r = need_image_digest(rd.db, &row, digest, &image, err);
+	return r ? r : refuse_move(rd.db, repo, row.id, tag, digest, err);
 }
 
 int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
@@ -142,11 +159,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
-	if (!r)
-		r = tag_delete(db, &tag, timestamp_now(), err);
-	if (!r)
-		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
-	return r;
+	return r ? r : remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
 }
 
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -155,6 +168,7 @@ int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, co
 	struct tag_change c = { .cred = cred, .repo = repo, .tag = tag };
 	int r = permit(tree, cred, ACTION_DELETE, repo, err);
 
+	c.administers = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
 	if (!r)
 		r = tag_check(tag, err);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "untag", .repo = repo, .tag = tag }, rm_tag, &c, err);
@@ -165,7 +179,6 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	const struct tag_change *c = arg;
 	struct repo_row repo;
 	struct tag_row tag;
-	int64_t id;
 	bool changed;
 	int r = change_repo(db, c, &repo, err);
 
@@ -176,24 +189,20 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
-		r = tag_put(db, repo.id, c->new_name, tag.manifest_id, timestamp_now(), &id, &changed,
-			    err);
-	if (!r)
-		r = tag_delete(db, &tag, timestamp_now(), err);
-	if (!r)
-		r = add_event(db, c->cred, "untag", repo.name, c->tag, &tag.digest, true, err);
-	if (!r && changed)
-		r = add_event(db, c->cred, "tag", repo.name, c->new_name, &tag.digest, true, err);
-	return r;
+		r = remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
+	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
+							 .repository_id = repo.id, .tag = c->new_name,
+							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);
 }
 
 int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
-		    const char *name, const char *new_name, bool noreplace, struct err *err)
+		    const char *name, const char *new_name, bool administers, bool noreplace, struct err *err)
 {
 	struct tag_change c = { .cred = cred,
 				.repository_id = repository_id,
 				.tag = name,
 				.new_name = new_name,
+				.administers = administers,
 				.fresh = noreplace };
 	int r = tag_check(new_name, err);
 

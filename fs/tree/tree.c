@@ -9,6 +9,7 @@
 
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/settings.h"
 
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err)
 {
@@ -216,6 +217,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
+	auto_buf struct buf immutable = BUF_INIT;
 	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
@@ -226,6 +228,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = err_set(err, ERR_NAME_UNKNOWN, "repository %s holds no image", name);
 	if (!r)
 		r = repo_sum(rd.db, row.id, &sums, err);
+	if (!r)
+		r = MIN(settings_effective(rd.db, name, "immutable", &immutable, err), 0);
 	if (!r) {
 		const struct tree_repo repo = {
 			.name = row.name,
@@ -235,6 +239,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.size = sums.size,
 			.created = row.created,
 			.public = row.public,
+			.immutable = immutable.len ? immutable.data : IMMUTABLE_NONE,
 		};
 
 		r = fn(arg, &repo);

@@ -37,6 +37,7 @@ struct tree_repo {
 	int64_t size;		/* bytes of those */
 	int64_t created;	/* when it came to be */
 	bool public;		/* anyone may pull */
+	const char *immutable;	/* rules that hold for its tags (settings.h) */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
@@ -62,6 +63,9 @@ int tree_tag_list(struct tree *tree, const struct cred *cred, const char *repo, 
 /* Makes the tag name that image of the repository, or moves it. Durable. ERR_MANIFEST_UNKNOWN. */
 int tree_tag_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
 		 const struct digest *digest, struct err *err) MUST_CHECK;
+/* Whether that could be done now; changes nothing. */
+int tree_tag_may_set(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
+		     const struct digest *digest, struct err *err) MUST_CHECK;
 /* ERR_MANIFEST_UNKNOWN if there is none, as the specification wants. Durable. */
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
 		struct err *err) MUST_CHECK;

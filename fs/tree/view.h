@@ -131,6 +131,18 @@ int view_find_layer_use(const struct look *l, const struct node *n, const char *
 int view_list_layer_uses(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
 int view_layer_image_link(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 
+/* ---- _history/: view_history.c ---- */
+
+int view_is_first(const struct look *l, const struct node *n) MUST_CHECK;
+int view_find_history_tag(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
+int view_list_history_tags(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
+int view_find_history(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
+int view_list_history(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
+int view_history_link(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_history_log_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+/* When an entry was made; of the directory and the log, when the tag was last moved or removed. */
+int view_history_time(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
+
 /* ---- _settings/ and _access/: view_access.c ---- */
 
 int view_is_namespace(const struct look *l, const struct node *n) MUST_CHECK;
@@ -140,6 +152,9 @@ int view_visibility_write(struct tree *tree, const struct cred *cred, const stru
 int view_push_creates_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_push_creates_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
 			    struct err *err) MUST_CHECK;
+int view_setting_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_setting_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
+		       struct err *err) MUST_CHECK;
 int view_find_grant(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
 int view_list_grants(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
 int view_grant_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;

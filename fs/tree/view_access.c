@@ -10,6 +10,7 @@
 #include "fs/meta/grant.h"
 #include "fs/meta/people.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/settings.h"
 
 /* A grant's number holds two rows. What has a higher one isn't shown. */
 #define PERSON_BITS 28
@@ -85,6 +86,25 @@ int view_push_creates_write(struct tree *tree, const struct cred *cred, const st
 	int r = read_setting(yes_or_no, ARRAY_SIZE(yes_or_no), value, &setting, err);
 
 	return r ? r : tree_namespace_change(tree, cred, n->repo.name, NULL, &setting, err);
+}
+
+/* Those that are a text: the kind's name is the setting's. */
+static struct settings_of belongs_to(const struct node *n)
+{
+	return (struct settings_of){ n->repo.name, !n->repo.is_repository };
+}
+
+int view_setting_text(const struct look *l, const struct node *n, struct buf *out)
+{
+	int r = setting_text(l->db, belongs_to(n), kind_of(n->kind)->name, out, l->err);
+
+	buf_addc(out, '\n');
+	return r ? r : buf_error(out);
+}
+
+int view_setting_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value, struct err *err)
+{
+	return tree_setting_set(tree, cred, belongs_to(n), kind_of(n->kind)->name, value, false, err);
 }
 
 /* ---- _access: what is granted by exactly one pattern ---- */

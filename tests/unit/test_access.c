@@ -7,10 +7,12 @@
 #include "fs/base/base.h"
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
+#include "fs/tree/history.h"
 #include "fs/tree/kind.h"
 #include "fs/tree/login.h"
 #include "fs/tree/people.h"
 #include "fs/tree/rootfs.h"
+#include "fs/tree/settings.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
@@ -76,6 +78,93 @@ static bool make_world(struct registry *g)
 	r = r ? r : grant(g, "@devs", "shop/**", "maintainer");
 	r = r ? r : grant(g, "+ci", "shop/web", "push");
 	return is_int(r, 0, "a world");
+}
+
+/* ---- History: what a tag named is for who may pull; who made it do so, for who may push ---- */
+
+static int note_who(void *arg, const struct tree_history *h)
+{
+	snprintf(arg, LIMIT_PRINCIPAL + 1, "%s/%s", h->named.who, h->named.from);
+	return 0;
+}
+
+static void test_history(struct registry *g)
+{
+	static const struct {
+		const char *who, *repo;
+		int answer;
+		const char *named;
+	} cases[] = {
+		{ "anonymous", "pub/web", 0, "/" },
+		{ "bob", "pub/web", 0, "/" },
+		{ "alice", "shop/web", 0, "administrator/test" },
+		{ "anonymous", "shop/web", -EACCES, NULL },
+		{ "carol", "shop/web", -ENOENT, NULL },
+	};
+	struct tree_rollback done;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cred c = as(g, cases[i].who);
+		char named[LIMIT_PRINCIPAL + 1] = "";
+
+		is_int(tree_history_list(g->tree, &c, cases[i].repo, "t", note_who, named, NULL), cases[i].answer,
+		       "the history of %s, for %s", cases[i].repo, cases[i].who);
+		if (cases[i].named)
+			is_str(named, cases[i].named, "who named it");
+	}
+
+	struct cred bob = as(g, "bob"), alice = as(g, "alice");
+
+	is_int(tree_rollback(g->tree, &bob, "pub/web", "t", 1, true, &done, NULL), -EACCES, "rolling back needs the right to push");
+	is_int(tree_rollback(g->tree, &alice, "shop/web", "t", 1, false, &done, NULL), 0, "who has it may");
+	is_int(tree_rollback(g->tree, &alice, "hidden/x", "t", 1, false, &done, NULL), -ENOENT, "what is hidden isn't there");
+}
+
+/* ---- Immutable tags: they move for nobody, and are removed by who may administer ---- */
+
+static void test_immutable(struct registry *g)
+{
+	static const struct {
+		const char *who;
+		int move, same, remove;
+	} cases[] = {
+		{ "alice", -EACCES, 0, -EACCES },	/* may pull and push */
+		{ "bob", -EACCES, 0, -EACCES },		/* and delete */
+		{ "root", -EACCES, 0, 0 },
+		{ "carol", -ENOENT, -ENOENT, -ENOENT },
+	};
+	const struct settings_of shop = { "shop", true };
+	struct digest first, second;
+	char salt[] = "1";
+
+	is_int(push_simple(g->tree, &g->admin, "shop/web", "i", "one", &first, NULL), 0, "a tag");
+	is_int(push_simple(g->tree, &g->admin, "shop/web", "free", "two", &second, NULL), 0, "another");
+	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "i i2", false, NULL), 0, "a rule of the namespace");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++, salt[0]++) {
+		struct cred c = as(g, cases[i].who);
+		struct tree_rollback back;
+		struct digest d;
+
+		is_int(tree_tag_set(g->tree, &c, "shop/web", "i", &second, NULL), cases[i].move, "%s: moving it", cases[i].who);
+		is_int(push_simple(g->other, &c, "shop/web", "i", salt, &d, NULL), cases[i].move, "by a push");
+		is_int(tree_rollback(g->tree, &c, "shop/web", "i", 1, false, &back, NULL), cases[i].same, "back to what it is");
+		is_int(tree_tag_set(g->tree, &c, "shop/web", "i", &first, NULL), cases[i].same, "the same image");
+		is_int(tree_setting_set(g->tree, &c, shop, "immutable", "none", true, NULL),
+		       streq(cases[i].who, "root") ? 0 : -EACCES, "the rule");
+		if (cases[i].remove) {
+			is_int(tree_image_rm(g->tree, &c, "shop/web", &first, NULL), cases[i].remove, "removing its image");
+			is_int(tree_tag_rm(g->tree, &c, "shop/web", "i", NULL), cases[i].remove, "removing it");
+		}
+	}
+
+	struct cred root = as(g, "root"), bob = as(g, "bob");
+
+	is_int(tree_image_rm(g->tree, &root, "shop/web", &first, NULL), 0, "who may administer removes its image");
+	is_int(tree_tag_set(g->tree, &bob, "shop/web", "i", &second, NULL), 0, "then it may be made anew");
+	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "i", NULL), -EACCES, "and is immutable again");
+	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i", NULL), 0, "who may administer removes it");
+	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "free", NULL), 0, "others are as they were");
+	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "inherit", false, NULL), 0, "no rule any more");
 }
 
 /* ---- The matrix ---- */
@@ -247,8 +336,8 @@ static void is_dir(struct registry *g, const char *who, const char *path, const 
 
 static void test_nodes(struct registry *g)
 {
-	static const char plain[] = "_tags _images _layers _blobs _oci";
-	static const char all[] = "_tags _images _layers _blobs _uploads _oci _settings _access";
+	static const char plain[] = "_tags _images _layers _blobs _oci _history";
+	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _settings _access";
 
 	is_dir(g, "anonymous", "", "pub");
 	is_dir(g, "anonymous", "pub/web", plain);
@@ -800,6 +889,8 @@ int main(void)
 	    !is_int(tree_open(dir, 0, &g.other, NULL), 0, "opened twice") || !make_world(&g))
 		return 1;
 	test_matrix(&g);
+	test_history(&g);
+	test_immutable(&g);
 	test_alike(&g);
 	test_scoped(&g);
 	test_lists(&g);

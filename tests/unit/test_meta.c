@@ -13,6 +13,7 @@
 
 #include "fs/meta/blob.h"
 #include "fs/meta/event.h"
+#include "fs/meta/history.h"
 #include "fs/meta/repo.h"
 #include "fs/meta/tag.h"
 
@@ -141,6 +142,68 @@ static void test_schema_2(const char *dir)
 	is_int(number_of(m, "SELECT value FROM counter WHERE name = 'audit'"), 0, "the audit trail begins");
 	is_int(number_of(m, "SELECT COUNT(*) FROM audit"), 0, "empty");
 	is_int(number_of(m, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0, "all references hold");
+	meta_close(m);
+}
+
+/* Tags of a store without a history have their first entry then. */
+static void test_first_entries(const char *dir)
+{
+	auto_free char *path = scratch_path(dir, "schema-1-history.db"), *sql = read_text("tests/unit/schema-1.sql");
+	struct db *db;
+	struct meta *m;
+	struct err err = ERR_INIT;
+
+	if (!ok(sql != NULL, "there is a dump") || !is_int(db_open(path, true, &db, &err), 0, "a database %s", err.text))
+		return;
+	is_int(db_exec(db, sql, &err), 0, "it is read in %s", err.text);
+	db_close(db);
+	is_int(meta_open(path, false, &m, &err), 0, "it is brought up to date %s", err.text);
+	ok(number_of(m, "SELECT value FROM registry WHERE name = 'schema'") >= 4, "to schema 4 or later");
+	is_int(number_of(m, "SELECT COUNT(*) FROM tag_history WHERE number = 1 AND latest = 1 AND event = 0 AND who = ''"), 2,
+	       "an entry for each of its tags");
+	is_int(number_of(m, "SELECT COUNT(*) FROM tag t JOIN manifest i ON i.id = t.manifest_id JOIN blob b ON b.id = i.blob_id"
+			    " JOIN tag_history h ON h.repository_id = t.repository_id AND h.tag = t.name"
+			    " WHERE h.digest = b.digest AND h.at = t.moved"),
+	       2, "that says what it names, and since when");
+	meta_close(m);
+}
+
+/* Entries are numbered by what happened, whatever the clock said. */
+static void test_history_clock(const char *dir)
+{
+	static const int64_t clock[] = { 1000, 5000, 2000, 0, 7000, 1 };
+	auto_free char *path = scratch_path(dir, "history.db");
+	struct history_row row;
+	struct digest d[2];
+	struct repo_row repo;
+	struct meta *m;
+	struct db *db;
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(d); i++)
+		is_int(digest_of(DIGEST_SHA256, &i, sizeof(i), &d[i], NULL), 0, "a digest");
+	is_int(meta_open(path, true, &m, &err), 0, "a database %s", err.text);
+	is_int(db_open(path, false, &db, &err), 0, "a connection %s", err.text);
+	is_int(db_begin_write(db, true, &err), 0, "to write with %s", err.text);
+	is_int(repo_ensure(db, "a/b", 1, &repo, &err), 0, "a repository %s", err.text);
+	for (size_t i = 0; i < ARRAY_SIZE(clock); i++) {
+		const struct history_deed deed = { .at = clock[i], .event = (int64_t)i + 1, .who = "alice" };
+
+		is_int(history_add(db, repo.id, "t", &d[i % 2], &deed, &err), 0, "an entry at %" PRId64 " %s", clock[i], err.text);
+		is_int(history_last(db, repo.id, "t", &row, &err), 1, "there is a last one");
+		ok(row.number == (int64_t)i + 1 && row.named.at == clock[i], "it is number %zu", i + 1);
+	}
+	is_int(history_before(db, repo.id, "t", &d[1], &row, &err), 1, "the image before it");
+	is_int(row.number, 5, "is that of the entry before it");
+	is_int(history_end(db, repo.id, "t", &(struct history_deed){ .at = 2, .event = 9, .who = "bob" }, &err), 0, "it is removed");
+	is_int(history_last(db, repo.id, "t", &row, &err), 1, "the last one");
+	ok(row.number == 6 && row.removed.at == 2 && row.removed.event == 9 && streq(row.removed.who, "bob"), "says so");
+	is_int(history_at(db, repo.id, "t", 7, &row, &err), 0, "there is no seventh");
+	is_int(history_at(db, repo.id, "u", 1, &row, &err), 0, "nor one of another tag");
+	is_int(db_commit(db, &err), 0, "committed %s", err.text);
+	is_int(number_of(m, "SELECT COUNT(*) FROM tag_history WHERE latest = 1 AND number IN (5, 6)"), 2, "the last of each image is marked");
+	is_int(number_of(m, "SELECT SUM(latest) FROM tag_history"), 2, "and no other");
+	db_close(db);
 	meta_close(m);
 }
 
@@ -754,6 +817,8 @@ int main(void)
 	test_upgrade(tmp.dir);
 	test_schema_1(tmp.dir);
 	test_schema_2(tmp.dir);
+	test_first_entries(tmp.dir);
+	test_history_clock(tmp.dir);
 	test_race(tmp.dir);
 	path = scratch_path(tmp.dir, "shared.db");
 	if (!is_int(meta_open(path, true, &m, NULL), 0, "a database"))

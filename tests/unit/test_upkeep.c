@@ -5,6 +5,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/meta/derived.h"
+#include "fs/tree/settings.h"
 #include "fs/tree/state.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
@@ -126,10 +127,35 @@ static void test_mounted(struct registry *g)
 	is_str(collect(g, HOUR, -1, false), "1 2 0 0", "once");
 }
 
+/* The last images of a tag stay as long as the tag, however often it moved among them. */
+static void test_history_keep(struct registry *g)
+{
+	struct digest d[4];
+	char salt[] = "0";
+
+	is_int(tree_setting_set(g->tree, &g->cred, (struct settings_of){ "", true }, "history-keep", "3", false, NULL), 0,
+	       "three images of a tag are kept");
+	for (size_t i = 0; i < ARRAY_SIZE(d); i++, salt[0]++)
+		is_int(push_simple(g->tree, &g->cred, "a", "t", salt, &d[i], NULL), 0, "image %zu", i);
+	for (size_t i = 0; i < 20; i++)
+		is_int(tree_tag_set(g->tree, &g->cred, "a", "t", &d[2 + i % 2], NULL), 0, "to and fro");
+	later(5 * HOUR);
+	is_str(collect(g, HOUR, HOUR, true), "3 3 0 1", "one would go");
+	is_str(collect(g, HOUR, HOUR, false), "3 3 0 1", "and goes");
+	is_int(tree_tag_set(g->tree, &g->cred, "a", "t", &d[0], NULL), -ENOENT, "the first");
+	is_int(tree_tag_set(g->tree, &g->cred, "a", "t", &d[1], NULL), 0, "the second is there");
+	is_int(tree_tag_rm(g->tree, &g->cred, "a", "t", NULL), 0, "the tag goes");
+	later(5 * HOUR);
+	is_str(collect(g, HOUR, HOUR, true), "9 9 0 3", "so would they all");
+	is_str(collect(g, HOUR, HOUR, false), "9 9 0 3", "and do");
+}
+
 static void test_untagged(struct registry *g)
 {
 	struct digest first, second, again;
 
+	is_int(tree_setting_set(g->tree, &g->cred, (struct settings_of){ "", true }, "history-keep", "1", false, NULL), 0,
+	       "of what a tag has named, only what it names is kept");
 	is_int(push_simple(g->tree, &g->cred, "a", "t", "first", &first, NULL), 0, "an image");
 	later(5 * HOUR);
 	is_int(push_simple(g->tree, &g->cred, "a", "t", "second", &second, NULL), 0, "another takes its tag");
@@ -418,7 +444,7 @@ int main(void)
 		void (*run)(struct registry *g);
 	} tests[] = {
 		{ "promise", test_promise },   { "mounted", test_mounted },
-		{ "untagged", test_untagged }, { "given-up", test_given_up },
+		{ "untagged", test_untagged }, { "history", test_history_keep }, { "given-up", test_given_up },
 		{ "healed", test_healed_meanwhile }, { "alone", test_alone },
 		{ "placed", test_placed },     { "right", test_right_meanwhile },
 	};

@@ -1,0 +1,123 @@
+/*
+ * settings.c: see settings.h.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/settings.h"
+
+#include "fs/auth/rule.h"
+#include "fs/meta/garbage.h"
+#include "fs/tree/state.h"
+
+#define KEEP_MAX 1000000
+
+static int check_keep(const char *value, struct err *err)
+{
+	if (*value && strspn(value, "0123456789") == strlen(value) && strlen(value) <= 7 && atol(value) <= KEEP_MAX)
+		return 0;
+	return err_set(err, ERR_ARGUMENT, "history-keep is a number of images, up to %d, not \"%.40s\"", KEEP_MAX, value);
+}
+
+static int check_immutable(const char *value, struct err *err)
+{
+	if (!value[strspn(value, " ")])
+		return err_set(err, ERR_ARGUMENT, "immutable is rules such as \"v* !latest\", or " IMMUTABLE_NONE);
+	for (const char *c = value; *c; c++)	/* tags are ASCII; rules are shown on terminals, and go as JSON */
+		if (*c < ' ' || *c > '~')
+			return err_set(err, ERR_ARGUMENT, "rules for tags have printable ASCII only");
+	return rules_check(value, err);
+}
+
+static const struct {
+	const char *key;
+	bool registry_only;
+	const char *otherwise;	/* what holds where nothing was ever set */
+	int (*check)(const char *value, struct err *err);
+} kinds[] = {
+	{ "history-keep", true, HISTORY_KEEP_TEXT, check_keep },
+	{ "immutable", false, IMMUTABLE_NONE, check_immutable },
+};
+
+static size_t find(struct settings_of of, const char *key)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(kinds) && !streq(kinds[i].key, key))
+		i++;
+	return i < ARRAY_SIZE(kinds) && kinds[i].registry_only && *of.name ? ARRAY_SIZE(kinds) : i;
+}
+
+bool tree_setting_known(struct settings_of of, const char *key)
+{
+	return find(of, key) < ARRAY_SIZE(kinds);
+}
+
+int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err)
+{
+	size_t kind = find(of, key);
+	int r = settings_get(db, of, key, out, err);
+
+	if (!r)
+		buf_adds(out, *of.name || kind == ARRAY_SIZE(kinds) ? SETTING_TEXT_INHERIT : kinds[kind].otherwise);
+	return MIN(r, 0);
+}
+
+static int ask(struct tree *tree, const struct cred *cred, struct settings_of of, const char *key, struct err *err)
+{
+	int r = of.below ? permit_namespace(tree, cred, of.name, err) : permit(tree, cred, ACTION_ADMIN, of.name, err);
+
+	if (!r && !tree_setting_known(of, key))
+		r = err_set(err, ERR_ARGUMENT, "there is no setting %.40s here", key);
+	return r;
+}
+
+int tree_setting_get(struct tree *tree, const struct cred *cred, struct settings_of of, const char *key, struct buf *out,
+		     struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct repo_row row;
+	int r = ask(tree, cred, of, key, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r && !of.below)
+		r = need_repo(rd.db, of.name, &row, err);
+	return r ? r : setting_text(rd.db, of, key, out, err);
+}
+
+struct setting_change {
+	const struct cred *cred;
+	struct settings_of of;
+	const char *key, *value;	/* NULL: none of its own any more */
+};
+
+static int set_setting(struct db *db, void *arg, struct err *err)
+{
+	const struct setting_change *c = arg;
+	auto_buf struct buf about = BUF_INIT;
+	struct repo_row row;
+	int r = c->of.below ? 0 : need_repo(db, c->of.name, &row, err);
+
+	buf_addf(&about, "%s%s%s=%s", c->of.below ? c->of.name : "", c->of.below && *c->of.name ? " " : "", c->key,
+		 c->value ? c->value : SETTING_TEXT_INHERIT);
+	if (!r)
+		r = settings_put(db, c->of, c->key, c->value, err);
+	if (!r)
+		r = buf_error(&about) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+	return r ? r : add_access_event(db, c->cred, "setting", c->of.below ? NULL : c->of.name, about.data, err);
+}
+
+int tree_setting_set(struct tree *tree, const struct cred *cred, struct settings_of of, const char *key, const char *value,
+		     bool check_only, struct err *err)
+{
+	struct setting_change c = { .cred = cred, .of = of, .key = key, .value = value };
+	int r = ask(tree, cred, of, key, err);
+
+	if (streq(value, SETTING_TEXT_INHERIT))
+		c.value = NULL;
+	else if (!r)
+		r = kinds[find(of, key)].check(value, err);
+	if (r || check_only)
+		return r;
+	return audit_write(tree, &(struct attempt){ cred, "setting", .repo = of.below ? NULL : of.name, .about = key },
+			   set_setting, &c, err);
+}
