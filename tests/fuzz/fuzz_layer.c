@@ -65,8 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct buf data = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	/* gzip, zstd and what else has a magic number begin with no letter of a name. */
-	if (size < 512 || (input[0] && (input[0] < '.' || input[0] > 'z' || memcmp(input, "BZh", 3) == 0)))
+	/* gzip, zstd and what else has a magic number begin with no letter of a name; but for bzip2 and zstd's skippable frames. */
+	if (size < 512 || (input[0] && (input[0] < '.' || input[0] > 'z' || memcmp(input, "BZh", 3) == 0 ||
+					memcmp(input + 1, "*M\x18", 3) == 0)))
 		return 0;
 	buf_add(&data, input, size);
 	for (size_t i = 0; i + 512 <= size; i += 512)
