@@ -8,8 +8,7 @@
 
 need curl jq
 mkdir "$STORE"
-# What a piece of an upload that didn't fit leaves free, at most 256 KiB, is what an image is deleted with.
-mount -t tmpfs -o size=24860k regfs-test "$STORE" 2>/dev/null || skip_all 'a tmpfs cannot be mounted here'
+mount -t tmpfs -o size=24m regfs-test "$STORE" 2>/dev/null || skip_all 'a tmpfs cannot be mounted here'
 start_regfs --open
 
 used() {

@@ -39,6 +39,7 @@
 #define LIMIT_UPLOAD_SMALL (8 * 1024)	     /* a body that needs no writer: at most 32 MiB on all connections */
 #define LIMIT_UPLOAD_HASHES 4096	     /* running digests kept between requests */
 #define LIMIT_BLOB ((int64_t)1 << 40)	     /* one blob: 1 TiB */
+#define LIMIT_STORE_RESERVE (1024 * 1024)    /* bytes of the disk that uploads leave, for changes that make room */
 #define LIMIT_WORKERS 32		     /* threads for work that may block */
 #define LIMIT_COMMITTERS 128		     /* threads that wait for the disk: see httpd/httpd.c */
 #define LIMIT_CONFIG_FILE (64 * 1024)	     /* regfs.conf */

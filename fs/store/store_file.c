@@ -522,6 +522,18 @@ int store_upload_hash(struct store_upload *u, const void *data, size_t len, stru
 	return 0;
 }
 
+/* The last of the disk is for the database: what makes room, as the removal of an image, has to be written down. */
+static int check_room(const struct store_upload *u, size_t len, struct err *err)
+{
+	struct statvfs disk;
+
+	if (fstatvfs(u->fd, &disk) < 0)
+		return err_sys(err, errno, "can't ask the file system of upload %s", u->id);
+	if (len && disk.f_bavail * disk.f_frsize < len + LIMIT_STORE_RESERVE)
+		return err_sys(err, ENOSPC, "can't write upload %s", u->id);
+	return 0;
+}
+
 int store_upload_append(struct store_upload *u, const void *data, size_t len, struct err *err)
 {
 	size_t done = 0;
@@ -533,6 +545,9 @@ int store_upload_append(struct store_upload *u, const void *data, size_t len, st
 			       u->id);
 	if (u->length + (int64_t)len > LIMIT_BLOB)
 		return err_set(err, ERR_SIZE_INVALID, "a blob has at most %" PRId64 " bytes", LIMIT_BLOB);
+	r = check_room(u, len, err);
+	if (r)
+		return r;
 	while (!r && done < len) {
 		ssize_t n = pwrite(u->fd, (const char *)data + done, len - done,
 				   u->length + (off_t)done);
