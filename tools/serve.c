@@ -84,7 +84,7 @@ struct mount_command_options {
 
 static const struct option_row mount_rows[] = {
 	STORE_OPTION(struct mount_command_options, store),
-	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, hide-trees, transform-symlinks" },
+	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, ro, hide-trees, transform-symlinks" },
 	{ "index-cache", 0, "BYTES", offsetof(struct mount_command_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
 	{ 0 },
@@ -187,7 +187,7 @@ struct mount_settings {
 	struct tree_inside tree;
 	char as[LIMIT_PRINCIPAL + 1]; /* "": the administrator */
 	int allow_other;	      /* how often it was said */
-	bool hide_trees;
+	bool hide_trees, read_only;
 };
 
 static int read_as(const char *name, size_t len, struct mount_settings *out, struct err *err)
@@ -211,9 +211,11 @@ static int read_mount_option(const char *word, size_t len, struct mount_settings
 		out->tree.transform_symlinks = true;
 	else if (len == strlen("allow_other") && starts_with(word, "allow_other"))
 		out->allow_other++;
+	else if (len == strlen("ro") && starts_with(word, "ro"))
+		out->read_only = true;
 	else
 		return err_set(err, ERR_USAGE,
-			       "there is no mount option %.*s: there are as=NAME, allow_other, hide-trees and transform-symlinks",
+			       "there is no mount option %.*s: there are as=NAME, allow_other, ro, hide-trees and transform-symlinks",
 			       (int)MIN(len, 100U), word);
 	return 0;
 }
@@ -251,6 +253,7 @@ static int start_mount(struct mount_options *m, const struct mount_settings *set
 	m->cred = cred_administrator("mount");
 	m->allow_other = settings->allow_other > 0;
 	m->hide_trees = settings->hide_trees;
+	m->read_only = settings->read_only;
 	if (*settings->as)
 		r = tree_login_as(m->tree, settings->as, "mount", &m->cred, err);
 	return r ? r : mount_start(m, out, err);
