@@ -106,11 +106,11 @@ int read_manifest(struct tree *tree, const struct image_row *image, struct buf *
 
 /* These two go by the repository's id: the permission was asked, by its name.
  * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. administers: as in remove_tag(). */
-int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_rename(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *name, const char *new_name, bool administers, bool noreplace,
 		    struct err *err) MUST_CHECK;
 /* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */
-int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_set_id(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *tag, const struct digest *digest, bool fresh, struct err *err) MUST_CHECK;
 
 /* ---- cache.c ---- */
