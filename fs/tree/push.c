@@ -23,6 +23,15 @@ struct tree_upload {
 	bool ended;	/* committed, or thrown away */
 };
 
+/* Whether who asks makes the repository where a push by itself makes none: by their grants. Of a token's scopes those for
+ * the push were asked for already; no client gets one for more. */
+static bool may_create(struct tree *tree, const struct cred *cred, const char *repo)
+{
+	unsigned actions = 0;
+
+	return !access_actions(tree, cred, repo, &actions, NULL) && actions & ACTION_ADMIN;
+}
+
 /* ---- Uploads ---- */
 
 struct begin {
@@ -74,7 +83,7 @@ int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *re
 
 	if (!r)
 		r = name_check(repo, err);
-	b.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	b.may_create = !r && may_create(tree, cred, repo);
 	if (!r)
 		r = store_id_new(b.row.name, err);
 	if (!r)
@@ -646,7 +655,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 		r = tag_check(tags[i], err);
 	if (!r)
 		r = manifest_parse(data, size, content_type, &m, err);
-	p.commit.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	p.commit.may_create = !r && may_create(tree, cred, repo);
 	if (!r)
 		r = store_and_commit(tree, &p, data, size, err);
 	if (r)
@@ -739,6 +748,6 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 			return r ? r : not_held(&m, err);
 		m.from = any.name;
 	}
-	m.commit.may_create = !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	m.commit.may_create = may_create(tree, cred, repo);
 	return meta_write(tree->meta, true, mount_blob, &m, err);
 }
