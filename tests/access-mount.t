@@ -120,8 +120,6 @@ refuses 2 as= 'as nobody' 'as= takes'
 refuses 2 as=@developers,nonsense 'no such option' 'there are as=NAME, allow_other'
 refuses 1 as=nobody 'as who is not there' 'nobody'
 refuses 2 as=@developers 'as a group' 'developers'
-"$REGFS" robot add limited --scopes 'repository:shop/**:pull' >/dev/null
-refuses 2 as=+limited 'as a robot whose secret has scopes' 'has scopes, which'
 if serve_regfs --store "$T/other" --listen 127.0.0.1:0 --mount "$T/none" --mount-options allow_other; then
 	fail 'serve: allow_other as the administrator'
 else

@@ -159,33 +159,6 @@ int tree_login_secret(struct tree *tree, const char *secret, const char *from, s
 
 /* ---- By a name ---- */
 
-struct secrets {
-	bool limited, unlimited;
-};
-
-static int count_secret(void *arg, const struct token_row *row)
-{
-	struct secrets *s = arg;
-
-	s->limited |= row->limited;
-	s->unlimited |= !row->limited;
-	return 0;
-}
-
-/* A robot whose secrets all have scopes would be let do more without one than anybody can with one. */
-static int check_limits(struct db *db, const struct principal_row *row, struct err *err)
-{
-	struct secrets s = { false };
-	int r = row->kind == PRINCIPAL_ROBOT ? MIN(0, token_list(db, row->id, count_secret, &s, err)) : 0;
-
-	if (r || !s.limited || s.unlimited)
-		return r;
-	return err_set(err, ERR_ARGUMENT,
-		       "the secret of %s has scopes, which don't hold without it: name a robot that is limited by what is granted to it"
-		       " (regfs robot passwd gives this one a secret without scopes)",
-		       row->name);
-}
-
 int tree_login_as(struct tree *tree, const char *name, const char *from, struct cred *out, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
@@ -200,8 +173,6 @@ int tree_login_as(struct tree *tree, const char *name, const char *from, struct 
 		r = need_person(rd.db, name, &row, err);
 	if (!r && row.kind == PRINCIPAL_GROUP)
 		r = err_set(err, ERR_ARGUMENT, "%s is a group: name a user or a robot", name);
-	if (!r)
-		r = check_limits(rd.db, &row, err);
 	if (!r)
 		*out = cred_subject(row.id, row.name, from);
 	if (!r)

@@ -27,8 +27,7 @@ int tree_login(struct tree *tree, const char *name, const char *password, const 
 /* By a token's secret alone. */
 int tree_login_secret(struct tree *tree, const char *secret, const char *from, struct tree_login *out,
 		      struct err *err) MUST_CHECK;
-/* By a name alone, for a door whose owner says so (a mount's `-o as=NAME`; "anonymous" is who isn't logged in). ERR_NOT_FOUND;
- * ERR_ARGUMENT for a group, and for a robot whose secrets all have scopes: these go with a secret only. */
+/* By a name alone, for a door whose owner says so (a mount's `-o as=NAME`; "anonymous" is who isn't logged in). ERR_NOT_FOUND. */
 int tree_login_as(struct tree *tree, const char *name, const char *from, struct cred *out, struct err *err) MUST_CHECK;
 /* 0 if the account and, if it came with one, the token are still good: for tokens that are about to be renewed. Else ERR_UNAUTHORIZED. */
 int tree_login_check(struct tree *tree, const struct cred *cred, struct err *err) MUST_CHECK;
