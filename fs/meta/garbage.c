@@ -26,25 +26,25 @@
 #define KEEP                                                                                  \
 	"(SELECT COALESCE((SELECT CAST(value AS INTEGER) FROM setting WHERE name = ''"        \
 	" AND below = 1 AND key = 'history-keep'), " HISTORY_KEEP_TEXT "))"
-/* It is among the last of them that a tag, which is there, has named. */
-#define IN_HISTORY                                                                            \
-	"EXISTS(SELECT 1 FROM tag_history h JOIN tag ht ON ht.repository_id = h.repository_id" \
-	" AND ht.name = h.tag WHERE h.repository_id = m.repository_id AND h.digest = b.digest" \
-	" AND h.latest = 1 AND (SELECT COUNT(*) FROM (SELECT 1 FROM tag_history x"            \
+/* A tag of m's repository was removed, and can come back. */
+#define REMOVED(what, but_past)                                                               \
+	"EXISTS(SELECT 1 FROM removed_tag rt JOIN removal x ON x.id = rt.removal_id"          \
+	" JOIN repository xr ON xr.name = x.repository AND xr.id = m.repository_id WHERE " what but_past ")"
+/* It is among the last of them that a tag, which is there or can come back, has named. */
+#define IN_HISTORY(but_past)                                                                  \
+	"EXISTS(SELECT 1 FROM tag_history h WHERE h.repository_id = m.repository_id"          \
+	" AND h.digest = b.digest AND h.latest = 1 AND (EXISTS(SELECT 1 FROM tag ht"          \
+	"  WHERE ht.repository_id = h.repository_id AND ht.name = h.tag)"                     \
+	"  OR " REMOVED("rt.name = h.tag", but_past) ")"                                      \
+	" AND (SELECT COUNT(*) FROM (SELECT 1 FROM tag_history x"                             \
 	"  WHERE x.repository_id = h.repository_id AND x.tag = h.tag AND x.latest = 1"        \
 	"  AND x.number > h.number LIMIT " KEEP ")) < " KEEP ")"
-
-/* A tag named it that was removed, and can be brought back. */
-#define CAN_COME_BACK(but_past)                                                               \
-	"EXISTS(SELECT 1 FROM removed_tag rt JOIN removal x ON x.id = rt.removal_id"          \
-	" JOIN repository xr ON xr.name = x.repository WHERE rt.digest = b.digest"            \
-	" AND xr.id = m.repository_id" but_past ")"
 
 /* No tag, history, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
 #define ORPHAN_IMAGE(but_parent, but_subject, but_past)                                       \
 	"m.untagged > 0 AND m.untagged < ?1"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
-	" AND NOT " IN_HISTORY " AND NOT " CAN_COME_BACK(but_past)                             \
+	" AND NOT " IN_HISTORY(but_past) " AND NOT " REMOVED("rt.digest = b.digest", but_past) \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
 	"  AND f.repository_id = m.repository_id AND f.role = 3" but_parent ")"               \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \
