@@ -67,11 +67,18 @@ struct tag_move {
 /* Makes a tag name an image; *changed: it didn't. */
 int name_tag(struct db *db, const struct tag_move *move, bool *changed, struct err *err) MUST_CHECK;
 /* administers: who asks has the right to administer the repository. */
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+int remove_tag(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct tag_row *tag, bool administers,
 	       struct err *err) MUST_CHECK;
 /* The same of a tag whose row goes otherwise. */
 int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
 		  struct err *err) MUST_CHECK;
+
+/* ---- undo.c ---- */
+
+/* Begins to remember what is about to be removed, and is still there; its event was the last. *id: to add to (removal.h); 0: it
+ * isn't kept. In a write transaction. */
+int remember(struct db *db, const struct cred *cred, const char *kind, const struct repo_row *repo, const char *tag,
+	     const struct digest *digest, int64_t *id, struct err *err) MUST_CHECK;
 
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
