@@ -2,25 +2,25 @@
  * undo.c: regfs undo.
  */
 #include "fs/base/base.h"
-#include "tools/command.h"
+#include "tools/session.h"
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
-#include "fs/tree/undo.h"
 
 struct undo_options {
 	struct store_options store;
 	const char *since, *by;
-	bool list;
+	bool list, purge;
 };
 
 static const struct option_row undo_options[] = {
-	STORE_OPTION(struct undo_options, store.store),
+	PLACE_OPTIONS(struct undo_options, store.store),
 	{ "json", 0, NULL, offsetof(struct undo_options, store.json), "print JSON" },
 	{ "dry-run", 'n', NULL, offsetof(struct undo_options, store.dry_run), "only say what would be brought back" },
 	{ "list", 'l', NULL, offsetof(struct undo_options, list), "list what can be brought back, the latest first" },
 	{ "since", 0, "EVENT", offsetof(struct undo_options, since), "all that was removed from that event on" },
 	{ "by", 0, "USER", offsetof(struct undo_options, by), "only what that user removed" },
+	{ "purge", 0, NULL, offsetof(struct undo_options, purge), "don't bring it back: nobody can any more, and its space is free for gc" },
 	{ 0 },
 };
 
@@ -35,6 +35,10 @@ static void name_of(const struct tree_removal *m, struct buf *out)
 {
 	char text[DIGEST_TEXT_MAX + 1];
 
+	if (streq(m->what, "grant")) {
+		buf_addf(out, "%s %s", m->tag, m->repo);
+		return;
+	}
 	buf_adds(out, m->repo);
 	if (*m->tag)
 		buf_addf(out, ":%s", m->tag);
@@ -49,6 +53,9 @@ static int add_removal(void *arg, const struct tree_removal *m)
 	char at[TIMESTAMP_TEXT_MAX + 1], until[TIMESTAMP_TEXT_MAX + 1];
 	struct buf *b = &l->out.array;
 
+	/* What was taken from somebody on purpose doesn't come back by the way. */
+	if (l->only_one && streq(m->what, "grant"))
+		return 0;
 	name_of(m, &name);
 	buf_add(&l->ids, &m->id, sizeof(m->id));
 	table_addf(&l->out.table, "%" PRId64, m->deed.event);
@@ -64,10 +71,15 @@ static int add_removal(void *arg, const struct tree_removal *m)
 	json_add_text(b, "who", m->deed.who);
 	json_add_text(b, "from", m->deed.from);
 	json_add_text(b, "what", m->what);
-	json_add_text(b, "repository", m->repo);
-	if (*m->tag)
-		json_add_text(b, "tag", m->tag);
-	json_add_digest(b, "digest", &m->digest);
+	if (streq(m->what, "grant")) {
+		json_add_text(b, "pattern", m->repo);
+		json_add_text(b, "principal", m->tag);
+	} else {
+		json_add_text(b, "repository", m->repo);
+		if (*m->tag)
+			json_add_text(b, "tag", m->tag);
+		json_add_digest(b, "digest", &m->digest);
+	}
 	json_add_time(b, "until", m->until);
 	buf_addc(b, '}');
 	return l->only_one ? 1 : buf_error(&l->ids) | buf_error(&name) ? -ENOMEM : 0;
@@ -87,7 +99,7 @@ static int read_event(const char *text, int64_t *out, struct err *err)
 	return 0;
 }
 
-static int bring_back(struct tree *tree, const struct cred *cred, const struct undo_list *l, struct err *err)
+static int act_on_all(struct session *session, const struct undo_list *l, bool purge, struct err *err)
 {
 	int r = 0;
 
@@ -95,7 +107,7 @@ static int bring_back(struct tree *tree, const struct cred *cred, const struct u
 		int64_t id;
 
 		memcpy(&id, l->ids.data + at, sizeof(id));
-		r = tree_undo(tree, cred, id, err);
+		r = purge ? session_undo_purge(session, id, err) : session_undo(session, id, err);
 	}
 	return r;
 }
@@ -104,22 +116,21 @@ static int run_undo(const void *options, char **operands, int count, struct err 
 {
 	static const char *const header[] = { "EVENT", "REMOVED", "BY", "FROM", "WHAT", "NAME", "UNTIL" };
 	const struct undo_options *o = options;
-	const struct cred cred = command_cred();
-	auto_tree struct tree *tree = NULL;
+	auto_session struct session *session = NULL;
 	struct undo_list l = { .ids = BUF_INIT, .only_one = !o->list && !o->since };
 	int64_t since;
 	int r = read_event(o->since, &since, err);
 
 	if (!r)
-		r = open_store(&o->store, &tree, err);
+		r = session_open(&o->store, &session, err);
 	if (r)
 		return r;
 	output_begin(&l.out, o->store.json, header, ARRAY_SIZE(header));
-	r = tree_undo_list(tree, &cred, count ? operands[0] : NULL, since, o->by, add_removal, &l, err);
+	r = session_undo_list(session, count ? operands[0] : NULL, since, o->by, add_removal, &l, err);
 	if (!r && !o->list && !l.ids.len)
 		r = err_set(err, ERR_NOT_FOUND, "there is nothing to undo");
 	if (!r && !o->list && !o->store.dry_run)
-		r = bring_back(tree, &cred, &l, err);
+		r = act_on_all(session, &l, o->purge, err);
 	if (!r)
 		r = output_print(&l.out, err);
 	output_release(&l.out);
@@ -128,9 +139,9 @@ static int run_undo(const void *options, char **operands, int count, struct err 
 }
 
 const struct command undo_commands[] = {
-	{ "undo", NULL, "[NAME]", 0, 1, undo_options, "bring back what was removed: tags, images, repositories",
-	  "Without --list or --since, the last removal (of that repository, if one is named). What came back is printed,\n"
-	  "the latest removal first. What was removed can be brought back for seven days, or as long as undo-keep says.\n",
+	{ "undo", NULL, "[NAME]", 0, 1, undo_options, "bring back what was removed: tags, images, repositories, grants",
+	  "Without --list or --since, the last removal but of a grant (of that repository, if one is named). What came back is\n"
+	  "printed, the latest removal first. What was removed can be brought back for seven days, or as long as undo-keep says.\n",
 	  run_undo },
 	{ 0 },
 };

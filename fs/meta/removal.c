@@ -95,6 +95,34 @@ int removal_add_tag(struct db *db, int64_t id, const struct tag_row *tag, struct
 	return (int)MIN(n, 0);
 }
 
+int removal_add_grant(struct db *db, int64_t id, const struct grant_row *g, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "INSERT INTO removed_grant(removal_id, principal, pattern, actions, origin, created, who)"
+			   " VALUES (?, ?, ?, ?, ?, ?, ?)",
+			   "issisis", id, g->principal, g->pattern, (int64_t)g->actions, g->origin, g->created, g->who);
+
+	return (int)MIN(n, 0);
+}
+
+int removal_grant(struct db *db, int64_t id, struct grant_row *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, "SELECT principal, pattern, actions, origin, created, who FROM removed_grant WHERE removal_id = ?",
+			 "i", id);
+
+	if (!r)
+		r = query_step(q, err);
+	if (r <= 0)
+		return r;
+	*out = (struct grant_row){ .actions = (unsigned)query_int(q, 2), .created = query_int(q, 4) };
+	snprintf(out->principal, sizeof(out->principal), "%s", query_text(q, 0));
+	snprintf(out->pattern, sizeof(out->pattern), "%s", query_text(q, 1));
+	snprintf(out->origin, sizeof(out->origin), "%s", query_text(q, 3));
+	snprintf(out->who, sizeof(out->who), "%s", query_text(q, 5));
+	return 1;
+}
+
 #define ADD_IMAGES(which)                                                                      \
 	"INSERT INTO removed_tag(removal_id, name, digest, moved) SELECT ?1, t.name, b.digest, t.moved FROM tag t" \
 	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id WHERE " which " ORDER BY t.id", \

@@ -305,6 +305,10 @@ static const char *const steps[] = {
 	" at INTEGER NOT NULL, event INTEGER NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL,"
 	" removed INTEGER, removed_event INTEGER, removed_who TEXT, removed_origin TEXT,"
 	" PRIMARY KEY(removal_id, tag, number));"
+	"CREATE TABLE removed_grant("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" principal TEXT NOT NULL, pattern TEXT NOT NULL, actions INTEGER NOT NULL, origin TEXT NOT NULL,"
+	" created INTEGER NOT NULL, who TEXT NOT NULL, PRIMARY KEY(removal_id, principal, pattern));"
 	"CREATE TABLE removed_setting("
 	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
 	" key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(removal_id, key));",

@@ -8,7 +8,9 @@
 #include "fs/base/base.h"
 #include "fs/tree/undo.h"
 
+#include "fs/auth/pattern.h"
 #include "fs/base/timestamp.h"
+#include "fs/meta/people.h"
 #include "fs/meta/removal.h"
 #include "fs/tree/settings.h"
 #include "fs/tree/state.h"
@@ -20,6 +22,7 @@ static const struct {
 	{ "untag", "tag", ACTION_DELETE },
 	{ "delete", "image", ACTION_DELETE },
 	{ "remove", "repository", ACTION_ADMIN },
+	{ "revoke", "grant", ACTION_ADMIN },
 };
 
 static size_t kind_index(const char *kind)
@@ -65,7 +68,26 @@ int remember(struct db *db, const struct cred *cred, const char *kind, const str
 	return r ? r : removal_add(db, &row, id, err);
 }
 
+int remember_grant(struct db *db, const struct cred *cred, const struct grant_row *grant, struct err *err)
+{
+	struct repo_row of = { 0 };
+	int64_t removal;
+	int r;
+
+	snprintf(of.name, sizeof(of.name), "%s", grant->pattern);
+	r = remember(db, cred, "revoke", &of, grant->principal, NULL, &removal, err);
+	return r || !removal ? r : removal_add_grant(db, removal, grant, err);
+}
+
 /* ---- What there is ---- */
+
+/* Whether a removal may be undone by who asks: a grant's, by who may grant. */
+static int permit_undo(struct tree *tree, const struct cred *cred, const struct removal_row *row, struct err *err)
+{
+	return streq(row->kind, "revoke") ? permit_pattern(tree, cred, row->repository, err) :
+					    permit(tree, cred, kinds[kind_index(row->kind)].action, row->repository, err);
+}
+
 
 struct undo_list {
 	struct tree *tree;
@@ -96,7 +118,7 @@ static int give_row(const struct undo_list *l, const struct removal_row *row, tr
 		.until = row->until,
 	};
 
-	return permit(l->tree, l->cred, kinds[kind].action, row->repository, NULL) ? 0 : fn(arg, &removal);
+	return permit_undo(l->tree, l->cred, row, NULL) ? 0 : fn(arg, &removal);
 }
 
 int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo, int64_t since, const char *by,
@@ -212,9 +234,31 @@ static int bring_repo(struct undo *u)
 	return r ? r : add_access_event(u->db, u->cred, "undo", u->repo.name, "repository", u->err);
 }
 
+static int bring_grant(struct undo *u)
+{
+	char about[LIMIT_PRINCIPAL + LIMIT_NAME + ACTIONS_TEXT_MAX + 3], text[ACTIONS_TEXT_MAX + 1];
+	struct grant_row row, now;
+	struct principal_row person;
+	int r = removal_grant(u->db, u->id, &row, u->err);
+
+	if (r > 0)
+		r = need_person(u->db, row.principal, &person, u->err);
+	if (!r)
+		r = grant_get(u->db, person.id, row.pattern, &now, u->err);
+	if (r > 0)
+		return err_set(u->err, ERR_EXISTS, "%s was granted something by %s again: revoke that first", row.principal, row.pattern);
+	row.principal_id = person.id;
+	if (!r)
+		r = grant_put(u->db, &row, u->err);
+	if (r)
+		return r;
+	snprintf(about, sizeof(about), "%s %s %s", row.principal, row.pattern, actions_format(row.actions, text));
+	return add_access_event(u->db, u->cred, "grant", pattern_is_name(row.pattern) ? row.pattern : NULL, about, u->err);
+}
+
 static int undo(struct db *db, void *arg, struct err *err)
 {
-	static int (*const bring[])(struct undo *u) = { bring_untagged, bring_image, bring_repo };
+	static int (*const bring[])(struct undo *u) = { bring_untagged, bring_image, bring_repo, bring_grant };
 	struct undo *u = arg;
 	int r = removal_by_id(db, u->id, &u->row, err);
 
@@ -226,20 +270,46 @@ static int undo(struct db *db, void *arg, struct err *err)
 	return r ? r : removal_delete(db, u->id, err);
 }
 
+/* The repository that a removal was of. */
+static int find_removal(struct tree *tree, int64_t id, struct removal_row *out, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = removal_by_id(rd.db, id, out, err);
+	else
+		return r;
+	return r > 0 ? 0 : r ? r : gone(id, err);
+}
+
 int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err *err)
 {
 	struct undo u = { .cred = cred, .id = id };
-	int r;
+	int r = find_removal(tree, id, &u.row, err);
 
-	{
-		auto_reader struct meta_reader rd = { 0 };
-
-		r = tree_reader(tree, &rd, err);
-		if (!r)
-			r = removal_by_id(rd.db, id, &u.row, err);
-	}
-	if (r <= 0)
-		return r ? r : gone(id, err);
-	r = permit(tree, cred, kinds[kind_index(u.row.kind)].action, u.row.repository, err);
+	if (!r)
+		r = permit_undo(tree, cred, &u.row, err);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "undo", .repo = u.row.repository }, undo, &u, err);
+}
+
+static int purge(struct db *db, void *arg, struct err *err)
+{
+	struct undo *u = arg;
+	int r = removal_by_id(db, u->id, &u->row, err);
+
+	if (r <= 0)
+		return r ? r : gone(u->id, err);
+	r = removal_delete(db, u->id, err);
+	return r ? r : add_access_event(db, u->cred, "purge", u->row.repository, *u->row.tag ? u->row.tag : NULL, err);
+}
+
+int tree_undo_purge(struct tree *tree, const struct cred *cred, int64_t id, struct err *err)
+{
+	struct undo u = { .cred = cred, .id = id };
+	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
+
+	if (!r)
+		r = find_removal(tree, id, &u.row, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "purge", .repo = u.row.repository }, purge, &u, err);
 }

@@ -1,7 +1,7 @@
 /*
  * undo.h: bringing back what was removed.
  *
- * What a removal of a tag, an image or a repository takes, through whichever door, can be brought back as it was for as long as the
+ * What a removal of a tag, an image, a repository or a grant takes, through whichever door, can be brought back as it was for as long as the
  * setting undo-keep said then, or until gc is told otherwise. Its blobs count as used until then.
  */
 #ifndef REGFS_TREE_UNDO_H
@@ -12,10 +12,10 @@
 /* Strings live until the callback returns. */
 struct tree_removal {
 	int64_t id;
-	const char *what;	/* "tag", "image", "repository" */
-	const char *repo;
-	const char *tag;	/* "" if it isn't one */
-	struct digest digest;	/* of the image; DIGEST_NONE: a repository */
+	const char *what;	/* "tag", "image", "repository", "grant" */
+	const char *repo;	/* of a grant: the pattern */
+	const char *tag;	/* of a grant: whose; "" if it is neither */
+	struct digest digest;	/* of the image; or DIGEST_NONE */
 	struct tree_deed deed;
 	int64_t until;
 };
@@ -30,5 +30,7 @@ int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo,
  * ERR_EXISTS: its name was taken again; ERR_MANIFEST_UNKNOWN: a tag's image is not there: its removal is to be undone first.
  */
 int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err *err) MUST_CHECK;
+/* It can't be brought back any more, and what only it held is garbage at once. For administrators. ERR_NOT_FOUND. Durable. */
+int tree_undo_purge(struct tree *tree, const struct cred *cred, int64_t id, struct err *err) MUST_CHECK;
 
 #endif
