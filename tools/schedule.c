@@ -43,6 +43,7 @@ static void collect(struct schedule *s)
 	const struct tree_gc_options o = {
 		.grace = s->options.gc_grace,
 		.untagged = s->options.untagged,
+		.undo_keep = -1,
 		.progress = gc_progress,
 		.arg = s,
 	};

@@ -117,6 +117,7 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
 TAKES(history, tree_history_fn, struct tree_history)
+TAKES(removal, tree_removal_fn, struct tree_removal)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
@@ -371,6 +372,24 @@ int session_rollback(struct session *s, const char *repo, const char *tag, int64
 	const struct call_rollback a = { .name = repo, .tag = tag, .to = to, .dry_run = dry_run };
 
 	return one(s, CALL_ROLLBACK, &a, out, sizeof(*out), err);
+}
+
+int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
+		      struct err *err)
+{
+	const struct call_undo a = { .name = repo, .by = by, .since = since };
+
+	return CALL_TAKING(removal, CALL_UNDO_LIST, &a, fn, arg, err);
+}
+
+int session_undo(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
+}
+
+int session_undo_purge(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO_PURGE, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
 }
 
 int session_image_list(struct session *s, const char *repo, tree_image_fn *fn, void *arg, struct err *err)

@@ -52,6 +52,13 @@ int session_setting_show(struct session *s, struct settings_of of, const char *k
 int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
 			struct err *err) MUST_CHECK;
 
+/* ---- What was removed ---- */
+
+int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
+		      struct err *err) MUST_CHECK;
+int session_undo(struct session *s, int64_t id, struct err *err) MUST_CHECK;
+int session_undo_purge(struct session *s, int64_t id, struct err *err) MUST_CHECK;
+
 /* ---- Tags, images ---- */
 
 typedef int session_tag_fn(void *arg, const struct call_tag *tag);

@@ -24,12 +24,12 @@ struct garbage_count {
 int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out,
 			struct err *err) MUST_CHECK;
 /* What would go, in a read transaction. Images untagged before `untagged` (0: none), and theirs; links last asked for
- * before `before`; blobs that lose all their links or are doomed already. */
+ * before `before`; what was removed until `removed`, or is past its time; blobs that lose all their links or are doomed already. */
 struct garbage_prediction {
-	int64_t images, links;
+	int64_t images, links, removals;
 	struct garbage_count blobs;
 };
-int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
+int garbage_predict(struct db *db, int64_t untagged, int64_t before, int64_t removed, struct garbage_prediction *out,
 		    struct err *err) MUST_CHECK;
 
 /* Images that no tag names since before `before`, that are none of the last ones of a tag, that no index holds and whose subject, if any, is gone: at most

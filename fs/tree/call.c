@@ -90,6 +90,11 @@ static const struct record_field rollback_args[] = {
 	FIELD(struct call_rollback, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_rollback, tag, "tag", RECORD_TEXT, NEEDED),
 	FIELD(struct call_rollback, to, "to", RECORD_NUMBER), FIELD(struct call_rollback, dry_run, "dry-run", RECORD_BOOL), { 0 },
 };
+static const struct record_field undo_list_args[] = {
+	FIELD(struct call_undo, name, "repository", RECORD_TEXT), FIELD(struct call_undo, by, "by", RECORD_TEXT),
+	FIELD(struct call_undo, since, "since", RECORD_NUMBER), { 0 },
+};
+static const struct record_field undo_args[] = { FIELD(struct call_undo, id, "id", RECORD_NUMBER, NEEDED), { 0 } };
 static const struct record_field kind_args[] = {
 	FIELD(struct call_person, kind, "kind", RECORD_WORD, NEEDED, WORDS(kinds)), { 0 },
 };
@@ -172,6 +177,13 @@ static const struct record_field history_row[] = {
 	FIELD(struct tree_history, digest, "digest", RECORD_DIGEST, NEEDED), DEED(named, "named"), DEED(removed, "removed"),
 	FIELD(struct tree_history, current, "current", RECORD_BOOL), FIELD(struct tree_history, held, "held", RECORD_BOOL), { 0 },
 };
+static const struct record_field removal_row[] = {
+	FIELD(struct tree_removal, id, "id", RECORD_NUMBER, NEEDED), FIELD(struct tree_removal, what, "what", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, repo, "repository", RECORD_TEXT, NEEDED), FIELD(struct tree_removal, tag, "tag", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, digest, "digest", RECORD_DIGEST), FIELD(struct tree_removal, deed.at, "at", RECORD_TIME),
+	FIELD(struct tree_removal, deed.event, "event", RECORD_NUMBER), FIELD(struct tree_removal, deed.who, "who", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, deed.from, "from", RECORD_TEXT, NEEDED), FIELD(struct tree_removal, until, "until", RECORD_TIME), { 0 },
+};
 static const struct record_field rollback_row[] = {
 	FIELD(struct tree_rollback, number, "number", RECORD_NUMBER, NEEDED),
 	FIELD(struct tree_rollback, digest, "digest", RECORD_DIGEST, NEEDED),
@@ -251,6 +263,7 @@ static const struct record_field run_row[] = {
 GIVES(repo, struct tree_repo)
 GIVES(image, struct tree_image_info)
 GIVES(history, struct tree_history)
+GIVES(removal, struct tree_removal)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
 GIVES(token, struct tree_token)
@@ -433,6 +446,24 @@ static RUN(rollback)
 	int r = tree_rollback(tree, cred, b->name, b->tag, b->to, b->dry_run, &row, err);
 
 	return r ? r : fn(arg, &row);
+}
+
+static RUN(undo_list)
+{
+	struct answer a = ANSWER;
+	const struct call_undo *u = args;
+
+	return tree_undo_list(tree, cred, u->name, u->since, u->by, give_removal, &a, err);
+}
+
+static RUN(undo)
+{
+	return tree_undo(tree, cred, ((const struct call_undo *)args)->id, err);
+}
+
+static RUN(undo_purge)
+{
+	return tree_undo_purge(tree, cred, ((const struct call_undo *)args)->id, err);
 }
 
 static RUN(image_list)
@@ -652,6 +683,9 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_TAG_RM] = { "tag-rm", tag_rm_args, NULL, true, run_tag_rm },
 	[CALL_HISTORY] = { "history", history_args, history_row, false, run_history },
 	[CALL_ROLLBACK] = { "rollback", rollback_args, rollback_row, true, run_rollback },
+	[CALL_UNDO_LIST] = { "undo-list", undo_list_args, removal_row, false, run_undo_list },
+	[CALL_UNDO] = { "undo", undo_args, NULL, true, run_undo },
+	[CALL_UNDO_PURGE] = { "undo-purge", undo_args, NULL, true, run_undo_purge },
 	[CALL_IMAGE_LIST] = { "image-list", name_args, image_row, false, run_image_list },
 	[CALL_IMAGE_SHOW] = { "image-show", reference_args, image_row, false, run_image_show },
 	[CALL_IMAGE_CHILDREN] = { "image-children", digest_args, image_row, false, run_image_children },
@@ -702,5 +736,6 @@ FITS(call_names);
 FITS(call_person);
 FITS(call_tag);
 FITS(tree_history);
+FITS(tree_removal);
 FITS(call_entry);
 FITS(tree_stats);

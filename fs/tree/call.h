@@ -14,6 +14,7 @@
 #include "fs/base/record.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/history.h"
+#include "fs/tree/undo.h"
 #include "fs/tree/people.h"
 #include "fs/tree/rootfs.h"
 #include "fs/tree/settings.h"
@@ -36,6 +37,9 @@ enum call_id {
 	CALL_TAG_RM,
 	CALL_HISTORY,
 	CALL_ROLLBACK,
+	CALL_UNDO_LIST,
+	CALL_UNDO,
+	CALL_UNDO_PURGE,
 	CALL_IMAGE_LIST,
 	CALL_IMAGE_SHOW,
 	CALL_IMAGE_CHILDREN,
@@ -104,6 +108,13 @@ struct call_rollback {
 	const char *name, *tag;
 	int64_t to;
 	bool dry_run;
+};
+
+struct call_undo {
+	const char *name;		/* a repository, or NULL */
+	const char *by;
+	int64_t since;
+	int64_t id;			/* of one removal */
 };
 
 struct call_person {

@@ -10,6 +10,7 @@
 
 #include "fs/base/timestamp.h"
 #include "fs/meta/history.h"
+#include "fs/meta/removal.h"
 #include "fs/tree/state.h"
 
 /* What the last event says. */
@@ -54,11 +55,16 @@ int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, cons
 	return r ? r : history_end(db, tag->repository_id, tag->name, &removed, err);
 }
 
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+int remove_tag(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct tag_row *tag, bool administers,
 	       struct err *err)
 {
-	int r = note_tag_gone(db, cred, repo, tag, administers, err);
+	int64_t removal = 0;
+	int r = note_tag_gone(db, cred, repo->name, tag, administers, err);
 
+	if (!r)
+		r = remember(db, cred, "untag", repo, tag->name, &tag->digest, &removal, err);
+	if (!r && removal)
+		r = removal_add_tag(db, removal, tag, err);
 	return r ? r : tag_delete(db, tag, timestamp_now(), err);
 }
 

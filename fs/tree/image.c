@@ -4,6 +4,8 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
+#include "fs/meta/removal.h"
+
 #include "fs/base/timestamp.h"
 
 int read_config(struct tree *tree, const struct image_row *image, struct buf *out, struct err *err)
@@ -118,6 +120,7 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 	struct untag untag = { .db = db, .removal = c, .err = err };
 	struct repo_row repo;
 	struct image_row image;
+	int64_t removal = 0;
 	int r = need_repo(db, c->repo, &repo, err);
 
 	if (!r)
@@ -125,9 +128,13 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 	if (!r)
 		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
 	if (!r)
-		r = image_delete(db, image.id, err);
-	if (!r)
 		r = add_event(db, c->cred, "delete", c->repo, NULL, c->digest, true, err);
+	if (!r)
+		r = remember(db, c->cred, "delete", &repo, NULL, c->digest, &removal, err);
+	if (!r && removal)
+		r = removal_add_image(db, removal, image.id, err);
+	if (!r)
+		r = image_delete(db, image.id, err);
 	return r ? r : repo_settle(db, repo.id, err);
 }
 

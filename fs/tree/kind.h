@@ -32,6 +32,7 @@ enum node_kind {
 	KIND_REGISTRY_PUSH_CREATES,
 	KIND_REGISTRY_HISTORY_KEEP,
 	KIND_REGISTRY_IMMUTABLE,
+	KIND_REGISTRY_UNDO_KEEP,
 	KIND_REGISTRY_ACCESS,
 	KIND_REPO,		/* a repository or a namespace */
 	KIND_TAGS,
@@ -92,6 +93,7 @@ enum node_kind {
 	KIND_VISIBILITY,
 	KIND_PUSH_CREATES,
 	KIND_IMMUTABLE,
+	KIND_UNDO_KEEP,
 	KIND_ACCESS,
 	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT

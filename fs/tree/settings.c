@@ -5,6 +5,7 @@
 #include "fs/tree/settings.h"
 
 #include "fs/auth/rule.h"
+#include "fs/base/timestamp.h"
 #include "fs/meta/garbage.h"
 #include "fs/tree/state.h"
 
@@ -27,6 +28,15 @@ static int check_immutable(const char *value, struct err *err)
 	return rules_check(value, err);
 }
 
+static int check_duration(const char *value, struct err *err)
+{
+	int64_t ignored;
+
+	return duration_parse(value, &ignored) ?
+		       0 :
+		       err_set(err, ERR_ARGUMENT, "undo-keep is a duration such as 12h, 7d or 0, not \"%.40s\"", value);
+}
+
 static const struct {
 	const char *key;
 	bool registry_only;
@@ -34,6 +44,7 @@ static const struct {
 	int (*check)(const char *value, struct err *err);
 } kinds[] = {
 	{ "history-keep", true, HISTORY_KEEP_TEXT, check_keep },
+	{ "undo-keep", false, UNDO_KEEP_TEXT, check_duration },
 	{ "immutable", false, IMMUTABLE_NONE, check_immutable },
 };
 

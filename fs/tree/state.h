@@ -67,11 +67,21 @@ struct tag_move {
 /* Makes a tag name an image; *changed: it didn't. */
 int name_tag(struct db *db, const struct tag_move *move, bool *changed, struct err *err) MUST_CHECK;
 /* administers: who asks has the right to administer the repository. */
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+int remove_tag(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct tag_row *tag, bool administers,
 	       struct err *err) MUST_CHECK;
 /* The same of a tag whose row goes otherwise. */
 int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
 		  struct err *err) MUST_CHECK;
+
+/* ---- undo.c ---- */
+
+/* Begins to remember what is about to be removed, and is still there; its event was the last. *id: to add to (removal.h); 0: it
+ * isn't kept. In a write transaction. */
+/* A grant that was taken away, by the last event. */
+struct grant_row;
+int remember_grant(struct db *db, const struct cred *cred, const struct grant_row *grant, struct err *err) MUST_CHECK;
+int remember(struct db *db, const struct cred *cred, const char *kind, const struct repo_row *repo, const char *tag,
+	     const struct digest *digest, int64_t *id, struct err *err) MUST_CHECK;
 
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
@@ -83,6 +93,8 @@ int refuse_removal(struct db *db, const char *repo, const char *tag, bool admini
 /* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
  * are for those who may administer all below it. Not in a write transaction. */
 int permit_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+/* Whether all that a pattern matches may be administered; of a repository's name it is that one's own question. */
+int permit_pattern(struct tree *tree, const struct cred *cred, const char *pattern, struct err *err) MUST_CHECK;
 /* A setting's own value as it is shown (settings.h), without asking for permission. */
 int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
 

@@ -159,7 +159,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
-	return r ? r : remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
+	return r ? r : remove_tag(db, c->cred, &repo, &tag, c->administers, err);
 }
 
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -189,7 +189,7 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
-		r = remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
+		r = remove_tag(db, c->cred, &repo, &tag, c->administers, err);
 	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
 							 .repository_id = repo.id, .tag = c->new_name,
 							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);

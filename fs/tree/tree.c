@@ -8,6 +8,7 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/meta/removal.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/settings.h"
 
@@ -299,16 +300,21 @@ static int rm_repo(struct db *db, void *arg, struct err *err)
 {
 	const struct repo_change *c = arg;
 	struct repo_row row;
+	int64_t removal = 0;
 	int r = need_repo(db, c->name, &row, err);
 
 	if (!r)
 		r = upload_list(db, row.id, 0, note_upload, c->uploads, err);
 	if (!r)
+		r = add_event(db, c->cred, "remove", c->name, NULL, NULL, true, err);
+	if (!r)
+		r = remember(db, c->cred, "remove", &row, NULL, NULL, &removal, err);
+	if (!r && removal)
+		r = removal_add_repo(db, removal, &row, err);
+	if (!r)
 		r = repo_empty(db, row.id, err);
 	if (!r)
 		r = repo_set_on_purpose(db, row.id, false, err);
-	if (!r)
-		r = add_event(db, c->cred, "remove", c->name, NULL, NULL, true, err);
 	return r;
 }
 

@@ -279,6 +279,7 @@ int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *ou
 struct tree_gc_options {
 	int64_t grace;		/* nanoseconds: what was pushed or asked for later than this stays */
 	int64_t untagged;	/* nanoseconds after which an image without a tag goes; negative: never */
+	int64_t undo_keep;	/* nanoseconds after which what was removed can't be undone; negative: as undo-keep said then */
 	bool dry_run;
 	/* Called now and then with what was done so far; true ends the collection early. May be NULL. */
 	bool (*progress)(void *arg, const struct gc_report *report);
