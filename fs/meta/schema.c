@@ -241,6 +241,13 @@ static const char *const steps[] = {
 	" key TEXT NOT NULL,"
 	" value TEXT NOT NULL,"
 	" PRIMARY KEY(name, below, key));",
+
+	/* 5 */
+	"ALTER TABLE manifest ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;"	/* when it was last, to some minutes; 0: never */
+	"ALTER TABLE manifest ADD COLUMN expires TEXT NOT NULL DEFAULT '';"	/* as its label says */
+	"ALTER TABLE tag ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"	/* 0: never */
+	"ALTER TABLE tag ADD COLUMN own_end INTEGER NOT NULL DEFAULT 0;"	/* 1: that was set for the tag, the label is passed over */
+	"CREATE INDEX tag_expires ON tag(repository_id, expires) WHERE expires > 0;",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

@@ -5,7 +5,7 @@
 #include "fs/meta/rows.h"
 
 #define SELECT_TAG \
-	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name FROM tag t" \
+	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name, t.expires, t.own_end FROM tag t" \
 	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
 
 static void read_row(struct query *q, struct tag_row *out)
@@ -16,6 +16,8 @@ static void read_row(struct query *q, struct tag_row *out)
 	query_digest(q, 3, &out->digest);
 	out->moved = query_int(q, 4);
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 5));
+	out->expires = query_int(q, 6);
+	out->own_end = query_int(q, 7) != 0;
 }
 
 DEFINE_ROWS(row, struct tag_row, read_row)
@@ -138,6 +140,16 @@ int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t mani
 		   now, row.id);
 	r = n < 0 ? (int)n : note_untagged(db, manifest_id, now, err);
 	return r ? r : note_untagged(db, row.manifest_id, now, err);
+}
+
+int tag_set_end(struct db *db, int64_t id, int64_t expires, bool own, bool only_label, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE tag SET expires = ?2, own_end = ?3 WHERE id = ?1 AND (expires <> ?2 OR own_end <> ?3)"
+			   " AND (?4 = 0 OR own_end = 0)",
+			   "iiii", id, expires, (int64_t)own, (int64_t)only_label);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int tag_delete(struct db *db, const struct tag_row *row, int64_t now, struct err *err)

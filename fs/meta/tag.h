@@ -11,6 +11,8 @@ struct tag_row {
 	int64_t manifest_id;
 	struct digest digest;	/* of the image it names */
 	int64_t moved;
+	int64_t expires;	/* when it goes; 0: never */
+	bool own_end;		/* that was set for the tag, not by its image's label */
 	char name[LIMIT_TAG + 1];
 };
 
@@ -41,6 +43,8 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 /* Inside a write transaction. *id is the tag's; *changed: it is new, or named another image. */
 int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id, int64_t now,
 	    int64_t *id, bool *changed, struct err *err) MUST_CHECK;
+/* When it goes. only_label: unless that was set for the tag itself. */
+int tag_set_end(struct db *db, int64_t id, int64_t expires, bool own, bool only_label, struct err *err) MUST_CHECK;
 int tag_delete(struct db *db, const struct tag_row *row, int64_t now, struct err *err) MUST_CHECK;
 
 #endif

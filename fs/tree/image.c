@@ -84,6 +84,8 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 
 	if (!r)
 		r = get_image(tree, repo, reference, out, err);
+	if (!r && shared_image_pulled(*out))
+		pulls_note(tree->pulls, repo, &(*out)->digest);
 	if (!r)
 		audit_pull(tree, cred, repo, reference, &(*out)->digest);
 	return r;
@@ -154,6 +156,7 @@ static void info_of(const struct image_row *row, struct tree_image_info *out)
 		.size = row->size,
 		.created = row->created,
 		.pushed = row->pushed,
+		.pulled = row->pulled,
 		.is_index = row->is_index,
 	};
 }

@@ -16,6 +16,7 @@
 #include "fs/store/store.h"
 #include "fs/tree/access.h"
 #include "fs/tree/permit.h"
+#include "fs/tree/pulls.h"
 #include "fs/tree/shelf.h"
 #include "fs/tree/trail.h"
 #include "fs/tree/tree.h"
@@ -30,6 +31,7 @@ struct tree {
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	struct trail *trail;	/* of the audit, trail.c */
+	struct pulls *pulls;	/* when images were pulled, pulls.c */
 	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
@@ -118,6 +120,9 @@ int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t reposito
 /* A shared image with one reference, of the caller's: row's digest and media type, and the manifest's bytes. */
 int shared_image_new(const struct image_row *row, const struct buf *bytes, struct tree_image **out,
 		     struct err *err) MUST_CHECK;
+
+/* Whether its pull is to be noted: PULLS_EACH seconds have gone since that was said last. */
+bool shared_image_pulled(struct tree_image *image);
 
 struct cache;
 int cache_new(struct cache **out, struct err *err) MUST_CHECK;

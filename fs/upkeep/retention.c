@@ -319,6 +319,18 @@ bool retention_subject(const char *tag, struct digest *out)
 	return digest_parse(text, out, NULL) == 0;
 }
 
+bool retention_end(const char *text, int64_t now, int64_t *end)
+{
+	int64_t duration;
+
+	*end = 0;
+	if (streq(text, "never"))
+		return true;
+	if (duration_parse(text, &duration))
+		return duration > 0 && !__builtin_add_overflow(now, duration, end);
+	return timestamp_parse(text, end) && *end > 0;
+}
+
 char *age_text(int64_t ns, char out[static AGE_TEXT_MAX + 1])
 {
 	static const struct {

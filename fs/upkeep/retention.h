@@ -58,6 +58,9 @@ struct retention_tag {
 int retention_decide(const struct retention *rules, struct retention_tag *tags, size_t count, int64_t now,
 		     struct err *err) MUST_CHECK;
 
+/* When something ends that says "14d", from now on, "2026-12-31T00:00:00Z", or "never" (0); false: that is none of them. */
+bool retention_end(const char *text, int64_t now, int64_t *end);
+
 /* The digest of the image that a tag is about by its name: sha256-<hex>, and perhaps a suffix such as ".sig". */
 bool retention_subject(const char *tag, struct digest *out);
 
