@@ -4,9 +4,9 @@
 
 #include "fs/meta/rows.h"
 
-#define SELECT_TAG \
-	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name, t.expires, t.own_end FROM tag t" \
-	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
+#define TAG_COLUMNS "t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name, t.expires, t.own_end"
+#define TAG_TABLES " FROM tag t JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
+#define SELECT_TAG "SELECT " TAG_COLUMNS TAG_TABLES
 
 static void read_row(struct query *q, struct tag_row *out)
 {
@@ -97,6 +97,42 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 			 "dii", d, repository_id, after_id);
 
 	return r ? r : each_row(q, fn, arg, err);
+}
+
+int tag_list_uses(struct db *db, int64_t repository_id, tag_use_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " TAG_COLUMNS ", m.pulled, m.size, (SELECT h.event FROM tag_history h"
+			 " WHERE h.repository_id = t.repository_id AND h.tag = t.name ORDER BY h.number DESC LIMIT 1)"
+			 TAG_TABLES "WHERE t.repository_id = ? ORDER BY t.name",
+			 "i", repository_id);
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		struct tag_use use = { .pulled = query_int(q, 8), .size = query_int(q, 9), .order = query_int(q, 10) };
+
+		read_row(q, &use.tag);
+		r = fn(arg, &use);
+	}
+	return r;
+}
+
+int tag_ends_before(struct db *db, int64_t repository_id, int64_t at, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT EXISTS(SELECT 1 FROM tag WHERE repository_id = ? AND expires > 0 AND expires <= ?)", "ii",
+			   repository_id, at);
+
+	return r < 0 ? r : (int)is;
+}
+
+int tag_names_image(struct db *db, int64_t manifest_id, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err, "SELECT EXISTS(SELECT 1 FROM tag WHERE manifest_id = ?)", "i", manifest_id);
+
+	return r < 0 ? r : (int)is;
 }
 
 /* Notes since when no tag names an image, or that one does. */

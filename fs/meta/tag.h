@@ -40,6 +40,19 @@ int tag_list_of(struct db *db, int64_t manifest_id, int64_t after_id, tag_row_fn
 int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest *d, int64_t after_id,
 		       tag_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
+/* A tag with what else retention goes by, by name; a failure of fn ends it. */
+struct tag_use {
+	struct tag_row tag;
+	int64_t order;		/* the event that made it name its image; 0: it was before there was a history */
+	int64_t pulled, size;	/* of its image */
+};
+typedef int tag_use_fn(void *arg, const struct tag_use *use);
+int tag_list_uses(struct db *db, int64_t repository_id, tag_use_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* 1 if a tag of the repository ends at that time or before, 0 if none does. */
+int tag_ends_before(struct db *db, int64_t repository_id, int64_t at, struct err *err) MUST_CHECK;
+/* 1 if a tag names that image, else 0. */
+int tag_names_image(struct db *db, int64_t manifest_id, struct err *err) MUST_CHECK;
+
 /* Inside a write transaction. *id is the tag's; *changed: it is new, or named another image. */
 int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t manifest_id, int64_t now,
 	    int64_t *id, bool *changed, struct err *err) MUST_CHECK;

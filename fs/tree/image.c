@@ -114,6 +114,16 @@ static int untag_event(void *arg, const struct tag_row *tag)
 	return note_tag_gone(u->db, u->removal->cred, u->removal->repo, tag, u->removal->administers, u->err);
 }
 
+int delete_image(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct image_row *image,
+		 struct err *err)
+{
+	int r = image_delete(db, image->id, err);
+
+	if (!r)
+		r = add_event(db, cred, "delete", repo->name, NULL, &image->digest, true, err);
+	return r ? r : repo_settle(db, repo->id, err);
+}
+
 static int rm_image(struct db *db, void *arg, struct err *err)
 {
 	const struct removal *c = arg;
@@ -126,11 +136,7 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
 	if (!r)
 		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
-	if (!r)
-		r = image_delete(db, image.id, err);
-	if (!r)
-		r = add_event(db, c->cred, "delete", c->repo, NULL, c->digest, true, err);
-	return r ? r : repo_settle(db, repo.id, err);
+	return r ? r : delete_image(db, c->cred, &repo, &image, err);
 }
 
 int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,

@@ -75,6 +75,12 @@ int remove_tag(struct db *db, const struct cred *cred, const char *repo, const s
 int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
 		  struct err *err) MUST_CHECK;
 
+/* ---- image.c ---- */
+
+/* Removes an image whose tags, if it has any, were noted as gone; with its event. In a write transaction. */
+int delete_image(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct image_row *image,
+		 struct err *err) MUST_CHECK;
+
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
 /* ERR_DENIED: the tag names another image, and is immutable. */

@@ -220,7 +220,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
-	auto_buf struct buf immutable = BUF_INIT;
+	auto_buf struct buf immutable = BUF_INIT, retention = BUF_INIT;
 	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
@@ -233,6 +233,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = repo_sum(rd.db, row.id, &sums, err);
 	if (!r)
 		r = MIN(settings_effective(rd.db, name, "immutable", &immutable, err), 0);
+	if (!r)
+		r = MIN(settings_effective(rd.db, name, "retention", &retention, err), 0);
 	if (!r) {
 		const struct tree_repo repo = {
 			.name = row.name,
@@ -243,6 +245,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.created = row.created,
 			.public = row.public,
 			.immutable = immutable.len ? immutable.data : IMMUTABLE_NONE,
+			.retention = retention.len ? retention.data : RETENTION_NONE,
 		};
 
 		r = fn(arg, &repo);

@@ -38,6 +38,7 @@ struct tree_repo {
 	int64_t created;	/* when it came to be */
 	bool public;		/* anyone may pull */
 	const char *immutable;	/* rules that hold for its tags (settings.h) */
+	const char *retention;	/* likewise; of several lines perhaps */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
