@@ -199,7 +199,7 @@ is "$(cat "$MNT/plain/other/_settings/visibility")" private 'another default: wh
 good "$settings/push-creates" inherit inherit
 good "$settings/visibility" inherit inherit
 settings=$MNT/_registry/settings
-is "$(ls "$settings" | xargs)" 'history-keep immutable push-creates visibility' 'and so has the registry'
+is "$(ls "$settings" | xargs)" 'history-keep immutable push-creates retention visibility' 'and so has the registry'
 good "$settings/visibility" public public
 bad "$settings/visibility" public nonsense
 check 'mkdir at the root' mkdir "$MNT/shown"
