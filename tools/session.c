@@ -121,6 +121,7 @@ TAKES(removal, tree_removal_fn, struct tree_removal)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
+TAKES(pruned, tree_pruned_fn, struct tree_pruned)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
@@ -357,6 +358,24 @@ int session_tag_rm(struct session *s, const char *repo, const char *tag, struct 
 	const struct call_names a = { .name = repo, .reference = tag };
 
 	return change(s, CALL_TAG_RM, &a, err);
+}
+
+int session_tag_set_end(struct session *s, const char *repo, const char *tag, const char *text, bool dry_run, int64_t *end,
+			struct err *err)
+{
+	const struct call_end a = { .name = repo, .tag = tag, .text = text, .dry_run = dry_run };
+	struct call_time row = { 0 };
+	int r = one(s, CALL_TAG_SET, &a, &row, sizeof(row), err);
+
+	*end = row.at;
+	return r;
+}
+
+int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned_fn *fn, void *arg, struct err *err)
+{
+	const struct call_end a = { .name = repo, .dry_run = dry_run };
+
+	return CALL_TAKING(pruned, CALL_PRUNE, &a, fn, arg, err);
 }
 
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg, struct err *err)

@@ -67,6 +67,10 @@ int session_tag_set(struct session *s, const char *repo, const char *tag, const 
 /* For dry runs. */
 int session_tag_may_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err) MUST_CHECK;
 int session_tag_rm(struct session *s, const char *repo, const char *tag, struct err *err) MUST_CHECK;
+/* As tree_tag_set_end() and tree_prune(). */
+int session_tag_set_end(struct session *s, const char *repo, const char *tag, const char *text, bool dry_run, int64_t *end,
+			struct err *err) MUST_CHECK;
+int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg,
 			 struct err *err) MUST_CHECK;
 int session_rollback(struct session *s, const char *repo, const char *tag, int64_t to, bool dry_run, struct tree_rollback *out,

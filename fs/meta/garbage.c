@@ -40,16 +40,23 @@
 	"  WHERE x.repository_id = h.repository_id AND x.tag = h.tag AND x.latest = 1"        \
 	"  AND x.number > h.number LIMIT " KEEP ")) < " KEEP ")"
 
-/* No tag, history, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
-#define ORPHAN_IMAGE(but_parent, but_subject, but_past)                                       \
-	"m.untagged > 0 AND m.untagged < ?1"                                                  \
-	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
-	" AND NOT " IN_HISTORY(but_past) " AND NOT " REMOVED("rt.digest = b.digest", but_past) \
-	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
+/* No index or subject holds it; 3 and 4 are ROLE_CHILD, _SUBJECT. */
+#define NOT_HELD(but_parent, but_subject)                                                     \
+	"NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
 	"  AND f.repository_id = m.repository_id AND f.role = 3" but_parent ")"               \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \
 	"  JOIN manifest sm ON sm.blob_id = sb.id AND sm.repository_id = m.repository_id"     \
 	"  WHERE s.manifest_id = m.id AND s.role = 4" but_subject ")"
+/* Nor does a tag, or the history of one, or one that can come back. */
+#define ORPHAN_IMAGE(but_parent, but_subject, but_past)                                       \
+	"m.untagged > 0 AND m.untagged < ?1"                                                  \
+	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
+	" AND NOT " IN_HISTORY(but_past) " AND NOT " REMOVED("rt.digest = b.digest", but_past) \
+	" AND " NOT_HELD(but_parent, but_subject)
+/* A tagged image refers to it. */
+#define IN_SUBJECT                                                                            \
+	"EXISTS(SELECT 1 FROM manifest_ref r JOIN tag rt ON rt.manifest_id = r.manifest_id"   \
+	" WHERE r.digest = b.digest AND r.repository_id = m.repository_id AND r.role = 4)"
 
 _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3 && ROLE_SUBJECT == 4,
 	       "the macros above name them");
@@ -234,6 +241,49 @@ static int find_orphan(struct db *db, int64_t id, int64_t before, struct victim 
 	if (r > 0) {
 		v->repository_id = query_int(q, 0);
 		query_digest(q, 1, &v->digest);
+	}
+	return r;
+}
+
+int garbage_is_orphan(struct db *db, int64_t id, int64_t before, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT 1 FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE m.id = ?2 AND NOT " IN_SUBJECT
+			   " AND " ORPHAN_IMAGE("", "", " AND 0"),
+			   "ii", before, id);
+
+	return r < 0 ? r : (int)is;
+}
+
+int garbage_is_held(struct db *db, int64_t id, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT 1 FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE m.id = ? AND (" IN_SUBJECT
+			   " OR NOT (" NOT_HELD("", "") "))",
+			   "i", id);
+
+	return r < 0 ? r : (int)is;
+}
+
+int garbage_held_by(struct db *db, int64_t id, struct buf *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT c.id FROM manifest_ref h JOIN blob cb ON cb.digest = h.digest"
+			 " JOIN manifest c ON c.blob_id = cb.id AND c.repository_id = h.repository_id"
+			 " WHERE h.manifest_id = ?1 AND h.role = 3"
+			 " UNION SELECT h.manifest_id FROM manifest i JOIN blob ib ON ib.id = i.blob_id"
+			 " JOIN manifest_ref h ON h.digest = ib.digest AND h.repository_id = i.repository_id"
+			 " WHERE i.id = ?1 AND h.role = 4",
+			 "i", id);
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		int64_t held = query_int(q, 0);
+
+		buf_add(out, &held, sizeof(held));
+		r = buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	}
 	return r;
 }

@@ -37,6 +37,14 @@ int garbage_predict(struct db *db, int64_t untagged, int64_t before, int64_t rem
 int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out,
 		   struct err *err) MUST_CHECK;
 
+/* Of one image, for who removed its tag. 1 if, whatever tags and histories name, an index names it, it refers to an image that is here,
+ * or a tagged image refers to it; else 0. */
+int garbage_is_held(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+/* 1 if it is one of those that garbage_images() finds, but for what can be brought back, and no tagged image refers to it; else 0. */
+int garbage_is_orphan(struct db *db, int64_t id, int64_t before, struct err *err) MUST_CHECK;
+/* What may be left without it: its children, and what refers to it: their ids (int64_t) into `out`. */
+int garbage_held_by(struct db *db, int64_t id, struct buf *out, struct err *err) MUST_CHECK;
+
 /* Inside a write transaction. */
 
 typedef int garbage_image_fn(void *arg, const char *repo, const struct digest *digest);

@@ -89,8 +89,8 @@ static int run_all(struct db *db, const char *const *steps, size_t count, int64_
 
 int removal_add_tag(struct db *db, int64_t id, const struct tag_row *tag, struct err *err)
 {
-	int64_t n = db_run(db, err, "INSERT INTO removed_tag(removal_id, name, digest, moved) VALUES (?, ?, ?, ?)", "isdi", id,
-			   tag->name, &tag->digest, tag->moved);
+	int64_t n = db_run(db, err, "INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end) VALUES (?, ?, ?, ?, ?, ?)",
+			   "isdiii", id, tag->name, &tag->digest, tag->moved, tag->expires, (int64_t)tag->own_end);
 
 	return (int)MIN(n, 0);
 }
@@ -124,10 +124,12 @@ int removal_grant(struct db *db, int64_t id, struct grant_row *out, struct err *
 }
 
 #define ADD_IMAGES(which)                                                                      \
-	"INSERT INTO removed_tag(removal_id, name, digest, moved) SELECT ?1, t.name, b.digest, t.moved FROM tag t" \
+	"INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end)"           \
+	" SELECT ?1, t.name, b.digest, t.moved, t.expires, t.own_end FROM tag t"               \
 	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id WHERE " which " ORDER BY t.id", \
 	"INSERT INTO removed_manifest(removal_id, old_id, blob_id, is_index, media_type, artifact_type, config, platform, size," \
-	" created, pushed) SELECT ?1, m.id, blob_id, is_index, media_type, artifact_type, config, platform, size, created, pushed" \
+	" created, pushed, pulled, expires) SELECT ?1, m.id, blob_id, is_index, media_type, artifact_type, config, platform, size," \
+	" created, pushed, pulled, expires"                                                    \
 	" FROM manifest m WHERE " which " ORDER BY m.id",                                      \
 	"INSERT INTO removed_ref(removal_id, old_id, role, position, digest, size, media_type, platform)" \
 	" SELECT ?1, f.manifest_id, f.role, f.position, f.digest, f.size, f.media_type, f.platform FROM manifest_ref f" \
@@ -162,7 +164,8 @@ int removal_restore_images(struct db *db, int64_t id, int64_t repository_id, int
 	/* The first two know nothing of links' counts: the last says what they are. */
 	static const char *const steps[] = {
 		"INSERT INTO manifest(repository_id, blob_id, is_index, media_type, artifact_type, config, platform, size, created,"
-		" pushed, untagged) SELECT ?2, blob_id, is_index, media_type, artifact_type, config, platform, size, created, pushed, ?3"
+		" pushed, untagged, pulled, expires) SELECT ?2, blob_id, is_index, media_type, artifact_type, config, platform, size,"
+		" created, pushed, ?3, pulled, expires"
 		" FROM removed_manifest WHERE removal_id = ?1 ORDER BY old_id ON CONFLICT(repository_id, blob_id) DO NOTHING",
 		"INSERT INTO manifest_ref(manifest_id, repository_id, role, position, digest, size, media_type, platform)"
 		" SELECT m.id, ?2, f.role, f.position, f.digest, f.size, f.media_type, f.platform FROM removed_ref f"
@@ -193,7 +196,8 @@ int removal_restore_repo(struct db *db, int64_t id, const struct repo_row *repo,
 		" ON CONFLICT(repository_id, tag, number) DO NOTHING",
 		"INSERT INTO setting(name, below, key, value) SELECT r.name, 0, s.key, s.value FROM removed_setting s"
 		" JOIN repository r ON r.id = ?2 WHERE s.removal_id = ?1 ON CONFLICT(name, below, key) DO NOTHING",
-		"INSERT INTO tag(repository_id, name, manifest_id, moved) SELECT ?2, t.name, m.id, t.moved FROM removed_tag t"
+		"INSERT INTO tag(repository_id, name, manifest_id, moved, expires, own_end)"
+		" SELECT ?2, t.name, m.id, t.moved, t.expires, t.own_end FROM removed_tag t"
 		" JOIN blob b ON b.digest = t.digest JOIN manifest m ON m.blob_id = b.id AND m.repository_id = ?2"
 		" WHERE t.removal_id = ?1 ORDER BY t.id",
 		"UPDATE manifest SET untagged = 0 WHERE repository_id = ?2 AND ?1 > 0 AND EXISTS("

@@ -244,6 +244,13 @@ static const char *const steps[] = {
 	" PRIMARY KEY(name, below, key));",
 
 	/* 5 */
+	"ALTER TABLE manifest ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;"	/* when it was last, to some minutes; 0: never */
+	"ALTER TABLE manifest ADD COLUMN expires TEXT NOT NULL DEFAULT '';"	/* as its label says */
+	"ALTER TABLE tag ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"	/* 0: never */
+	"ALTER TABLE tag ADD COLUMN own_end INTEGER NOT NULL DEFAULT 0;"	/* 1: that was set for the tag, the label is passed over */
+	"CREATE INDEX tag_expires ON tag(repository_id, expires) WHERE expires > 0;",
+
+	/* 6 */
 	"CREATE TABLE removal("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" until INTEGER NOT NULL,"		/* it can be brought back until then */
@@ -267,7 +274,9 @@ static const char *const steps[] = {
 	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
 	" name TEXT NOT NULL,"
 	" digest BLOB NOT NULL,"
-	" moved INTEGER NOT NULL);"
+	" moved INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" own_end INTEGER NOT NULL);"
 	"CREATE INDEX removed_tag_removal ON removed_tag(removal_id);"
 	"CREATE INDEX removed_tag_digest ON removed_tag(digest);"
 	"CREATE TABLE removed_manifest("
@@ -282,6 +291,8 @@ static const char *const steps[] = {
 	" size INTEGER NOT NULL,"
 	" created INTEGER NOT NULL,"
 	" pushed INTEGER NOT NULL,"
+	" pulled INTEGER NOT NULL,"
+	" expires TEXT NOT NULL,"
 	" PRIMARY KEY(removal_id, old_id));"
 	"CREATE INDEX removed_manifest_blob ON removed_manifest(blob_id);"
 	"CREATE TABLE removed_ref("

@@ -16,6 +16,7 @@
 #include "fs/tree/history.h"
 #include "fs/tree/undo.h"
 #include "fs/tree/people.h"
+#include "fs/tree/prune.h"
 #include "fs/tree/rootfs.h"
 #include "fs/tree/settings.h"
 
@@ -35,6 +36,8 @@ enum call_id {
 	CALL_TAG_LIST,
 	CALL_TAG_ADD,
 	CALL_TAG_RM,
+	CALL_TAG_SET,
+	CALL_PRUNE,
 	CALL_HISTORY,
 	CALL_ROLLBACK,
 	CALL_UNDO_LIST,
@@ -104,6 +107,12 @@ struct call_setting {
 	bool dry_run;
 };
 
+/* When a tag goes; or (`text` NULL) a repository to be pruned, or all. */
+struct call_end {
+	const char *name, *tag, *text;
+	bool dry_run;
+};
+
 struct call_rollback {
 	const char *name, *tag;
 	int64_t to;
@@ -157,7 +166,12 @@ struct call_me {
 
 struct call_tag {
 	const char *tag;
+	int64_t expires;		/* when it goes; 0: never */
 	struct tree_image_info image;
+};
+
+struct call_time {
+	int64_t at;			/* 0: never */
 };
 
 struct call_value {

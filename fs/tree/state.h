@@ -16,6 +16,7 @@
 #include "fs/store/store.h"
 #include "fs/tree/access.h"
 #include "fs/tree/permit.h"
+#include "fs/tree/pulls.h"
 #include "fs/tree/shelf.h"
 #include "fs/tree/trail.h"
 #include "fs/tree/tree.h"
@@ -30,6 +31,7 @@ struct tree {
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	struct trail *trail;	/* of the audit, trail.c */
+	struct pulls *pulls;	/* when images were pulled, pulls.c */
 	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
@@ -77,11 +79,17 @@ int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, cons
 
 /* Begins to remember what is about to be removed, and is still there; its event was the last. *id: to add to (removal.h); 0: it
  * isn't kept. In a write transaction. */
+int remember(struct db *db, const struct cred *cred, const char *kind, const struct repo_row *repo, const char *tag,
+	     const struct digest *digest, int64_t *id, struct err *err) MUST_CHECK;
 /* A grant that was taken away, by the last event. */
 struct grant_row;
 int remember_grant(struct db *db, const struct cred *cred, const struct grant_row *grant, struct err *err) MUST_CHECK;
-int remember(struct db *db, const struct cred *cred, const char *kind, const struct repo_row *repo, const char *tag,
-	     const struct digest *digest, int64_t *id, struct err *err) MUST_CHECK;
+
+/* ---- image.c ---- */
+
+/* Removes an image whose tags, if it has any, were noted as gone; with its event. In a write transaction. */
+int delete_image(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct image_row *image,
+		 struct err *err) MUST_CHECK;
 
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
@@ -130,6 +138,9 @@ int tree_tag_set_id(struct tree *tree, const struct cred *cred, const struct rep
 /* A shared image with one reference, of the caller's: row's digest and media type, and the manifest's bytes. */
 int shared_image_new(const struct image_row *row, const struct buf *bytes, struct tree_image **out,
 		     struct err *err) MUST_CHECK;
+
+/* Whether its pull is to be noted: PULLS_EACH seconds have gone since that was said last. */
+bool shared_image_pulled(struct tree_image *image);
 
 struct cache;
 int cache_new(struct cache **out, struct err *err) MUST_CHECK;

@@ -35,6 +35,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = trail_new(t->meta, &t->trail, err);
 	if (!r)
+		r = pulls_new(t->meta, &t->pulls, err);
+	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
 		r = pending_new(&t->pending, err);
@@ -63,6 +65,7 @@ void tree_close(struct tree *t)
 	hashes_free(t->hashes);
 	access_free(t->access);
 	trail_free(t->trail);
+	pulls_free(t->pulls);
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
@@ -218,7 +221,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
-	auto_buf struct buf immutable = BUF_INIT;
+	auto_buf struct buf immutable = BUF_INIT, retention = BUF_INIT;
 	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
@@ -231,6 +234,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = repo_sum(rd.db, row.id, &sums, err);
 	if (!r)
 		r = MIN(settings_effective(rd.db, name, "immutable", &immutable, err), 0);
+	if (!r)
+		r = MIN(settings_effective(rd.db, name, "retention", &retention, err), 0);
 	if (!r) {
 		const struct tree_repo repo = {
 			.name = row.name,
@@ -241,6 +246,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.created = row.created,
 			.public = row.public,
 			.immutable = immutable.len ? immutable.data : IMMUTABLE_NONE,
+			.retention = retention.len ? retention.data : RETENTION_NONE,
 		};
 
 		r = fn(arg, &repo);
