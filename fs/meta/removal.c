@@ -32,6 +32,8 @@ static void read_tag(struct query *q, struct removal_tag *out)
 {
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 0));
 	query_digest(q, 1, &out->digest);
+	out->expires = query_int(q, 2);
+	out->own_end = query_int(q, 3);
 }
 
 int removal_by_id(struct db *db, int64_t id, struct removal_row *out, struct err *err)
@@ -54,7 +56,7 @@ int removal_list(struct db *db, int64_t since, const char *who, removal_row_fn *
 int removal_tags(struct db *db, int64_t id, removal_tag_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, "SELECT name, digest FROM removed_tag WHERE removal_id = ? ORDER BY id", "i", id);
+	int r = db_query(db, &q, err, "SELECT name, digest, expires, own_end FROM removed_tag WHERE removal_id = ? ORDER BY id", "i", id);
 
 	struct removal_tag tag;
 

@@ -35,6 +35,8 @@ int removal_list(struct db *db, int64_t since, const char *who, removal_row_fn *
 struct removal_tag {
 	char name[LIMIT_TAG + 1];
 	struct digest digest;
+	int64_t expires;	/* as in tag.h */
+	bool own_end;
 };
 typedef int removal_tag_fn(void *arg, const struct removal_tag *tag);
 int removal_tags(struct db *db, int64_t id, removal_tag_fn *fn, void *arg, struct err *err) MUST_CHECK;

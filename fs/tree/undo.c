@@ -180,7 +180,12 @@ static int bring_tag(void *arg, const struct removal_tag *tag)
 		return err_set(u->err, ERR_MANIFEST_UNKNOWN, "%s doesn't hold %s, which tag %s named: undo the removal of that image first",
 			       u->repo.name, digest_format(&tag->digest, text), tag->name);
 	move.manifest_id = image.id;
-	return r < 0 ? r : name_tag(u->db, &move, &changed, u->err);
+	if (r > 0)
+		r = name_tag(u->db, &move, &changed, u->err);
+	/* It ends when it was to. */
+	if (!r && changed)
+		r = tag_by_name(u->db, u->repo.id, tag->name, &now, u->err);
+	return r <= 0 ? r : MIN(0, tag_set_end(u->db, now.id, tag->expires, tag->own_end, false, u->err));
 }
 
 static int bring_untagged(struct undo *u)
