@@ -258,7 +258,7 @@ static int print_event(void *arg, const struct event_row *row)
 	hold_signals(SIG_BLOCK);
 	/* Whoever reads it may wait for it. */
 	if (fwrite(line.data, 1, line.len, stdout) != line.len || fflush(stdout))
-		r = err_sys(w->err, errno, "cannot write to standard output");
+		r = errno == EPIPE ? 1 : err_sys(w->err, errno, "cannot write to standard output");
 	hold_signals(SIG_UNBLOCK);
 	return r;
 }
