@@ -32,7 +32,7 @@ struct serve_options {
 	const char *mount;
 	const char *config;
 	const char *ready_fd;
-	const char *gc_interval, *gc_grace, *untagged;
+	const char *prune_interval, *gc_interval, *gc_grace, *untagged;
 	const char *check_interval, *check_rate;
 	const char *cors_origin;
 	const char *tls_cert, *tls_key, *tls_client_ca;
@@ -55,6 +55,7 @@ static const struct option_row serve_rows[] = {
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
 	{ "admin-password-file", 0, "FILE", offsetof(struct serve_options, admin_password_file), "the first start's user admin gets its first line as password (default: a random one, printed)" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
+	{ "prune-interval", 0, "DURATION", offsetof(struct serve_options, prune_interval), "remove tags that no retention rule keeps, or that expired, so often (default: 1h; 0: never)" },
 	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
 	{ "gc-grace", 0, "DURATION", offsetof(struct serve_options, gc_grace), "but keep what was pushed or asked for within it (default: 1h)" },
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
@@ -327,6 +328,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &out->gc_interval,
 				err);
 
+	if (!r)
+		r = option_duration("prune-interval", o->prune_interval, DEFAULT_PRUNE_INTERVAL, &out->prune_interval, err);
 	out->untagged = -1;
 	if (!r)
 		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &out->gc_grace, err);

@@ -14,6 +14,8 @@
 #define LIMIT_JSON_VALUES (64 * 1024)	     /* values in one JSON document: at most 17 MiB in the parser */
 #define LIMIT_NAME 255			     /* a repository's name, all components and slashes */
 #define LIMIT_VALUE 255			     /* what is written to a small file in the mount */
+#define LIMIT_RETENTION 4096		     /* retention rules of a repository, as text */
+#define LIMIT_RETENTION_RULES 64	     /* how many they are */
 #define LIMIT_TAG 128			     /* spec.md, "Pulling manifests": [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
 #define LIMIT_PUSH_TAGS 64		     /* tags that one PUT of a manifest may set */
 #define LIMIT_MEDIA_TYPE 255		     /* RFC 6838, 4.2: 127 "/" 127 */

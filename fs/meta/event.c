@@ -4,6 +4,8 @@
  *	push	an image was pushed, by tag or by digest
  *	tag	a tag was made or moved otherwise (the mount, the command)
  *	rollback	a tag was moved back to what it had named before
+ *	undo	what was removed was brought back (about: "repository", where it was one); each tag has one of its own
+ *	purge	what was removed can't be brought back any more (about: the tag, if it was one)
  *	untag	a tag was removed
  *	delete	an image was removed
  *	create	a repository was made on purpose
@@ -37,6 +39,7 @@ static const struct {
 	const char *name;
 	bool access;
 } kinds[] = {
+	{ "undo", false },	 { "purge", false },	    { "prune", false },	      { "expire", false },
 	{ "push", false },	 { "tag", false },	    { "rollback", false },    { "untag", false },
 	{ "delete", false },	 { "create", false },	    { "remove", false },      { "visibility", false },
 	{ "namespace", false },	 { "setting", false },	    { "grant", true },	      { "revoke", true },
