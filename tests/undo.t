@@ -173,7 +173,7 @@ if have_fuse; then
 	push_layout "$LAYOUT" a shop/web/below t >/dev/null || bail 'no image'
 	# What is not the content's own time, number or place comes back as well.
 	listing() {
-		(cd "$MNT" && find shop -name used-by -prune -o -name _history -prune -o -printf '%p %y %l %s\n' | sort)
+		(cd "$MNT" && find shop -name used-by -prune -o -name _history -prune -o -name _events -o -printf '%p %y %l %s\n' | sort)
 	}
 	listing >"$T/listing"
 	state all | grep -v '^history' >"$T/before"

@@ -17,6 +17,7 @@
  *	upload		   in progress; its bytes are in the store's uploads/
  *	doomed		   blobs that lost their row, whose files are to be unlinked
  *	counter, event	   what happened, numbered in the order of the commits
+ *	event_file	   where a repository's file of events ended with the last row that was removed
  *	namespace	   what repositories below a name begin with, and whether a push makes them
  *	principal	   users, groups and robots
  *	member		   that a principal is in a group
@@ -28,7 +29,8 @@
  *	setting		   of a repository, or of all below a name
  *
  * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
- * of the audit trail, the removed ones included.
+ * of the audit trail, the removed ones included; 'event-bytes' is where the
+ * last event that was removed ended.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -323,6 +325,15 @@ static const char *const steps[] = {
 	"CREATE TABLE removed_setting("
 	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
 	" key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(removal_id, key));",
+
+	/* 7 */
+	"ALTER TABLE event ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"	/* of its line, see event.h; 0: of before there were lines */
+	"ALTER TABLE event ADD COLUMN place INTEGER NOT NULL DEFAULT 0;"	/* where it ends, among all; 0: it stands nowhere */
+	"ALTER TABLE event ADD COLUMN own_place INTEGER NOT NULL DEFAULT 0;"	/* the same, among its repository's */
+	"DROP INDEX event_repository;"
+	"CREATE INDEX event_own_place ON event(repository, own_place) WHERE own_place > 0;"
+	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO counter(name, value) VALUES ('event-bytes', 0);",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

@@ -12,6 +12,7 @@
 #define REGFS_CALL_H
 
 #include "fs/base/record.h"
+#include "fs/tree/events.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/history.h"
 #include "fs/tree/undo.h"
@@ -66,6 +67,7 @@ enum call_id {
 	CALL_GRANT_RM,
 	CALL_GRANT_POLICY,
 	CALL_ACCESS,
+	CALL_EVENTS,
 	CALL_ROOTFS_FIND,
 	CALL_ROOTFS_WALK,
 	CALL_ROOTFS_SHOW,
@@ -137,6 +139,13 @@ struct call_token {
 	int64_t expires;
 };
 
+/* As tree_events(). */
+struct call_events {
+	int64_t after, n;
+	struct tree_events_filter filter;
+	int64_t wait;			/* over HTTP: seconds for which the answer may wait for the first one */
+};
+
 struct call_policy {
 	const char *who, *policy, *origin;
 	bool dry_run;
@@ -168,6 +177,11 @@ struct call_tag {
 	const char *tag;
 	int64_t expires;		/* when it goes; 0: never */
 	struct tree_image_info image;
+};
+
+struct call_event {
+	struct event_row row;
+	bool end, more;			/* the last row is none: its number is how far was looked, and whether there is more */
 };
 
 struct call_time {
