@@ -195,7 +195,7 @@ modes() {
 for umask in 000 022; do
 	rm -rf "$T/store-$umask"
 	(umask $umask && STORE=$T/store-$umask start_regfs --open && modes "$T/store-$umask" >"$T/modes" && stop_regfs)
-	is "$(cat "$T/modes")" '3 600 1 700' "umask $umask: nobody else reads the database"
+	is "$(cat "$T/modes")" '4 600 1 700' "umask $umask: nobody else reads the database"
 done
 chmod 644 "$T/store-022"/regfs.db*
 regfs repo list --store "$T/store-022" >/dev/null
