@@ -286,6 +286,8 @@ static void warn(struct request *r, const struct tree_pushed *pushed)
 	if (pushed->missing_layers)
 		reply_warning(r, "%s lacks %zu of this image's layers: it can't be pulled without",
 			      r->route.name, pushed->missing_layers);
+	if (pushed->bad_expires)
+		reply_warning(r, "the label regfs.expires is passed over: it is a duration such as 14d, or a time such as 2026-12-31T00:00:00Z");
 }
 
 void manifest_put(struct request *r)

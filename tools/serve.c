@@ -22,6 +22,7 @@
 #include "fs/base/log.h"
 #include "fs/mount/mount.h"
 #include "fs/tree/audit.h"
+#include "fs/tree/events.h"
 #include "fs/tree/login.h"
 #include "httpd/httpd.h"
 
@@ -31,7 +32,7 @@ struct serve_options {
 	const char *mount;
 	const char *config;
 	const char *ready_fd;
-	const char *gc_interval, *gc_grace, *untagged;
+	const char *prune_interval, *gc_interval, *gc_grace, *untagged;
 	const char *check_interval, *check_rate;
 	const char *cors_origin;
 	const char *tls_cert, *tls_key, *tls_client_ca;
@@ -39,7 +40,7 @@ struct serve_options {
 	const char *token_key;
 	const char *index, *index_cache, *mount_options;
 	const char *admin_password_file;
-	const char *audit_keep, *audit_pulls;
+	const char *audit_keep, *audit_pulls, *event_keep;
 	bool sparse;
 	bool open;
 };
@@ -54,11 +55,13 @@ static const struct option_row serve_rows[] = {
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
 	{ "admin-password-file", 0, "FILE", offsetof(struct serve_options, admin_password_file), "the first start's user admin gets its first line as password (default: a random one, printed)" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
+	{ "prune-interval", 0, "DURATION", offsetof(struct serve_options, prune_interval), "remove tags that no retention rule keeps, or that expired, so often (default: 1h; 0: never)" },
 	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
 	{ "gc-grace", 0, "DURATION", offsetof(struct serve_options, gc_grace), "but keep what was pushed or asked for within it (default: 1h)" },
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
 	{ "check-interval", 0, "DURATION", offsetof(struct serve_options, check_interval), "read every blob and compare its digest so often (default: 0, never)" },
 	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
+	{ "event-keep", 0, "DURATION", offsetof(struct serve_options, event_keep), "keep events for so long (default: 30d; 0: for ever)" },
 	{ "audit-keep", 0, "DURATION", offsetof(struct serve_options, audit_keep), "keep the audit trail for so long (default: 90d; 0: for ever)" },
 	{ "audit-pulls", 0, "on|off", offsetof(struct serve_options, audit_pulls), "write pulls down in it, too (default: off)" },
 	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
@@ -328,6 +331,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &out->gc_interval,
 				err);
 
+	if (!r)
+		r = option_duration("prune-interval", o->prune_interval, DEFAULT_PRUNE_INTERVAL, &out->prune_interval, err);
 	out->untagged = -1;
 	if (!r)
 		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &out->gc_grace, err);
@@ -335,6 +340,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 		r = option_duration("untagged", o->untagged, -1, &out->untagged, err);
 	if (!r)
 		r = option_duration("audit-keep", o->audit_keep, TREE_AUDIT_KEEP, &out->audit_keep, err);
+	if (!r)
+		r = option_duration("event-keep", o->event_keep, TREE_EVENTS_KEEP, &out->event_keep, err);
 	if (!r)
 		r = option_duration("check-interval", o->check_interval, 0, &out->check_interval, err);
 	return r ? r :

@@ -4,6 +4,8 @@
 #include "fs/base/base.h"
 #include "tools/session.h"
 
+#include <poll.h>
+
 #include "tools/keyring.h"
 #include "tools/remote.h"
 
@@ -15,6 +17,8 @@ void session_close(struct session *s)
 		tree_close(s->tree);
 	if (s->remote)
 		remote_close(s->remote);
+	if (s->listens)
+		close(s->events);
 	known_free(s->known);
 	free(s->url);
 	free(s);
@@ -117,9 +121,11 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
 TAKES(history, tree_history_fn, struct tree_history)
+TAKES(removal, tree_removal_fn, struct tree_removal)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
+TAKES(pruned, tree_pruned_fn, struct tree_pruned)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
@@ -358,6 +364,24 @@ int session_tag_rm(struct session *s, const char *repo, const char *tag, struct 
 	return change(s, CALL_TAG_RM, &a, err);
 }
 
+int session_tag_set_end(struct session *s, const char *repo, const char *tag, const char *text, bool dry_run, int64_t *end,
+			struct err *err)
+{
+	const struct call_end a = { .name = repo, .tag = tag, .text = text, .dry_run = dry_run };
+	struct call_time row = { 0 };
+	int r = one(s, CALL_TAG_SET, &a, &row, sizeof(row), err);
+
+	*end = row.at;
+	return r;
+}
+
+int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned_fn *fn, void *arg, struct err *err)
+{
+	const struct call_end a = { .name = repo, .dry_run = dry_run };
+
+	return CALL_TAKING(pruned, CALL_PRUNE, &a, fn, arg, err);
+}
+
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg, struct err *err)
 {
 	const struct call_names a = { .name = repo, .reference = tag };
@@ -371,6 +395,24 @@ int session_rollback(struct session *s, const char *repo, const char *tag, int64
 	const struct call_rollback a = { .name = repo, .tag = tag, .to = to, .dry_run = dry_run };
 
 	return one(s, CALL_ROLLBACK, &a, out, sizeof(*out), err);
+}
+
+int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
+		      struct err *err)
+{
+	const struct call_undo a = { .name = repo, .by = by, .since = since };
+
+	return CALL_TAKING(removal, CALL_UNDO_LIST, &a, fn, arg, err);
+}
+
+int session_undo(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
+}
+
+int session_undo_purge(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO_PURGE, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
 }
 
 int session_image_list(struct session *s, const char *repo, tree_image_fn *fn, void *arg, struct err *err)
@@ -513,6 +555,62 @@ int session_token_rm(struct session *s, const char *owner, const char *name, str
 	const struct call_names a = { .name = owner, .reference = name };
 
 	return change(s, CALL_TOKEN_RM, &a, err);
+}
+
+/* ---- Events ---- */
+
+struct take_events {
+	event_row_fn *fn;
+	void *arg;
+	int64_t given, last;
+	bool end, more;
+};
+
+static int take_event(void *arg, const void *row)
+{
+	struct take_events *t = arg;
+	const struct call_event *event = row;
+	struct event_row own = event->row;
+
+	if (event->end) {
+		t->end = true;
+		t->last = own.number;
+		t->more = event->more;
+		return 0;
+	}
+	t->given++;
+	own.event.digest = own.digest.algorithm == DIGEST_NONE ? NULL : &own.digest;
+	return t->fn(t->arg, &own);
+}
+
+/* At the store: waits until there may be more. */
+static int wait_for_events(struct session *s, int64_t seconds, int reader, struct err *err)
+{
+	struct pollfd on[] = { { .fd = s->events, .events = POLLIN }, { .fd = reader } };
+	int n = poll(on, ARRAY_SIZE(on), (int)MIN(seconds, INT64_C(86400)) * 1000);
+
+	return n < 0 && errno != EINTR ? err_sys(err, errno, "cannot wait for events") : 0;
+}
+
+int session_events(struct session *s, const struct call_events *args, int reader, event_row_fn *fn, void *arg, int64_t *last,
+		   bool *more, struct err *err)
+{
+	struct take_events t = { .fn = fn, .arg = arg };
+	int r = s->tree && !s->listens ? tree_events_open(s->tree, &s->events, err) : 0;
+
+	if (r)
+		return r;
+	s->listens = s->tree != NULL;
+	if (s->listens)
+		tree_events_seen(s->events);
+	r = session_call(s, CALL_EVENTS, args, take_event, &t, err);
+	if (!r && !t.end)
+		r = err_set(err, ERR_CORRUPT, "the answer to %s has no end", call_at(CALL_EVENTS)->name);
+	if (!r && s->tree && !t.given && !t.more && args->wait)
+		r = wait_for_events(s, args->wait, reader, err);
+	*last = t.last;
+	*more = t.more;
+	return r;
 }
 
 /* ---- Grants ---- */

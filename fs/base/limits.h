@@ -14,6 +14,8 @@
 #define LIMIT_JSON_VALUES (64 * 1024)	     /* values in one JSON document: at most 17 MiB in the parser */
 #define LIMIT_NAME 255			     /* a repository's name, all components and slashes */
 #define LIMIT_VALUE 255			     /* what is written to a small file in the mount */
+#define LIMIT_RETENTION 4096		     /* retention rules of a repository, as text */
+#define LIMIT_RETENTION_RULES 64	     /* how many they are */
 #define LIMIT_TAG 128			     /* spec.md, "Pulling manifests": [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
 #define LIMIT_PUSH_TAGS 64		     /* tags that one PUT of a manifest may set */
 #define LIMIT_MEDIA_TYPE 255		     /* RFC 6838, 4.2: 127 "/" 127 */
@@ -85,6 +87,9 @@
 #define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
 #define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
 #define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
+#define LIMIT_WATCHERS 2048		     /* clients that wait for events, each with a connection */
+#define LIMIT_WATCH_SECONDS 30		     /* how long one may wait until it is answered */
+#define LIMIT_EVENTS 1000		     /* of one answer */
 #define LIMIT_OUTBOUND_CONNECT_SECONDS 30    /* until a connection stands */
 #define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
 #define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */

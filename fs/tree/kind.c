@@ -29,7 +29,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY] = { .kind = KIND_REGISTRY, .parent = KIND_ROOT, .name = "_registry", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_VERSION] = { .kind = KIND_VERSION, .parent = KIND_REGISTRY, .name = "version", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_version_text },
 	[KIND_STATS] = { .kind = KIND_STATS, .parent = KIND_REGISTRY, .name = "stats", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_stats_text },
-	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_audit_size, .mtime = view_audit_time, .open = view_audit_open },
+	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
+	[KIND_REGISTRY_EVENTS] = { .kind = KIND_REGISTRY_EVENTS, .parent = KIND_REGISTRY, .name = "events", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
 	[KIND_ALL_BLOBS] = { .kind = KIND_ALL_BLOBS, .parent = KIND_REGISTRY, .name = "blobs", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_ALL_BLOBS_SHA256] = { .kind = KIND_ALL_BLOBS_SHA256, .parent = KIND_ALL_BLOBS, SHA256, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
 	[KIND_ALL_BLOBS_SHA512] = { .kind = KIND_ALL_BLOBS_SHA512, .parent = KIND_ALL_BLOBS, SHA512, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
@@ -44,6 +45,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY_PUSH_CREATES] = { .kind = KIND_REGISTRY_PUSH_CREATES, .parent = KIND_REGISTRY_SETTINGS, .name = "push-creates", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_push_creates_text, .write = view_push_creates_write },
 	[KIND_REGISTRY_HISTORY_KEEP] = { .kind = KIND_REGISTRY_HISTORY_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "history-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_IMMUTABLE] = { .kind = KIND_REGISTRY_IMMUTABLE, .parent = KIND_REGISTRY_SETTINGS, .name = "immutable", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_UNDO_KEEP] = { .kind = KIND_REGISTRY_UNDO_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "undo-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_RETENTION] = { .kind = KIND_REGISTRY_RETENTION, .parent = KIND_REGISTRY_SETTINGS, .name = "retention", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 
 	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = OPEN_DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
@@ -64,6 +67,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_IMAGE_CREATED] = { .kind = KIND_IMAGE_CREATED, .parent = KIND_IMAGE, .name = "created", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_has_created, .text = view_image_created_text },
 	[KIND_IMAGE_PLATFORM] = { .kind = KIND_IMAGE_PLATFORM, .parent = KIND_IMAGE, .name = "platform", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_has_platform, .text = view_image_platform_text },
 	[KIND_IMAGE_PUSHED] = { .kind = KIND_IMAGE_PUSHED, .parent = KIND_IMAGE, .name = "pushed", .row = ROW_IMAGE, .mode = FILE_MODE, .text = view_image_pushed_text },
+	[KIND_IMAGE_PULLED] = { .kind = KIND_IMAGE_PULLED, .parent = KIND_IMAGE, .name = "pulled", .row = ROW_IMAGE, .mode = FILE_MODE, .present = view_was_pulled, .text = view_image_pulled_text },
 	[KIND_IMAGE_HISTORY] = { .kind = KIND_IMAGE_HISTORY, .parent = KIND_IMAGE, .name = "history", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_is_image, .text = view_image_history_text },
 	[KIND_IMAGE_ROOTFS] = { .kind = KIND_IMAGE_ROOTFS, .parent = KIND_IMAGE, .name = "rootfs", .row = ROW_IMAGE, .mode = DIR_MODE, .fixed = true, .present = view_has_rootfs, .inside = view_rootfs },
 	[KIND_IMAGE_LAYERS] = { .kind = KIND_IMAGE_LAYERS, .parent = KIND_IMAGE, .name = "layers", .row = ROW_IMAGE, .mode = DIR_MODE, .present = view_is_image, .find = view_find_image_layer, .list = view_list_image_layers },
@@ -108,10 +112,14 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_HISTORY_LOG] = { .kind = KIND_HISTORY_LOG, .parent = KIND_HISTORY_TAG, .name = "log", .row = ROW_HISTORY, .mode = FILE_MODE, .action = ACTION_PUSH, .present = view_is_first, .text = view_history_log_text },
 	[KIND_HISTORY_ENTRY] = { .kind = KIND_HISTORY_ENTRY, .row = ROW_HISTORY, .mode = LINK_MODE, .link = view_history_link },
 
+	[KIND_EVENTS] = { .kind = KIND_EVENTS, .parent = KIND_REPO, .name = "_events", .row = ROW_REPO, .mode = FILE_MODE, .action = ACTION_PUSH, .present = view_is_repository, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
+
 	[KIND_SETTINGS] = { .kind = KIND_SETTINGS, .parent = KIND_REPO, .name = "_settings", .row = ROW_REPO, .mode = DIR_MODE, .action = ACTION_ADMIN },
 	[KIND_VISIBILITY] = { .kind = KIND_VISIBILITY, .parent = KIND_SETTINGS, .name = "visibility", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
 	[KIND_PUSH_CREATES] = { .kind = KIND_PUSH_CREATES, .parent = KIND_SETTINGS, .name = "push-creates", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .present = view_is_namespace, .text = view_push_creates_text, .write = view_push_creates_write },
 	[KIND_IMMUTABLE] = { .kind = KIND_IMMUTABLE, .parent = KIND_SETTINGS, .name = "immutable", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_UNDO_KEEP] = { .kind = KIND_UNDO_KEEP, .parent = KIND_SETTINGS, .name = "undo-keep", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_RETENTION] = { .kind = KIND_RETENTION, .parent = KIND_SETTINGS, .name = "retention", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },
 };

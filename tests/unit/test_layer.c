@@ -547,7 +547,7 @@ static void endless_release(void *arg)
 
 static int index_endless(struct endless *e, uint64_t count, struct index **out, struct err *err)
 {
-	static const struct content_reader reader = { endless_read, endless_release };
+	static const struct content_reader reader = { .read = endless_read, .release = endless_release };
 	auto_content struct content *blob = NULL;
 	auto_fd int fd = memory_file();
 	int r = content_from_reader(&reader, e, (int64_t)(count * e->entry.len), &blob, err);
