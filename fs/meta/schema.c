@@ -332,7 +332,7 @@ static const char *const steps[] = {
 	"ALTER TABLE event ADD COLUMN own_place INTEGER NOT NULL DEFAULT 0;"	/* the same, among its repository's */
 	"DROP INDEX event_repository;"
 	"CREATE INDEX event_own_place ON event(repository, own_place) WHERE own_place > 0;"
-	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL);"
 	"INSERT INTO counter(name, value) VALUES ('event-bytes', 0);",
 };
 

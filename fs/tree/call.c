@@ -1,5 +1,5 @@
 /*
- * call.c: see call.h. What stands for a call in JSON, and what it does; call_inside.c has those inside images.
+ * call.c: see call.h. What stands for a call in JSON, and what it does; call_people.c has those of people, call_inside.c those inside images.
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
@@ -288,11 +288,6 @@ static const struct record_field run_row[] = {
 
 /* ---- Rows on their way ---- */
 
-#define GIVES(name, type)                                           \
-	static int give_##name(void *arg, const type *row)          \
-	{                                                           \
-		return give(arg, row);                              \
-	}
 GIVES(repo, struct tree_repo)
 GIVES(image, struct tree_image_info)
 GIVES(history, struct tree_history)
@@ -300,9 +295,6 @@ GIVES(removal, struct tree_removal)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
 GIVES(pruned, struct tree_pruned)
-GIVES(token, struct tree_token)
-GIVES(grant, struct tree_grant)
-GIVES(access, struct tree_access)
 
 /* ---- The registry ---- */
 
@@ -582,141 +574,6 @@ static RUN(used_by)
 	const struct call_names *n = args;
 
 	return tree_used_by(tree, cred, n->name, &n->digest, give_use, &a, err);
-}
-
-/* ---- People ---- */
-
-static int add_group(void *arg, const struct tree_person *person)
-{
-	struct buf *b = arg;
-
-	buf_addf(b, "%s%s", b->len ? "," : "", person->name);
-	return 0;
-}
-
-static int give_person(void *arg, const struct tree_person *person)
-{
-	const struct answer *a = arg;
-	auto_buf struct buf groups = BUF_INIT;
-	struct call_listed_person row = { .person = *person };
-	int r = tree_person_groups(a->tree, a->cred, person->name, add_group, &groups, a->err);
-
-	if (!r && buf_error(&groups))
-		r = err_set(a->err, ERR_NO_MEMORY, "out of memory");
-	row.groups = groups.data;
-	return r == -ENOENT ? 0 : r ? r : give(a, &row);	/* removed meanwhile */
-}
-
-static RUN(person_list)
-{
-	struct answer a = ANSWER;
-
-	return tree_person_list(tree, cred, ((const struct call_person *)args)->kind, give_person, &a, err);
-}
-
-static RUN(person_show)
-{
-	struct answer a = ANSWER;
-
-	return tree_person_show(tree, cred, ((const struct call_names *)args)->name, give_person, &a, err);
-}
-
-static RUN(person_add)
-{
-	const struct call_person *p = args;
-
-	return tree_person_add(tree, cred, p->name, &p->change, err);
-}
-
-static RUN(person_set)
-{
-	const struct call_person *p = args;
-
-	return tree_person_set(tree, cred, p->name, &p->change, err);
-}
-
-static RUN(person_rm)
-{
-	return tree_person_rm(tree, cred, ((const struct call_names *)args)->name, err);
-}
-
-static RUN(member_add)
-{
-	const struct call_names *n = args;
-
-	return tree_member_add(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(member_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_member_rm(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(token_list)
-{
-	struct answer a = ANSWER;
-
-	return tree_token_list(tree, cred, ((const struct call_names *)args)->name, give_token, &a, err);
-}
-
-static RUN(token_add)
-{
-	const struct call_token *t = args;
-	struct call_secret row = { .secret = "" };
-	int r = tree_token_add(tree, cred, t->owner, t->name, t->scopes, t->expires, row.secret, err);
-
-	row.text = row.secret;
-	r = r ? r : fn(arg, &row);
-	secret_forget(&row, sizeof(row));
-	return r;
-}
-
-static RUN(token_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_token_rm(tree, cred, n->name, n->reference, err);
-}
-
-/* ---- Grants ---- */
-
-static RUN(grant_show)
-{
-	struct answer a = ANSWER;
-	const struct call_names *n = args;
-
-	return tree_grant_show(tree, cred, n->name, n->reference, give_grant, &a, err);
-}
-
-static RUN(grant_set)
-{
-	const struct call_names *n = args;
-
-	return tree_grant_set(tree, cred, n->name, n->reference, n->actions, err);
-}
-
-static RUN(grant_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_grant_rm(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(grant_policy)
-{
-	const struct call_policy *p = args;
-
-	return tree_grant_policy(tree, cred, p->who, p->policy, strlen(p->policy), p->origin, p->dry_run, err);
-}
-
-static RUN(access)
-{
-	struct answer a = ANSWER;
-	const struct call_names *n = args;
-
-	return tree_access_explain(tree, cred, n->name, n->reference, give_access, &a, err);
 }
 
 /* ---- Events ---- */
