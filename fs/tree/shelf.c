@@ -7,7 +7,6 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include <sys/syscall.h>
 
 #include "fs/base/log.h"
@@ -280,17 +279,6 @@ static int new_memory(int *fd, struct err *err)
 	return *fd < 0 ? err_sys(err, errno, "no memory for an index") : 0;
 }
 
-static int copy_file(int from, int to, struct err *err)
-{
-	off_t at = 0;
-	ssize_t n;
-
-	do
-		n = sendfile(to, from, &at, 1 << 30);
-	while (n > 0 || (n < 0 && errno == EINTR));
-	return n < 0 ? err_sys(err, errno, "can't write an index") : 0;
-}
-
 /* Room for an index in memory; what nobody holds makes way. */
 static int reserve(struct shelf_item *item, size_t size, struct err *err)
 {
@@ -320,10 +308,25 @@ static int reserve(struct shelf_item *item, size_t size, struct err *err)
 	return fits ? 0 : err_sys(err, ENOSPC, "the disk has no room for an index: free some");
 }
 
-/* An index that was made in memory goes to the disk, and if that doesn't take it, stays. */
-static int finish_index(struct shelf_item *item, struct draft *draft, int memory, enum index_kind kind, struct err *err)
+/* Writes an index into an empty file. */
+typedef int make_fn(void *arg, int fd, struct err *err);
+
+static int make_in_memory(struct shelf_item *item, enum index_kind kind, make_fn *make, void *arg, struct err *err)
 {
-	int r = draft->file.fd < 0 ? -ENOSPC : copy_file(memory, draft->file.fd, err);
+	auto_fd int memory = -1;
+	int r = new_memory(&memory, err);
+
+	if (!r)
+		r = make(arg, memory, err);
+	if (!r)
+		r = index_open(memory, kind, &item->index, err);
+	return r ? r : reserve(item, index_file_size(item->index), err);
+}
+
+/* On the disk; in memory if that doesn't take it. */
+static int make_index(struct shelf_item *item, struct draft *draft, enum index_kind kind, make_fn *make, void *arg, struct err *err)
+{
+	int r = draft->file.fd < 0 ? -ENOSPC : make(arg, draft->file.fd, err);
 
 	if (!r)
 		r = index_open(draft->file.fd, kind, &item->index, err);
@@ -332,9 +335,22 @@ static int finish_index(struct shelf_item *item, struct draft *draft, int memory
 	if (!is_full(r))
 		return r;
 	log_warn("no room on the disk for an index: it is kept in memory");
-	index_close(steal(&item->index));
-	r = index_open(memory, kind, &item->index, err);
-	return r ? r : reserve(item, index_file_size(item->index), err);
+	if (item->index)
+		index_close(steal(&item->index));
+	return make_in_memory(item, kind, make, arg, err);
+}
+
+struct layer_work {
+	struct shelf *shelf;
+	const struct content *blob;
+	const struct digest *digest;
+};
+
+static int make_layer(void *arg, int fd, struct err *err)
+{
+	const struct layer_work *w = arg;
+
+	return shelf_blame(err, layer_index(w->blob, w->digest, shelf_is_stopping, w->shelf, fd, err), w->digest);
 }
 
 static int index_layer_now(struct shelf_item *item, struct err *err)
@@ -343,18 +359,14 @@ static int index_layer_now(struct shelf_item *item, struct err *err)
 	const struct digest *d = &item->digest;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
 	auto_content struct content *blob = NULL;
-	auto_fd int memory = -1;
 	int r = shelf_blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
+	struct layer_work work = { s, blob, d };
 
 	if (!r)
 		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, &item->index, err);
 	if (r <= 0 && !is_full(r))
 		return r;
-	r = new_memory(&memory, err);
-	if (!r)
-		r = shelf_blame(err, layer_index(blob, d, shelf_is_stopping, s, memory, err), d);
-	if (!r)
-		r = finish_index(item, &draft, memory, INDEX_LAYER, err);
+	r = make_index(item, &draft, INDEX_LAYER, make_layer, &work, err);
 	atomic_fetch_add(&s->indexed, !r);
 	return r;
 }
@@ -501,21 +513,24 @@ static int get_layers(struct shelf *s, struct layers *l, struct err *err)
 	return r;
 }
 
+static int make_merged(void *arg, int fd, struct err *err)
+{
+	const struct layers *l = arg;
+
+	return merge_index(l->indexes, l->digests, l->count, fd, err);
+}
+
 static int merge_now(struct shelf_item *item, struct layers *l, struct err *err)
 {
 	struct shelf *s = item->shelf;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
-	auto_fd int memory = -1;
 	int r = get_layers(s, l, err);
 
 	if (!r)
 		r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &draft, &item->index, err);
 	if (r <= 0 && !is_full(r))
 		return r;
-	r = new_memory(&memory, err);
-	if (!r)
-		r = merge_index(l->indexes, l->digests, l->count, memory, err);
-	return r ? r : finish_index(item, &draft, memory, INDEX_IMAGE, err);
+	return make_index(item, &draft, INDEX_IMAGE, make_merged, l, err);
 }
 
 /* Layers' indexes that a merge found damaged are discarded. */
