@@ -194,7 +194,7 @@ modes() {
 
 for umask in 000 022; do
 	rm -rf "$T/store-$umask"
-	(umask $umask && STORE=$T/store-$umask start_regfs --open && modes "$T/store-$umask" >"$T/modes" && stop_regfs)
+	(umask $umask && STORE=$T/store-$umask start_regfs --open && modes "$T/store-$umask" >"$T/modes" && stop_regfs >/dev/null)
 	is "$(cat "$T/modes")" '4 600 1 700' "umask $umask: nobody else reads the database"
 done
 chmod 644 "$T/store-022"/regfs.db*
