@@ -323,9 +323,9 @@ static int read_timeout(const char *text, int64_t *out, struct err *err)
 /* Seconds to wait next; 0: the time is over. */
 static int64_t next_wait(int64_t until)
 {
-	int64_t left = until < 0 ? INT64_MAX : until - timestamp_monotonic();
+	int64_t left = until < 0 ? WAIT_SECONDS * SECOND : until - timestamp_monotonic();
 
-	return left <= 0 ? 0 : MIN((left + SECOND - 1) / SECOND, (int64_t)WAIT_SECONDS);
+	return left <= 0 ? 0 : MIN((left - 1) / SECOND + 1, (int64_t)WAIT_SECONDS);
 }
 
 static int watch(struct watch *w, struct session *s, struct call_events *args, int64_t timeout, struct err *err)

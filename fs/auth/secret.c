@@ -74,5 +74,6 @@ bool secret_equal(const void *a, const void *b, size_t len)
 
 void secret_forget(void *data, size_t len)
 {
-	explicit_bzero(data, len);
+	if (len)	/* where there is nothing, there need be no memory */
+		explicit_bzero(data, len);
 }

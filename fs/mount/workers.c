@@ -27,10 +27,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
+
+#include "fs/base/timestamp.h"
 
 #define WORKERS_MAX 10
 #define WAITING_MAX 2
@@ -150,16 +151,9 @@ static bool is_of_a_walk(const struct fuse_buf *buf)
 	return head[1] == LOOKUP || head[1] == GETATTR || head[1] == READDIR || head[1] == READDIRPLUS;
 }
 
-static int64_t clock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
-/* Until a request is there, or a moment has passed. */
-static void look_out(struct worker *worker)
+/* Until a request is there, or a moment has passed. (Not inlined: a thread that is cancelled leaves its frames, and AddressSanitizer takes
+ * what surrounds their arrays for damage then.) */
+static __attribute__((noinline)) void look_out(struct worker *worker)
 {
 	struct workers *w = worker->all;
 	struct pollfd dev = { .fd = fuse_session_fd(w->session), .events = POLLIN };
@@ -167,8 +161,8 @@ static void look_out(struct worker *worker)
 
 	if (!is_of_a_walk(&worker->buf) || atomic_exchange(&w->looking, true))
 		return;
-	end = clock_now() + LOOK_OUT;
-	while (poll(&dev, 1, 0) == 0 && clock_now() < end)
+	end = timestamp_monotonic() + LOOK_OUT;
+	while (poll(&dev, 1, 0) == 0 && timestamp_monotonic() < end)
 		sched_yield();
 	atomic_store(&w->looking, false);
 }
