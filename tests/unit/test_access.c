@@ -502,6 +502,24 @@ static void test_blob_mounts(struct registry *g)
 	is_int((int)err.reason, ERR_NAME_UNKNOWN, "%s", err.text);
 }
 
+/* ---- The registry is no repository, whatever a pattern matches, and whoever asked what before ---- */
+
+static void test_registry(struct registry *g)
+{
+	struct err err = ERR_INIT;
+	struct cred frank;
+
+	is_int(add_person(g, "frank", SETTING_INHERIT), 0, "a user");
+	is_int(grant(g, "frank", "**", "owner"), 0, "who owns all repositories");
+	frank = as(g, "frank");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "hidden/x", &err), 0, "administers one");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "", &err), -EINVAL, "\"\" is none: %s", err.text);
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, NULL, &err), -EACCES, "and not the registry: %s", err.text);
+	is_int(permit(g->tree, &g->admin, ACTION_ADMIN, NULL, &err), 0, "which is the administrator's");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "", NULL), -EINVAL, "in any order");
+	is_int(tree_person_rm(g->tree, &g->admin, "frank", NULL), 0, "gone");
+}
+
 /* ---- Taking away ---- */
 
 static void test_revocation(struct registry *g)
@@ -902,6 +920,7 @@ int main(void)
 	test_blob_mounts(&g);
 	test_inside(&g);
 	test_login(&g);
+	test_registry(&g);
 	test_revocation(&g);
 	test_expiry(&g);
 	test_threads(&g);
