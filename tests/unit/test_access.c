@@ -123,6 +123,35 @@ static void test_history(struct registry *g)
 
 /* ---- Immutable tags: they move for nobody, and are removed by who may administer ---- */
 
+/* An index of one image, or of one index. */
+static int push_index(struct registry *g, const char *reference, const char *media_type, const struct digest *child, struct digest *out)
+{
+	auto_buf struct buf json = BUF_INIT;
+	struct tree_pushed pushed;
+	int r;
+
+	buf_adds(&json, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[");
+	add_descriptor_json(&json, media_type, child, 2, NULL);
+	buf_adds(&json, "]}");
+	r = tree_image_push(g->tree, &g->admin, "shop/web", reference, NULL, json.data, json.len, &pushed, NULL);
+	*out = pushed.digest;
+	return r;
+}
+
+static void test_immutable_index(struct registry *g, const struct digest *image)
+{
+	struct cred bob = as(g, "bob"), root = as(g, "root");
+	struct digest inner, outer;
+	struct err err = ERR_INIT;
+
+	is_int(push_index(g, "inner", MEDIA_OCI_MANIFEST, image, &inner), 0, "an index");
+	is_int(push_index(g, "i2", MEDIA_OCI_INDEX, &inner, &outer), 0, "one of indexes, whose tag is immutable");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", image, &err), -EACCES, "what it needs: %s", err.text);
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, &err), -EACCES, "and on the way: %s", err.text);
+	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i2", NULL), 0, "without the tag");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, NULL), 0, "it may go");
+}
+
 static void test_immutable(struct registry *g)
 {
 	static const struct {
@@ -164,6 +193,7 @@ static void test_immutable(struct registry *g)
 	is_int(tree_tag_set(g->tree, &bob, "shop/web", "i", &second, NULL), 0, "then it may be made anew");
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "i", NULL), -EACCES, "and is immutable again");
 	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i", NULL), 0, "who may administer removes it");
+	test_immutable_index(g, &second);
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "free", NULL), 0, "others are as they were");
 	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "inherit", false, NULL), 0, "no rule any more");
 }
