@@ -14,6 +14,7 @@
 #include "fs/tree/rootfs.h"
 #include "fs/tree/settings.h"
 #include "fs/tree/state.h"
+#include "fs/tree/undo.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
@@ -502,6 +503,46 @@ static void test_blob_mounts(struct registry *g)
 	is_int((int)err.reason, ERR_NAME_UNKNOWN, "%s", err.text);
 }
 
+/* ---- What can be undone is known by numbers, which anybody can try ---- */
+
+static int keep_last(void *arg, const struct tree_removal *removal)
+{
+	*(int64_t *)arg = removal->id;
+	return 1;	/* the last one stands first */
+}
+
+static void test_undo(struct registry *g)
+{
+	static const struct {
+		const char *who;
+		int answer;
+	} cases[] = { { "anonymous", -EACCES }, { "carol", -ENOENT }, { "alice", -ENOENT } };
+	struct digest d;
+	int64_t ids[2] = { 0 };
+	struct err err = ERR_INIT;
+
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "gone", "gone", &d, NULL), 0, "a tag");
+	is_int(tree_tag_rm(g->tree, &g->admin, "hidden/x", "gone", NULL), 0, "that is removed");
+	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[0], NULL), 0, "can be undone");
+	is_int(grant(g, "carol", "hidden/y", "push"), 0, "a grant");
+	is_int(tree_grant_rm(g->tree, &g->admin, "carol", "hidden/y", NULL), 0, "that is taken away");
+	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[1], NULL), 0, "likewise");
+	ok(ids[0] && ids[0] != ids[1], "two numbers");
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct cred c = as(g, cases[i / 2].who);
+
+		is_int(tree_undo(g->tree, &c, ids[i % 2], &err), cases[i / 2].answer, "not by %s: %s", cases[i / 2].who, err.text);
+		ok(!strstr(err.text, "hidden"), "who isn't told of what it is");
+	}
+	struct cred bob = as(g, "bob");
+
+	is_int(tree_grant_set(g->tree, &g->admin, "bob", "hidden/x", ACTION_PULL, NULL), 0, "who may see it");
+	is_int(tree_undo(g->tree, &bob, ids[0], &err), -EACCES, "is told: %s", err.text);
+	is_int(tree_grant_rm(g->tree, &g->admin, "bob", "hidden/x", NULL), 0, "not any more");
+	is_int(tree_undo(g->tree, &g->admin, ids[0], NULL), 0, "and the administrator may");
+	is_int(tree_tag_rm(g->tree, &g->admin, "hidden/x", "gone", NULL), 0, "as it was");
+}
+
 /* ---- The registry is no repository, whatever a pattern matches, and whoever asked what before ---- */
 
 static void test_registry(struct registry *g)
@@ -921,6 +962,7 @@ int main(void)
 	test_inside(&g);
 	test_login(&g);
 	test_registry(&g);
+	test_undo(&g);
 	test_revocation(&g);
 	test_expiry(&g);
 	test_threads(&g);
