@@ -623,6 +623,31 @@ static void test_revocation(struct registry *g)
 	is_int(permit(g->tree, &dave, ACTION_PULL, "pub/web", &err), -EACCES, "is another one: %s", err.text);
 }
 
+/* What is open is read to its end; of what comes behind that, nothing. */
+static void test_open_events(struct registry *g)
+{
+	auto_content struct content *content = NULL;
+	const struct cred bob = as(g, "bob");
+	char data[4096];
+	ssize_t before, after;
+	struct digest d;
+	uint64_t node;
+	int r;
+
+	is_int(grant(g, "bob", "hidden/x", "pull,push"), 0, "granted");
+	node = find(g, &bob, "hidden/x/_events", &r);
+	is_int(r, 0, "the events");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), 0, "are opened");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "e", "e", &d, NULL), 0, "one more");
+	is_int(content_read(content, data, sizeof(data), content_size(content), NULL) > 0, 1, "is read");
+	before = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(tree_grant_rm(g->tree, &g->admin, "bob", "hidden/x", NULL), 0, "revoked");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "f", "f", &d, NULL), 0, "one that is none of his business");
+	after = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(after, before, "what was there is read still, and no more");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), -ENOENT, "nor opened again");
+}
+
 static void test_expiry(struct registry *g)
 {
 	struct tree_person_change soon = TREE_PERSON_STAYS;
@@ -994,6 +1019,7 @@ int main(void)
 	test_registry(&g);
 	test_undo(&g);
 	test_revocation(&g);
+	test_open_events(&g);
 	test_expiry(&g);
 	test_threads(&g);
 	test_speed(&g);
