@@ -432,6 +432,38 @@ LOGIN='' answers 200 'a robot' GET /v2/shop/private/manifests/1 -u "+ci:$robot"
 LOGIN='' http GET /token -u "+ci:$robot" -G -d "service=$SERVICE" $(scope repository:shop/private:pull)
 is "$(jq -r .scope "$T/body")" repository:shop/private:pull "a robot's token"
 
+# ---- Who isn't known takes nobody's place ----
+
+# held METHOD PATH LENGTH TYPE: a request without a login, of which one byte comes; its connection stays open.
+held() {
+	local fd
+
+	exec {fd}<>"/dev/tcp/${ADDR%:*}/$PORT"
+	printf '%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nContent-Type: %s\r\n\r\n{' "$1" "$2" "$3" "$4" >&"$fd"
+	fds+=("$fd")
+}
+fds=()
+for ((i = 0; i < 10; i++)); do
+	held PUT /v2/shop/private/manifests/held 4194304 application/vnd.oci.image.manifest.v1+json
+done
+for ((i = 0; i < 40; i++)); do
+	held POST /v2/_regfs/v1/repo-list 1048576 application/json
+done
+for ((i = 0; i < 100; i++)); do
+	held POST "/v2/shop/private/blobs/uploads/?digest=sha256:$(printf %064d 0)" 16777216 application/octet-stream
+done
+as admin
+dd if=/dev/urandom of="$T/blob" bs=64k count=16 status=none
+check 'beside bodies of strangers that never come a blob is pushed' push_blob shop/private "$T/blob"
+check 'and a manifest' push_layout "$L" 1 shop/private
+http POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' -d '{"n":10}' --max-time 60
+is "$CODE" 200 'and a call is answered'
+for fd in "${fds[@]}"; do exec {fd}>&-; done
+as
+answers 401 'a large call of a stranger' POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' \
+	-d "$(printf '{"n":10,%5000s"last":""}' '')"
+answers 200 'a small one' POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' -d '{"n":10}'
+
 # ---- Keys ----
 
 as bob

@@ -85,6 +85,7 @@
 #define LIMIT_VERIFIED 4096		     /* tokens and logins that are remembered: some 8 MiB */
 #define LIMIT_LOGINS_WAITING 64		     /* passwords that wait to be checked */
 #define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
+#define LIMIT_CALL_ANONYMOUS 4096	     /* the same, by who isn't logged in: it takes of LIMIT_MANIFEST_MEMORY */
 #define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
 #define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
 #define LIMIT_WATCHERS 2048		     /* clients that wait for events, each with a connection */
