@@ -123,6 +123,35 @@ static void test_history(struct registry *g)
 
 /* ---- Immutable tags: they move for nobody, and are removed by who may administer ---- */
 
+/* An index of one image, or of one index. */
+static int push_index(struct registry *g, const char *reference, const char *media_type, const struct digest *child, struct digest *out)
+{
+	auto_buf struct buf json = BUF_INIT;
+	struct tree_pushed pushed;
+	int r;
+
+	buf_adds(&json, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[");
+	add_descriptor_json(&json, media_type, child, 2, NULL);
+	buf_adds(&json, "]}");
+	r = tree_image_push(g->tree, &g->admin, "shop/web", reference, NULL, json.data, json.len, &pushed, NULL);
+	*out = pushed.digest;
+	return r;
+}
+
+static void test_immutable_index(struct registry *g, const struct digest *image)
+{
+	struct cred bob = as(g, "bob"), root = as(g, "root");
+	struct digest inner, outer;
+	struct err err = ERR_INIT;
+
+	is_int(push_index(g, "inner", MEDIA_OCI_MANIFEST, image, &inner), 0, "an index");
+	is_int(push_index(g, "i2", MEDIA_OCI_INDEX, &inner, &outer), 0, "one of indexes, whose tag is immutable");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", image, &err), -EACCES, "what it needs: %s", err.text);
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, &err), -EACCES, "and on the way: %s", err.text);
+	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i2", NULL), 0, "without the tag");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, NULL), 0, "it may go");
+}
+
 static void test_immutable(struct registry *g)
 {
 	static const struct {
@@ -164,6 +193,7 @@ static void test_immutable(struct registry *g)
 	is_int(tree_tag_set(g->tree, &bob, "shop/web", "i", &second, NULL), 0, "then it may be made anew");
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "i", NULL), -EACCES, "and is immutable again");
 	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i", NULL), 0, "who may administer removes it");
+	test_immutable_index(g, &second);
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "free", NULL), 0, "others are as they were");
 	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "inherit", false, NULL), 0, "no rule any more");
 }
@@ -593,6 +623,31 @@ static void test_revocation(struct registry *g)
 	is_int(permit(g->tree, &dave, ACTION_PULL, "pub/web", &err), -EACCES, "is another one: %s", err.text);
 }
 
+/* What is open is read to its end; of what comes behind that, nothing. */
+static void test_open_events(struct registry *g)
+{
+	auto_content struct content *content = NULL;
+	const struct cred bob = as(g, "bob");
+	char data[4096];
+	ssize_t before, after;
+	struct digest d;
+	uint64_t node;
+	int r;
+
+	is_int(grant(g, "bob", "hidden/x", "pull,push"), 0, "granted");
+	node = find(g, &bob, "hidden/x/_events", &r);
+	is_int(r, 0, "the events");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), 0, "are opened");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "e", "e", &d, NULL), 0, "one more");
+	is_int(content_read(content, data, sizeof(data), content_size(content), NULL) > 0, 1, "is read");
+	before = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(tree_grant_rm(g->tree, &g->admin, "bob", "hidden/x", NULL), 0, "revoked");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "f", "f", &d, NULL), 0, "one that is none of his business");
+	after = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(after, before, "what was there is read still, and no more");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), -ENOENT, "nor opened again");
+}
+
 static void test_expiry(struct registry *g)
 {
 	struct tree_person_change soon = TREE_PERSON_STAYS;
@@ -964,6 +1019,7 @@ int main(void)
 	test_registry(&g);
 	test_undo(&g);
 	test_revocation(&g);
+	test_open_events(&g);
 	test_expiry(&g);
 	test_threads(&g);
 	test_speed(&g);
