@@ -35,6 +35,7 @@
 #define LIMIT_HTTP_BUFFER (64 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_IDLE_SECONDS 120
+#define LIMIT_PEER_SHOWN 2048		     /* a signed token that a connection showed last: at most 8 MiB on all connections */
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
 #define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
 #define LIMIT_UPLOAD_BUFFERS_EACH 8	     /* of those for one upload: see httpd/body.c */
