@@ -392,6 +392,20 @@ is "$CODE" 401 'it does, on its connection'
 ok $? 'not before'
 exec {connection}>&-
 
+# ---- An account's end, which nothing announces ----
+
+check 'an account for seconds' regfs user add brief --password-file "$T/password.bob" --expires 4s
+user_of brief 'the password of bob'
+as brief
+answers 200 'it is good' GET /v2/
+for ((now = $(date +%s); $(date +%s) < now + 30;)); do
+	http GET /v2/
+	[ "$CODE" = 200 ] || break
+done
+is "$CODE" 401 'until its time is over'
+refuses 401 UNAUTHORIZED 'though its password was taken before, it gets no token' GET "/token?service=$SERVICE&offline_token=true"
+refuses 401 UNAUTHORIZED 'and is nobody' POST /v2/_regfs/v1/me --json '{}'
+
 # ---- What is granted is asked again ----
 
 as alice
