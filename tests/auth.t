@@ -417,6 +417,25 @@ with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 404 'the running token sees nothing any more'
 as alice
 refuses 404 NAME_UNKNOWN 'nor does her password' GET /v2/shop/private/manifests/1
+check 'she may push again' regfs grant alice pull,push shop/private
+head -c 4000000 /dev/urandom >"$T/blob"
+with_token "$TOKEN" POST /v2/shop/private/blobs/uploads/ -d ''
+UPLOAD=$(header location)
+DIGEST=$(digest_of "$T/blob")
+exec {connection}<>"/dev/tcp/127.0.0.1/$PORT" || bail 'no connection'
+{
+	printf 'PUT %s?digest=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n' "$UPLOAD" "$DIGEST" "$ADDR" "$TOKEN"
+	printf 'Content-Type: application/octet-stream\r\nContent-Length: 4000000\r\nConnection: close\r\n\r\n'
+	head -c 3000000 "$T/blob"
+} >&"$connection"
+timeout 30 head -c 1 < <(exec tail -c +1 -f --pid="$REGFS_PID" "$STORE/uploads/${UPLOAD##*/}") | wc -c >"$T/began"
+is "$(cat "$T/began")" 1 'a blob is being pushed'
+check 'her grant is revoked meanwhile' regfs revoke alice shop/private
+tail -c +3000001 "$T/blob" >&"$connection"
+is "$(timeout 30 cat <&"$connection" | head -n 1 | tr -d '\r')" 'HTTP/1.1 404 Not Found' 'it comes to nothing'
+exec {connection}>&-
+as admin
+refuses 404 BLOB_UNKNOWN 'the blob is not there' GET "/v2/shop/private/blobs/$DIGEST"
 check 'she is granted less' regfs grant alice pull shop/private
 with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 200 'the token pulls again'
