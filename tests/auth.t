@@ -634,6 +634,9 @@ stop_regfs
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 -keyout "$T/key" -out "$T/cert" 2>/dev/null
 start_regfs --tls-cert "$T/cert" --tls-key "$T/key"
 like "$(curl -sSk -D - -o /dev/null "https://$ADDR/v2/")" "realm=\"https://$ADDR/token\"" 'over TLS it is https'
+TOKEN=$(curl -sSk -u 'bob:the password of bob' "https://$ADDR/token?service=$ADDR" | jq -r .token)
+is "$(curl -sSk -o /dev/null -o /dev/null -o /dev/null -w '%{http_code} %{num_connects} ' -H "Authorization: Bearer $TOKEN" "https://$ADDR/v2/"{,,})" \
+	'200 1 200 0 200 0 ' 'a token, three times on one connection'
 stop_regfs
 start_regfs --public-url https://registry.example.org
 
