@@ -11,6 +11,7 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
+#include "fs/tree/grants.h"
 #include "httpd/cors.h"
 #include "httpd/reply.h"
 
@@ -175,11 +176,13 @@ int gather_new(struct request *r, struct err *err)
 	return 0;
 }
 
+/* Who may not push takes no share. */
 void manifest_put_begin(struct request *r)
 {
+	struct cred cred = request_cred(r);
 	struct err err = ERR_INIT;
 
-	if (gather_new(r, &err))
+	if (tree_may(r->httpd->tree, &cred, r->route.name, ACTION_PUSH, &err) || gather_new(r, &err))
 		reply_error(r, &err);
 }
 

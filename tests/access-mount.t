@@ -10,6 +10,11 @@ chmod 711 "$T"
 L=$T/layout
 NO='No such file or directory'
 
+# places DIR: where each of its names stands, as telldir(3) says, sorted.
+places() {
+	perl -e 'opendir my $d, shift or die; while (defined(my $n = readdir $d)) { print telldir($d), " $n\n" if $n !~ /^\./ }' "$1" | sort
+}
+
 # mount_as NAME DIR [OPTIONS]: `regfs mount` as somebody, in a process of its own.
 mount_as() {
 	local fifo=$T/mounted ready
@@ -391,6 +396,9 @@ for as in anonymous alice bob +ci-robot; do
 	isnt "$(stat -c %i "$blob")" "$(stat -c %i "$MNT/pub/web/_blobs/sha256/${shared_layer#*:}")" "$as: nor do numbers tell how many there are"
 	is "$(stat -c %i "$M/pub/web/_layers/sha256/${shared_layer#*:}/blob")" "$(stat -c %i "$blob")" "$as: a blob is one inode"
 	is "$(cd "${blob%/*}" && ls -iU | sort -k 2 | xargs)" "$(cd "${blob%/*}" && stat -c '%i %n' * | xargs)" "$as: listings have the same numbers"
+	dir=${blob%/*}
+	isnt "$(places "$dir")" '' "$as: names have places in a listing"
+	is "$(comm -12 <(places "$dir") <(places "$MNT${dir#"$M"}"))" '' "$as: which don't tell either"
 	is "$(stat -c %i "$M")" 1 "$as: the root is the root"
 	is "$(stat -c %h "$M/pub/web/_layers/sha256/${shared_layer#*:}/blob")" 1 "$as: it says nothing of other places"
 	for path in "_layers/sha256/${shared_layer#*:}" "_blobs/sha256/${shared_layer#*:}"; do

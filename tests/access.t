@@ -71,6 +71,7 @@ run 2 'a setting that is none' user set alice colour=red
 run 2 'a value that is none' user set alice disabled=maybe
 run 4 'the last administrator stays' user rm admin
 like "$ERR" 'last administrator' 'and why'
+run 4 'for good' user set admin expires=1h
 unlike "$(sqlite3 "$STORE/regfs.db" .dump)" 'a password of hers' 'no password is in the database'
 
 # ---- Groups, robots, tokens ----
@@ -89,6 +90,15 @@ is "$(sqlite3 "$STORE/regfs.db" .dump | grep -c "${secret#rgs_}")" 0 'is not in 
 run 0 'robot passwd' robot passwd ci
 unlike "$OUT" "$secret" 'another one'
 run 2 'scopes that are none' robot add cd --scopes 'shop/*'
+run 1 'make no robot without a secret' robot show cd
+run 0 'a robot with scopes' robot add cd --scopes repository:shop/web:pull
+run 2 'robot passwd with scopes that are none' robot passwd cd --scopes 'shop/*'
+is "$("$REGFS" token list +cd --json | jq -r '.[].name')" secret 'leaves it its secret'
+run 0 'robot passwd' robot passwd cd
+is "$("$REGFS" token list +cd --json | jq -r '.[].scopes')" repository:shop/web:pull 'is for no more than before'
+run 0 'with other scopes' robot passwd cd --scopes repository:shop/web:pull,push
+is "$("$REGFS" token list +cd --json | jq -r '.[].scopes')" repository:shop/web:pull,push 'has these'
+run 0 'robot rm' robot rm cd
 run 0 'token add' token add alice laptop --expires 30d --json
 like "$(jq -r .secret <<<"$OUT")" '^rgs_' 'its secret'
 run 4 'a second time' token add alice laptop

@@ -142,6 +142,8 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 	if (!r)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
 	if (!r)
+		r = refuse_needed(db, &repo, c->digest, c->administers, err);
+	if (!r)
 		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
 	return r ? r : delete_image(db, c->cred, &repo, &image, err);
 }

@@ -98,6 +98,9 @@ int delete_image(struct db *db, const struct cred *cred, const struct repo_row *
 int refuse_move(struct db *db, const char *repo, int64_t repository_id, const char *tag, const struct digest *digest,
 		struct err *err) MUST_CHECK;
 int refuse_removal(struct db *db, const char *repo, const char *tag, bool administers, struct err *err) MUST_CHECK;
+/* ERR_DENIED: an index above the image has an immutable tag. */
+int refuse_needed(struct db *db, const struct repo_row *repo, const struct digest *digest, bool administers,
+		  struct err *err) MUST_CHECK;
 
 /* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
  * are for those who may administer all below it. Not in a write transaction. */

@@ -288,13 +288,27 @@ static int find_removal(struct tree *tree, int64_t id, struct removal_row *out, 
 	return r > 0 ? 0 : r ? r : gone(id, err);
 }
 
+/* Numbers can be tried: who may not see what one was of isn't told that it was. */
+static int permit_number(struct tree *tree, const struct cred *cred, const struct removal_row *row, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r = permit_undo(tree, cred, row, &why);
+
+	if (r && permit(tree, cred, ACTION_PULL, row->repository, NULL))
+		return gone(row->id, err);
+	if (r && err)
+		*err = why;
+	return r;
+}
+
 int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err *err)
 {
 	struct undo u = { .cred = cred, .id = id };
-	int r = find_removal(tree, id, &u.row, err);
+	int r = cred->kind == CRED_ANONYMOUS ? err_set(err, ERR_UNAUTHORIZED, "to undo something needs a login") :
+					       find_removal(tree, id, &u.row, err);
 
 	if (!r)
-		r = permit_undo(tree, cred, &u.row, err);
+		r = permit_number(tree, cred, &u.row, err);
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "undo", .repo = u.row.repository }, undo, &u, err);
 }
 
