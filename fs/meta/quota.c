@@ -1,22 +1,159 @@
-/* quota.c: see quota.h. */
+/* quota.c: rows of the table `quota`. */
 #include "fs/base/base.h"
 #include "fs/meta/quota.h"
 
-/* Names of the owner ?1: itself and what is below it ('0' follows '/'). */
-#define OWNED(name) "(?1 = '' OR " name " = ?1 OR (" name " > ?1 || '/' AND " name " < ?1 || '0'))"
+#include "fs/base/size.h"
 
-int quota_count(struct db *db, const char *owner, struct quota_usage *out, struct err *err)
+/* A setting's text as a limit. */
+static int64_t read_limit(struct query *q, int column)
 {
-	int r = db_get_int(db, &out->bytes, err,
-			   "SELECT COALESCE(SUM(size), 0) FROM blob WHERE id IN ("
-			   "SELECT rb.blob_id FROM repository r JOIN repository_blob rb ON rb.repository_id = r.id"
-			   " WHERE " OWNED("r.name") " UNION "
-			   "SELECT p.blob_id FROM removal x JOIN removed_blob p ON p.removal_id = x.id"
-			   " WHERE " OWNED("x.repository") ")", "s", owner);
+	int64_t limit;
 
-	if (r >= 0)
-		r = db_get_int(db, &out->tags, err,
-			       "SELECT COUNT(*) FROM repository r JOIN tag t ON t.repository_id = r.id"
-			       " WHERE " OWNED("r.name"), "s", owner);
+	return !query_is_null(q, column) && size_parse(query_text(q, column), &limit) ? limit : -1;
+}
+
+int quota_get(struct db *db, struct settings_of of, struct quota *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT id, bytes, tags,"
+			 " (SELECT value FROM setting WHERE name = ?1 AND below = ?2 AND key = '" QUOTA_BYTES "'),"
+			 " (SELECT value FROM setting WHERE name = ?1 AND below = ?2 AND key = '" QUOTA_TAGS "')"
+			 " FROM quota WHERE name = ?1 AND below = ?2",
+			 "si", of.name, (int64_t)of.below);
+
+	if (!r)
+		r = query_step(q, err);
+	if (r <= 0)
+		return r;
+	out->id = query_int(q, 0);
+	out->used = (struct quota_usage){ query_int(q, 1), query_int(q, 2) };
+	out->limit = (struct quota_usage){ read_limit(q, 3), read_limit(q, 4) };
+	snprintf(out->name, sizeof(out->name), "%s", of.name);
+	out->below = of.below;
+	return 1;
+}
+
+int quota_each(struct db *db, const char *repo, quota_fn *fn, void *arg, struct err *err)
+{
+	char path[LIMIT_NAME + 1];
+	struct settings_of of = { path, false };
+	struct quota quota;
+	int64_t any;
+	/* Most registries have none at all. */
+	int r = db_get_int(db, &any, err, "SELECT 1 FROM quota LIMIT 1", "");
+	bool more = r > 0;
+
+	r = MIN(r, 0);
+	snprintf(path, sizeof(path), "%s", repo);
+	while (!r && more) {
+		r = quota_get(db, of, &quota, err);
+		if (r > 0)
+			r = fn(arg, &quota);
+		more = *path;
+		if (more) {
+			char *slash = strrchr(path, '/');
+
+			*(slash ? slash : path) = '\0';
+			of.below = true;
+		}
+	}
+	return r;
+}
+
+char *quota_owner(const struct quota *q, char out[static QUOTA_OWNER_MAX + 1])
+{
+	if (!*q->name)
+		snprintf(out, QUOTA_OWNER_MAX + 1, "the registry");
+	else
+		snprintf(out, QUOTA_OWNER_MAX + 1, "%s %s", q->below ? "namespace" : "repository", q->name);
+	return out;
+}
+
+/* ---- Asking for room ---- */
+
+/* Whether the blob takes no bytes, or may be one that doesn't: 1, or 0. */
+static int holds(struct db *db, const struct quota *q, const struct quota_need *need, struct err *err)
+{
+	int64_t one;
+
+	if (need->digest)
+		return db_get_int(db, &one, err,
+				  "SELECT 1 FROM blob b JOIN quota_blob x ON x.blob_id = b.id AND x.quota_id = ? WHERE b.digest = ?",
+				  "id", q->id, need->digest);
+	return db_get_int(db, &one, err, "SELECT 1 FROM quota_blob WHERE quota_id = ? AND size >= ? AND size <= ? LIMIT 1", "iii",
+			  q->id, need->size, need->whole ? need->size : INT64_MAX);
+}
+
+struct asking {
+	struct db *db;
+	const struct quota_need *need;
+	int64_t room;
+	struct err *err;
+};
+
+static int no_room(const struct quota *q, const struct quota_need *need, bool bytes, struct err *err)
+{
+	char owner[QUOTA_OWNER_MAX + 1], limit[SIZE_TEXT_MAX + 1], used[SIZE_TEXT_MAX + 1], asked[SIZE_TEXT_MAX + 1], detail[192];
+	int r;
+
+	quota_owner(q, owner);
+	if (bytes)
+		r = err_set(err, ERR_QUOTA,
+			    "the quota of %s is exceeded: it may hold %s (%" PRId64 " bytes), holds %s (%" PRId64 "), and this takes %s (%"
+			    PRId64 ") more: remove images (what can be undone counts until gc takes it), or have its quota raised",
+			    owner, size_text(q->limit.bytes, limit), q->limit.bytes, size_text(q->used.bytes, used), q->used.bytes,
+			    size_text(need->size, asked), need->size);
+	else
+		r = err_set(err, ERR_QUOTA,
+			    "the quota of %s is exceeded: it may have %" PRId64 " tags, has %" PRId64 ", and this makes %" PRId64
+			    " more: remove tags, or have its quota-tags raised",
+			    owner, q->limit.tags, q->used.tags, need->tags);
+	snprintf(detail, sizeof(detail), "{\"limit\":%" PRId64 ",\"used\":%" PRId64 ",\"asked\":%" PRId64 "}",
+		 bytes ? q->limit.bytes : q->limit.tags, bytes ? q->used.bytes : q->used.tags, bytes ? need->size : need->tags);
+	err_set_detail(err, detail);
+	return err_about(bytes ? QUOTA_BYTES : QUOTA_TAGS, r, err);
+}
+
+static int refuse(void *arg, const struct quota *q)
+{
+	const struct asking *a = arg;
+	const struct quota_need *need = a->need;
+	int r;
+
+	if (need->tags && q->limit.tags >= 0 && need->tags > q->limit.tags - q->used.tags)
+		return no_room(q, need, false, a->err);
+	if (!need->size || q->limit.bytes < 0 || need->size <= q->limit.bytes - q->used.bytes)
+		return 0;
+	r = holds(a->db, q, need, a->err);
+	return r < 0 ? r : r ? 0 : no_room(q, need, true, a->err);
+}
+
+int quota_refuse(struct db *db, const char *repo, const struct quota_need *need, struct err *err)
+{
+	struct asking a = { .db = db, .need = need, .err = err };
+
+	return quota_each(db, repo, refuse, &a, err);
+}
+
+static int find_room(void *arg, const struct quota *q)
+{
+	struct asking *a = arg;
+	int64_t largest = 0;
+	int r;
+
+	if (q->limit.bytes < 0)
+		return 0;
+	r = db_get_int(a->db, &largest, a->err, "SELECT size FROM quota_blob WHERE quota_id = ? ORDER BY size DESC LIMIT 1", "i", q->id);
+	a->room = MIN(a->room, MAX(q->limit.bytes - q->used.bytes, largest));
 	return MIN(r, 0);
+}
+
+int quota_room(struct db *db, const char *repo, int64_t *out, struct err *err)
+{
+	struct asking a = { .db = db, .room = INT64_MAX, .err = err };
+	int r = quota_each(db, repo, find_room, &a, err);
+
+	*out = a.room;
+	return r;
 }
