@@ -7,6 +7,7 @@
 #include "httpd/request.h"
 
 #include "fs/tree/grants.h"
+#include "fs/tree/quota.h"
 #include "httpd/body.h"
 #include "httpd/range.h"
 #include "httpd/reply.h"
@@ -44,6 +45,15 @@ static void reply_upload_error(struct request *r, const struct err *err)
 	reply_header(r, MHD_HTTP_HEADER_RANGE, "0-%" PRId64, err->offset ? err->offset - 1 : 0);
 }
 
+/* Whether a blob of which `length` bytes come now, behind `start`, may come: nothing of it is taken else. */
+static int check_quota(const struct request *r, const struct digest *digest, int64_t start, bool whole, struct err *err)
+{
+	struct cred cred = request_cred(r);
+	const struct tree_blob_size blob = { digest, start + r->headers.length, whole };
+
+	return r->headers.length <= 0 ? 0 : tree_quota_fits(r->httpd->tree, &cred, r->route.name, &blob, err);
+}
+
 /* ---- POST: begin, mount, or all at once ---- */
 
 static int parse_algorithm(const struct request *r, enum digest_algorithm *out, struct err *err)
@@ -68,6 +78,8 @@ static int begin_whole(struct request *r, const char *text, struct err *err)
 
 	if (!e)
 		e = digest_parse(text, &digest, err);
+	if (!e)
+		e = check_quota(r, &digest, 0, true, err);
 	if (!e)
 		e = body_new(r, &b, err);
 	if (e)
@@ -182,7 +194,8 @@ static int check_range(struct request *r, struct body *b, struct err *err)
 	return 0;
 }
 
-static int begin_chunk(struct request *r, struct body **out, struct err *err)
+/* digest: what it shall be with this chunk; NULL: it isn't said yet. What comes without a range is all that comes. */
+static int begin_chunk(struct request *r, const struct digest *digest, struct body **out, struct err *err)
 {
 	struct cred cred = request_cred(r);
 	struct body *b;
@@ -198,7 +211,9 @@ static int begin_chunk(struct request *r, struct body **out, struct err *err)
 	memcpy(b->id, r->route.reference, strlen(r->route.reference) + 1);
 	*out = b;
 	e = tree_upload_open(r->httpd->tree, &cred, r->route.name, b->id, &b->file, err);
-	return e ? e : check_range(r, b, err);
+	if (!e)
+		e = check_range(r, b, err);
+	return e ? e : check_quota(r, digest, tree_upload_size(b->file), digest || !r->headers.content_range, err);
 }
 
 void upload_patch_begin(struct request *r)
@@ -206,7 +221,7 @@ void upload_patch_begin(struct request *r)
 	struct err err = ERR_INIT;
 	struct body *b;
 
-	if (begin_chunk(r, &b, &err))
+	if (begin_chunk(r, NULL, &b, &err))
 		reply_upload_error(r, &err);
 }
 
@@ -223,7 +238,7 @@ void upload_put_begin(struct request *r)
 	else
 		e = digest_parse(text, &digest, &err);
 	if (!e)
-		e = begin_chunk(r, &b, &err);
+		e = begin_chunk(r, &digest, &b, &err);
 	if (e)
 		reply_upload_error(r, &err);
 	else

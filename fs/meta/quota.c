@@ -61,15 +61,6 @@ int quota_each(struct db *db, const char *repo, quota_fn *fn, void *arg, struct 
 	return r;
 }
 
-char *quota_owner(const struct quota *q, char out[static QUOTA_OWNER_MAX + 1])
-{
-	if (!*q->name)
-		snprintf(out, QUOTA_OWNER_MAX + 1, "the registry");
-	else
-		snprintf(out, QUOTA_OWNER_MAX + 1, "%s %s", q->below ? "namespace" : "repository", q->name);
-	return out;
-}
-
 /* ---- Asking for room ---- */
 
 /* Whether the blob takes no bytes, or may be one that doesn't: 1, or 0. */
@@ -92,12 +83,22 @@ struct asking {
 	struct err *err;
 };
 
+#define OWNER_MAX (LIMIT_NAME + 16)
+
+static void name_owner(const struct quota *q, char out[static OWNER_MAX + 1])
+{
+	if (!*q->name)
+		snprintf(out, OWNER_MAX + 1, "the registry");
+	else
+		snprintf(out, OWNER_MAX + 1, "%s %s", q->below ? "namespace" : "repository", q->name);
+}
+
 static int no_room(const struct quota *q, const struct quota_need *need, bool bytes, struct err *err)
 {
-	char owner[QUOTA_OWNER_MAX + 1], limit[SIZE_TEXT_MAX + 1], used[SIZE_TEXT_MAX + 1], asked[SIZE_TEXT_MAX + 1], detail[192];
+	char owner[OWNER_MAX + 1], limit[SIZE_TEXT_MAX + 1], used[SIZE_TEXT_MAX + 1], asked[SIZE_TEXT_MAX + 1], detail[192];
 	int r;
 
-	quota_owner(q, owner);
+	name_owner(q, owner);
 	if (bytes)
 		r = err_set(err, ERR_QUOTA,
 			    "the quota of %s is exceeded: it may hold %s (%" PRId64 " bytes), holds %s (%" PRId64 "), and this takes %s (%"

@@ -57,8 +57,4 @@ int quota_refuse(struct db *db, const char *repo, const struct quota_need *need,
 /* How many bytes a blob that isn't known yet can have at most; INT64_MAX: no quota says. */
 int quota_room(struct db *db, const char *repo, int64_t *out, struct err *err) MUST_CHECK;
 
-/* "namespace shop", "repository shop/web", "the registry": as errors and listings say whose it is. */
-#define QUOTA_OWNER_MAX (LIMIT_NAME + 16)
-char *quota_owner(const struct quota *q, char out[static QUOTA_OWNER_MAX + 1]);
-
 #endif

@@ -22,9 +22,22 @@ int tree_quota_fits(struct tree *tree, const struct cred *cred, const char *repo
 	return quota_failed(tree, cred, repo, r, err);
 }
 
-int tree_quota_list(struct tree *tree, const struct cred *cred, struct settings_of of, quota_fn *fn, void *arg, struct err *err)
+struct each_quota {
+	tree_quota_fn *fn;
+	void *arg;
+};
+
+static int give_quota(void *arg, const struct quota *q)
+{
+	const struct each_quota *each = arg;
+
+	return each->fn(each->arg, &(struct tree_quota){ q->name, q->below, q->used.bytes, q->limit.bytes, q->used.tags, q->limit.tags });
+}
+
+int tree_quota_list(struct tree *tree, const struct cred *cred, struct settings_of of, tree_quota_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
+	struct each_quota each = { fn, arg };
 	struct quota quota;
 	int r = of.below ? permit_namespace(tree, cred, of.name, err) : permit(tree, cred, ACTION_PUSH, of.name, err);
 
@@ -35,9 +48,9 @@ int tree_quota_list(struct tree *tree, const struct cred *cred, struct settings_
 	if (r)
 		return r;
 	if (!of.below)
-		return quota_each(rd.db, of.name, fn, arg, err);
+		return quota_each(rd.db, of.name, give_quota, &each, err);
 	r = quota_get(rd.db, of, &quota, err);
-	return r > 0 ? fn(arg, &quota) : r;
+	return r > 0 ? give_quota(&each, &quota) : r;
 }
 
 /* ---- df ---- */

@@ -13,9 +13,16 @@
 #include "fs/meta/quota.h"
 #include "fs/tree/tree.h"
 
-/* As rows of fs/meta/quota.h. Of a repository: all that bind it, for who may push there. Of a namespace: its own, if it has one,
- * for who may administer all below it. */
-int tree_quota_list(struct tree *tree, const struct cred *cred, struct settings_of of, quota_fn *fn, void *arg,
+struct tree_quota {
+	const char *name;	/* whose it is: a repository's, */
+	bool below;		/* or that of all below a namespace, which is the registry's if its name is "" */
+	int64_t bytes, bytes_limit;	/* used, and how much may be; a negative limit: as much as there is room for */
+	int64_t tags, tags_limit;
+};
+typedef int tree_quota_fn(void *arg, const struct tree_quota *quota);
+/* Of a repository: all that bind it, the nearest first, for who may push there. Of a namespace: its own, if it has one, for who may
+ * administer all below it. */
+int tree_quota_list(struct tree *tree, const struct cred *cred, struct settings_of of, tree_quota_fn *fn, void *arg,
 		    struct err *err) MUST_CHECK;
 
 /* Whether a blob of so many bytes may come into a repository; digest NULL: it isn't known yet; whole: it will not become larger. */
