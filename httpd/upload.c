@@ -45,15 +45,6 @@ static void reply_upload_error(struct request *r, const struct err *err)
 	reply_header(r, MHD_HTTP_HEADER_RANGE, "0-%" PRId64, err->offset ? err->offset - 1 : 0);
 }
 
-/* Whether a blob of which `length` bytes come now, behind `start`, may come: nothing of it is taken else. */
-static int check_quota(const struct request *r, const struct digest *digest, int64_t start, bool whole, struct err *err)
-{
-	struct cred cred = request_cred(r);
-	const struct tree_blob_size blob = { digest, start + r->headers.length, whole };
-
-	return r->headers.length <= 0 ? 0 : tree_quota_fits(r->httpd->tree, &cred, r->route.name, &blob, err);
-}
-
 /* ---- POST: begin, mount, or all at once ---- */
 
 static int parse_algorithm(const struct request *r, enum digest_algorithm *out, struct err *err)
@@ -78,8 +69,9 @@ static int begin_whole(struct request *r, const char *text, struct err *err)
 
 	if (!e)
 		e = digest_parse(text, &digest, err);
+	/* What has no room isn't taken. */
 	if (!e)
-		e = check_quota(r, &digest, 0, true, err);
+		e = tree_quota_fits(r->httpd->tree, &cred, r->route.name, &(struct tree_blob_size){ &digest, r->headers.length, true }, err);
 	if (!e)
 		e = body_new(r, &b, err);
 	if (e)
@@ -198,6 +190,7 @@ static int check_range(struct request *r, struct body *b, struct err *err)
 static int begin_chunk(struct request *r, const struct digest *digest, struct body **out, struct err *err)
 {
 	struct cred cred = request_cred(r);
+	struct tree_blob_size blob;
 	struct body *b;
 	int e;
 
@@ -213,7 +206,10 @@ static int begin_chunk(struct request *r, const struct digest *digest, struct bo
 	e = tree_upload_open(r->httpd->tree, &cred, r->route.name, b->id, &b->file, err);
 	if (!e)
 		e = check_range(r, b, err);
-	return e ? e : check_quota(r, digest, tree_upload_size(b->file), digest || !r->headers.content_range, err);
+	if (e || r->headers.length <= 0)
+		return e;
+	blob = (struct tree_blob_size){ digest, tree_upload_size(b->file) + r->headers.length, digest || !r->headers.content_range };
+	return tree_upload_fits(b->file, &blob, err);
 }
 
 void upload_patch_begin(struct request *r)

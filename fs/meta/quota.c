@@ -79,7 +79,6 @@ static int holds(struct db *db, const struct quota *q, const struct quota_need *
 struct asking {
 	struct db *db;
 	const struct quota_need *need;
-	int64_t room;
 	struct err *err;
 };
 
@@ -124,7 +123,7 @@ static int refuse(void *arg, const struct quota *q)
 
 	if (need->tags && q->limit.tags >= 0 && need->tags > q->limit.tags - q->used.tags)
 		return no_room(q, need, false, a->err);
-	if (!need->size || q->limit.bytes < 0 || need->size <= q->limit.bytes - q->used.bytes)
+	if (need->size <= 0 || q->limit.bytes < 0 || need->size <= q->limit.bytes - q->used.bytes)
 		return 0;
 	r = holds(a->db, q, need, a->err);
 	return r < 0 ? r : r ? 0 : no_room(q, need, true, a->err);
@@ -137,24 +136,17 @@ int quota_refuse(struct db *db, const char *repo, const struct quota_need *need,
 	return quota_each(db, repo, refuse, &a, err);
 }
 
-static int find_room(void *arg, const struct quota *q)
+static int find_least(void *arg, const struct quota *q)
 {
-	struct asking *a = arg;
-	int64_t largest = 0;
-	int r;
+	int64_t *left = arg;
 
-	if (q->limit.bytes < 0)
-		return 0;
-	r = db_get_int(a->db, &largest, a->err, "SELECT size FROM quota_blob WHERE quota_id = ? ORDER BY size DESC LIMIT 1", "i", q->id);
-	a->room = MIN(a->room, MAX(q->limit.bytes - q->used.bytes, largest));
-	return MIN(r, 0);
+	if (q->limit.bytes >= 0)
+		*left = MIN(*left, MAX(q->limit.bytes - q->used.bytes, INT64_C(0)));
+	return 0;
 }
 
-int quota_room(struct db *db, const char *repo, int64_t *out, struct err *err)
+int quota_left(struct db *db, const char *repo, int64_t *out, struct err *err)
 {
-	struct asking a = { .db = db, .room = INT64_MAX, .err = err };
-	int r = quota_each(db, repo, find_room, &a, err);
-
-	*out = a.room;
-	return r;
+	*out = INT64_MAX;
+	return quota_each(db, repo, find_least, out, err);
 }

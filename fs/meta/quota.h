@@ -54,7 +54,7 @@ struct quota_need {
 /* ERR_QUOTA: one of those that bind the repository has no room for it. A blob that it holds takes none; nor may one whose digest isn't
  * known, if it holds one of that size. */
 int quota_refuse(struct db *db, const char *repo, const struct quota_need *need, struct err *err) MUST_CHECK;
-/* How many bytes a blob that isn't known yet can have at most; INT64_MAX: no quota says. */
-int quota_room(struct db *db, const char *repo, int64_t *out, struct err *err) MUST_CHECK;
+/* How many bytes may come, whatever they are; INT64_MAX: no quota says. */
+int quota_left(struct db *db, const char *repo, int64_t *out, struct err *err) MUST_CHECK;
 
 #endif

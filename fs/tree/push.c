@@ -20,7 +20,7 @@ struct tree_upload {
 	struct tree *tree;
 	struct store_upload *file;
 	struct cred cred;	/* who opened it */
-	int64_t room;		/* bytes that quotas let it have */
+	int64_t left;		/* what quotas left when it was opened: so much may come, whatever it is */
 	int64_t repository_id;
 	char repo[LIMIT_NAME + 1];
 	char id[TREE_UPLOAD_ID_MAX + 1];
@@ -102,9 +102,9 @@ int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *re
 	return r;
 }
 
-/* The rows of an upload in progress, and what it may become. */
+/* The rows of an upload in progress, and what may come. */
 static int find_upload(struct tree *tree, const char *name, const char *id, struct repo_row *repo,
-		       struct upload_row *upload, int64_t *room, struct err *err)
+		       struct upload_row *upload, int64_t *left, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	int r = tree_reader(tree, &rd, err);
@@ -116,20 +116,19 @@ static int find_upload(struct tree *tree, const char *name, const char *id, stru
 	r = upload_by_name(rd.db, repo->id, id, upload, err);
 	if (r < 0)
 		return r;
-	return r ? quota_room(rd.db, name, room, err) :
+	return r ? quota_left(rd.db, name, left, err) :
 		   err_set(err, ERR_UPLOAD_UNKNOWN, "%s has no upload %.40s: begin a new one", name, id);
 }
 
-int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
-		     int64_t *size, struct err *err)
+int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id, int64_t *size, struct err *err)
 {
 	struct repo_row row;
 	struct upload_row upload;
-	int64_t room;
+	int64_t left;
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
-		r = find_upload(tree, repo, id, &row, &upload, &room, err);
+		r = find_upload(tree, repo, id, &row, &upload, &left, err);
 	return r ? r : store_upload_size(tree->store, id, size, err);
 }
 
@@ -146,7 +145,7 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	if (!r && !u)
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!r)
-		r = find_upload(tree, repo, id, &row, &upload, &u->room, err);
+		r = find_upload(tree, repo, id, &row, &upload, &u->left, err);
 	if (r)
 		return r;
 	hasher = hashes_take(tree->hashes, id, &hashed);
@@ -170,12 +169,15 @@ int64_t tree_upload_size(const struct tree_upload *u)
 	return store_upload_length(u->file);
 }
 
-/* What can't become a blob isn't taken. */
-static int check_room(struct tree_upload *u, size_t len, struct err *err)
+int tree_upload_fits(const struct tree_upload *u, const struct tree_blob_size *blob, struct err *err)
 {
-	const struct tree_blob_size blob = { .size = store_upload_length(u->file) + (int64_t)len };
+	return blob->size > u->left ? tree_quota_fits(u->tree, &u->cred, u->repo, blob, err) : 0;
+}
 
-	return blob.size > u->room ? tree_quota_fits(u->tree, &u->cred, u->repo, &blob, err) : 0;
+/* What can't become a blob isn't taken. */
+static int check_room(const struct tree_upload *u, size_t len, struct err *err)
+{
+	return tree_upload_fits(u, &(struct tree_blob_size){ .size = store_upload_length(u->file) + (int64_t)len }, err);
 }
 
 int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err)
@@ -216,14 +218,13 @@ static int discard(struct tree_upload *u, struct err *err)
 	return r ? r : meta_write(u->tree->meta, false, delete_upload, u, err);
 }
 
-int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
-		       struct err *err)
+int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id, struct err *err)
 {
 	auto_tree_upload struct tree_upload *u = NULL;
 	struct tree_upload lost = { .tree = tree };
 	struct repo_row row;
 	struct upload_row upload;
-	int64_t room;
+	int64_t left;
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (r)
@@ -232,7 +233,7 @@ int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *r
 	if (!r)
 		return discard(u, err);
 	/* Its file may be lost: it was begun just before the power failed. Then its row is all there is. */
-	if (r != -ENOENT || find_upload(tree, repo, id, &row, &upload, &room, NULL))
+	if (r != -ENOENT || find_upload(tree, repo, id, &row, &upload, &left, NULL))
 		return r;
 	lost.repository_id = row.id;
 	snprintf(lost.id, sizeof(lost.id), "%s", upload.name);
@@ -303,7 +304,7 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .now = timestamp_now() };
 	const struct tree_blob_size blob = { digest, c.size, true };
 	struct err why = ERR_INIT;
-	int r = tree_quota_fits(u->tree, &u->cred, u->repo, &blob, &why);
+	int r = tree_upload_fits(u, &blob, &why);
 	int64_t size;
 
 	if (!r)
@@ -627,8 +628,7 @@ static int read_reference(const char *reference, const void *data, size_t size, 
 }
 
 /* Writes the bytes unless the store has them, and commits. */
-static int commit_bytes(struct tree *tree, struct push *p, bool known, const void *data, size_t size,
-			struct err *err)
+static int commit_bytes(struct tree *tree, struct push *p, bool known, const void *data, size_t size, struct err *err)
 {
 	auto_store_upload struct store_upload *file = NULL;
 	char id[STORE_ID_MAX + 1] = "";
@@ -646,8 +646,7 @@ static int commit_bytes(struct tree *tree, struct push *p, bool known, const voi
 	return r;
 }
 
-static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size,
-			    struct err *err)
+static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size, struct err *err)
 {
 	bool known;
 	int r = look_before(tree, p, &known, err);
@@ -665,8 +664,7 @@ int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo
 		    const char *reference, const char *content_type, const void *data, size_t size,
 		    struct tree_pushed *out, struct err *err)
 {
-	return tree_image_push_tags(tree, cred, repo, reference, NULL, 0, content_type, data, size, out,
-				    err);
+	return tree_image_push_tags(tree, cred, repo, reference, NULL, 0, content_type, data, size, out, err);
 }
 
 int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char *repo,

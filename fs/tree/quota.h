@@ -33,6 +33,8 @@ struct tree_blob_size {
 };
 int tree_quota_fits(struct tree *tree, const struct cred *cred, const char *repo, const struct tree_blob_size *blob,
 		    struct err *err) MUST_CHECK;
+/* The same of an upload that is open: most need nothing to be looked up. In push.c. */
+int tree_upload_fits(const struct tree_upload *u, const struct tree_blob_size *blob, struct err *err) MUST_CHECK;
 
 /* Makes of a disk's numbers what `df` is to say of a repository, or of a namespace: the quota that leaves least. Bytes are blocks, tags are
  * inodes. No more is free than the disk has. */

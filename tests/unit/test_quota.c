@@ -124,15 +124,15 @@ static const struct {
 
 static const struct {
 	const char *repo;
-	int64_t room;
-} rooms[] = {
-	{ "shop/web", 1000 }, { "shop-a", 1 }, { "shop0", 100 }, { "x", 1000000000 - 1111 },
+	int64_t left;
+} lefts[] = {
+	{ "shop/web", 1 }, { "shop-a", 0 }, { "shop0", 100 }, { "x", 1000000000 - 1111 },
 };
 
 static void test_refusals(struct meta *m)
 {
 	auto_reader struct meta_reader rd = { .meta = m };
-	int64_t room;
+	int64_t left;
 
 	if (!is_int(meta_read_begin(m, &rd.db, NULL), 0, "a reader"))
 		return;
@@ -143,9 +143,9 @@ static void test_refusals(struct meta *m)
 		       "%zu: %s, %" PRId64 " bytes: %s", i, refusals[i].repo, refusals[i].need.size, err.text);
 		ok(!refusals[i].text || (err.reason == ERR_QUOTA && strstr(err.text, refusals[i].text)), "it says whose quota");
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(rooms); i++) {
-		is_int(quota_room(rd.db, rooms[i].repo, &room, NULL), 0, "room in %s", rooms[i].repo);
-		is_int(room, rooms[i].room, "so much");
+	for (size_t i = 0; i < ARRAY_SIZE(lefts); i++) {
+		is_int(quota_left(rd.db, lefts[i].repo, &left, NULL), 0, "what is left in %s", lefts[i].repo);
+		is_int(left, lefts[i].left, "so much");
 	}
 }
 
