@@ -1,64 +1,74 @@
-/* quota.c: rows of the table `quota`. */
+/* quota.c: see quota.h. */
 #include "fs/base/base.h"
 #include "fs/meta/quota.h"
 
 #include "fs/base/size.h"
 
-/* A setting's text as a limit. */
-static int64_t read_limit(struct query *q, int column)
-{
-	int64_t limit;
+#define COLUMNS "q.id, q.name, q.below, q.bytes, q.tags, COALESCE(q.bytes_limit, -1), COALESCE(q.tags_limit, -1)"
 
-	return !query_is_null(q, column) && size_parse(query_text(q, column), &limit) ? limit : -1;
+static void read_row(struct query *q, struct quota *out)
+{
+	out->id = query_int(q, 0);
+	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 1));
+	out->below = query_int(q, 2);
+	out->used = (struct quota_usage){ query_int(q, 3), query_int(q, 4) };
+	out->limit = (struct quota_usage){ query_int(q, 5), query_int(q, 6) };
 }
 
 int quota_get(struct db *db, struct settings_of of, struct quota *out, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err,
-			 "SELECT id, bytes, tags,"
-			 " (SELECT value FROM setting WHERE name = ?1 AND below = ?2 AND key = '" QUOTA_BYTES "'),"
-			 " (SELECT value FROM setting WHERE name = ?1 AND below = ?2 AND key = '" QUOTA_TAGS "')"
-			 " FROM quota WHERE name = ?1 AND below = ?2",
-			 "si", of.name, (int64_t)of.below);
+	int r = db_query(db, &q, err, "SELECT " COLUMNS " FROM quota q WHERE q.name = ? AND q.below = ?", "si", of.name,
+			 (int64_t)of.below);
 
 	if (!r)
 		r = query_step(q, err);
-	if (r <= 0)
-		return r;
-	out->id = query_int(q, 0);
-	out->used = (struct quota_usage){ query_int(q, 1), query_int(q, 2) };
-	out->limit = (struct quota_usage){ read_limit(q, 3), read_limit(q, 4) };
-	snprintf(out->name, sizeof(out->name), "%s", of.name);
-	out->below = of.below;
-	return 1;
+	if (r > 0)
+		read_row(q, out);
+	return r;
+}
+
+/* Of a repository that isn't there: those that it would be of. */
+static int each_above(struct db *db, const char *repo, quota_fn *fn, void *arg, struct err *err)
+{
+	char path[LIMIT_NAME + 1];
+	struct quota quota;
+	int r = quota_get(db, (struct settings_of){ repo, false }, &quota, err);
+
+	snprintf(path, sizeof(path), "%s", repo);
+	while (r >= 0) {
+		char *slash = strrchr(path, '/');
+
+		r = r ? fn(arg, &quota) : 0;
+		if (r || !*path)
+			return r;
+		*(slash ? slash : path) = '\0';
+		r = quota_get(db, (struct settings_of){ path, true }, &quota, err);
+	}
+	return r;
 }
 
 int quota_each(struct db *db, const char *repo, quota_fn *fn, void *arg, struct err *err)
 {
-	char path[LIMIT_NAME + 1];
-	struct settings_of of = { path, false };
+	auto_query struct query *q = NULL;
 	struct quota quota;
 	int64_t any;
+	bool there = false;
 	/* Most registries have none at all. */
 	int r = db_get_int(db, &any, err, "SELECT 1 FROM quota LIMIT 1", "");
-	bool more = r > 0;
 
-	r = MIN(r, 0);
-	snprintf(path, sizeof(path), "%s", repo);
-	while (!r && more) {
-		r = quota_get(db, of, &quota, err);
-		if (r > 0)
-			r = fn(arg, &quota);
-		more = *path;
-		if (more) {
-			char *slash = strrchr(path, '/');
-
-			*(slash ? slash : path) = '\0';
-			of.below = true;
-		}
+	if (r <= 0)
+		return r;
+	r = db_query(db, &q, err,
+		     "SELECT " COLUMNS " FROM repository r LEFT JOIN quota_holder o ON o.holder = r.id LEFT JOIN quota q ON q.id = o.quota_id"
+		     " WHERE r.name = ? ORDER BY q.below, LENGTH(q.name) DESC",
+		     "s", repo);
+	while (!r && (r = query_step(q, err)) > 0) {
+		there = true;
+		read_row(q, &quota);
+		r = quota.id ? fn(arg, &quota) : 0;
 	}
-	return r;
+	return r || there ? r : each_above(db, repo, fn, arg, err);
 }
 
 /* ---- Asking for room ---- */

@@ -8,8 +8,8 @@
  * counts as used until gc takes it; tags that were removed don't.
  *
  * Counts are kept by triggers of the tables that they are of (schema.c), in the transaction that changes those; so no
- * place that changes them has to know of quotas, and where there is none each change costs a look into an empty table. The
- * limits are read from the settings.
+ * place that changes them has to know of quotas, and where there is none each change costs a look into an empty table. Limits
+ * follow the settings likewise.
  *
  * Invariants:
  *  1. bytes is the sum of the sizes in quota_blob, whose rows are the blobs that repositories and removals of quota_holder hold, with

@@ -345,6 +345,8 @@ static const char *const steps[] = {
 	" high TEXT NOT NULL,"
 	" bytes INTEGER NOT NULL DEFAULT 0,"	/* of its rows in quota_blob */
 	" tags INTEGER NOT NULL DEFAULT 0,"
+	" bytes_limit INTEGER,"			/* as the settings say, parsed; NULL: none */
+	" tags_limit INTEGER,"
 	" counted INTEGER NOT NULL DEFAULT 0,"	/* how often it was counted anew: an update of this does it */
 	" UNIQUE(name, below));"
 	"CREATE TABLE quota_holder("
@@ -404,15 +406,26 @@ static const char *const steps[] = {
 	" DELETE FROM quota_holder WHERE holder = -OLD.id; END;"
 
 #define QUOTA_KEYS "('quota', 'quota-tags')"
-	"CREATE TRIGGER quota_set AFTER INSERT ON setting WHEN NEW.key IN " QUOTA_KEYS
-	" AND NOT EXISTS(SELECT 1 FROM quota WHERE name = NEW.name AND below = NEW.below) BEGIN"
+	/* As size_parse() does it, of what that took. */
+#define QUOTA_LIMITS(row)                                                                     \
+	" UPDATE quota SET bytes_limit = (SELECT CAST(value AS INTEGER) * CASE"               \
+	"  WHEN value GLOB '*[kK]i*' THEN 1024 WHEN value GLOB '*Mi*' THEN 1048576"           \
+	"  WHEN value GLOB '*Gi*' THEN 1073741824 WHEN value GLOB '*Ti*' THEN 1099511627776"  \
+	"  WHEN value GLOB '*[kK]*' THEN 1000 WHEN value GLOB '*M*' THEN 1000000"             \
+	"  WHEN value GLOB '*G*' THEN 1000000000 WHEN value GLOB '*T*' THEN 1000000000000 ELSE 1 END" \
+	"  FROM setting WHERE name = " row ".name AND below = " row ".below AND key = 'quota')," \
+	" tags_limit = (SELECT CAST(value AS INTEGER) FROM setting WHERE name = " row ".name" \
+	"  AND below = " row ".below AND key = 'quota-tags')"                                 \
+	" WHERE name = " row ".name AND below = " row ".below;"
+	"CREATE TRIGGER quota_set AFTER INSERT ON setting WHEN NEW.key IN " QUOTA_KEYS " BEGIN"
 	" INSERT INTO quota(name, below, low, high) VALUES (NEW.name, NEW.below,"
 	"  NEW.name || CASE WHEN NEW.below = 1 AND NEW.name <> '' THEN '/' ELSE '' END,"
-	"  NEW.name || CASE WHEN NEW.below = 0 THEN '' WHEN NEW.name = '' THEN '~' ELSE '/~' END);"
-	" UPDATE quota SET counted = counted + 1 WHERE name = NEW.name AND below = NEW.below; END;"
-	"CREATE TRIGGER quota_unset AFTER DELETE ON setting WHEN OLD.key IN " QUOTA_KEYS
-	" AND NOT EXISTS(SELECT 1 FROM setting WHERE name = OLD.name AND below = OLD.below AND key IN " QUOTA_KEYS ") BEGIN"
-	" DELETE FROM quota WHERE name = OLD.name AND below = OLD.below; END;"
+	"  NEW.name || CASE WHEN NEW.below = 0 THEN '' WHEN NEW.name = '' THEN '~' ELSE '/~' END)"
+	" ON CONFLICT(name, below) DO NOTHING;" QUOTA_LIMITS("NEW")
+	" UPDATE quota SET counted = 1 WHERE name = NEW.name AND below = NEW.below AND counted = 0; END;"
+	"CREATE TRIGGER quota_changed AFTER UPDATE ON setting WHEN NEW.key IN " QUOTA_KEYS " BEGIN" QUOTA_LIMITS("NEW") " END;"
+	"CREATE TRIGGER quota_unset AFTER DELETE ON setting WHEN OLD.key IN " QUOTA_KEYS " BEGIN" QUOTA_LIMITS("OLD")
+	" DELETE FROM quota WHERE name = OLD.name AND below = OLD.below AND bytes_limit IS NULL AND tags_limit IS NULL; END;"
 	"CREATE TRIGGER quota_gone AFTER DELETE ON quota BEGIN"
 	" DELETE FROM quota_holder WHERE quota_id = OLD.id;"
 	" DELETE FROM quota_blob WHERE quota_id = OLD.id; END;"

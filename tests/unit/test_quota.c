@@ -2,6 +2,7 @@
  * test_quota.c: what owners of a quota use, counted when the quota is set, and kept by triggers; what is refused.
  */
 #include "fs/base/base.h"
+#include "fs/base/size.h"
 #include "fs/meta/meta.h"
 #include "fs/meta/quota.h"
 #include "fs/meta/removal.h"
@@ -200,6 +201,27 @@ static void test_changes(struct meta *m)
 	}
 }
 
+/* The database parses sizes by itself. */
+static void test_limits(struct meta *m)
+{
+	static const char *const sizes[] = { "0",    "17",  "17B",  "3k",   "3K",  "3kB",  "3Ki", "3KiB", "3kiB", "5M",  "5MB",
+					     "5MiB", "5Mi", "7G",   "7GB",  "7GiB", "1T",  "1TB", "1TiB", "1Ti",  "9000000T" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		auto_reader struct meta_reader rd = { .meta = m };
+		struct quota q = { .limit = { -1, -1 } };
+		int64_t want = -1;
+		char sql[128];
+
+		snprintf(sql, sizeof(sql), "UPDATE setting SET value = '%s' WHERE name = '' AND key = 'quota'", sizes[i]);
+		run(m, sql, sizes[i]);
+		ok(size_parse(sizes[i], &want), "it is one");
+		if (!meta_read_begin(m, &rd.db, NULL))
+			(void)!quota_get(rd.db, (struct settings_of){ "", true }, &q, NULL);
+		is_int(q.limit.bytes, want, "\"%s\" is the same to both", sizes[i]);
+	}
+}
+
 static void test_order(const char *dir, bool rows_first)
 {
 	auto_free char *path = scratch_path(dir, rows_first ? "rows.db" : "quotas.db");
@@ -211,6 +233,7 @@ static void test_order(const char *dir, bool rows_first)
 		test_counts(m, rows_first ? "counted when it is set" : "kept since it was set");
 		none_wrong(m, "at first");
 		test_refusals(m);
+		test_limits(m);
 		test_changes(m);
 	}
 	meta_close(m);
