@@ -222,6 +222,22 @@ static int bring_image(struct undo *u)
 	return r ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
+static int count_tag(void *arg, const struct removal_tag *tag)
+{
+	(void)tag;
+	++*(int64_t *)arg;
+	return 0;
+}
+
+/* A tag at a time asks for itself (history.c); a repository's come all at once. Bytes were counted all the time. */
+static int refuse_tags(struct undo *u)
+{
+	struct quota_need need = { .tags = 0 };
+	int r = removal_tags(u->db, u->id, count_tag, &need.tags, u->err);
+
+	return r ? r : quota_refuse(u->db, u->row.repository, &need, u->err);
+}
+
 static int bring_repo(struct undo *u)
 {
 	int r = repo_by_name(u->db, u->row.repository, &u->repo, u->err);
@@ -230,6 +246,8 @@ static int bring_repo(struct undo *u)
 		return err_set(u->err, ERR_EXISTS, "there is a repository %s again: remove it (that can be undone, too), then undo this",
 			       u->row.repository);
 	if (r >= 0)
+		r = refuse_tags(u);
+	if (!r)
 		r = ensure_repo(u);
 	if (!r)
 		r = removal_restore_images(u->db, u->id, u->repo.id, timestamp_now(), u->err);
