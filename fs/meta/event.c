@@ -14,6 +14,8 @@
  *	grant, revoke	a principal's rights were changed (about: whose, and the pattern)
  *	account-add, account-set, account-rm, password	a user, a group or a robot (about: which)
  *	member-add, member-rm	of a group (about: group and principal)
+ *	hook-add, hook-set, hook-rm	(about: its pattern, where that isn't one repository, and its name)
+ *	hook-test, hook-retry	of a hook: likewise
  *	token-add, token-rm	of a user or a robot (about: whose, and the token's name)
  */
 #include "fs/base/base.h"

@@ -12,7 +12,7 @@
 #include "fs/meta/db.h"
 
 #define DEFINE_ROWS(name, type, read)                                                       \
-	static int one_##name(struct query *q, type *out, struct err *err)                  \
+	static UNUSED int one_##name(struct query *q, type *out, struct err *err)                  \
 	{                                                                                   \
 		int r = query_step(q, err);                                                 \
                                                                                             \
@@ -21,7 +21,7 @@
 		return r;                                                                   \
 	}                                                                                   \
                                                                                             \
-	static int each_##name(struct query *q, int (*fn)(void *arg, const type *row),      \
+	static UNUSED int each_##name(struct query *q, int (*fn)(void *arg, const type *row),      \
 			       void *arg, struct err *err)                                  \
 	{                                                                                   \
 		type row;                                                                   \

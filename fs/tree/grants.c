@@ -13,8 +13,7 @@
 
 /* ---- Permission ---- */
 
-/* To administer all that a pattern matches. Of a repository's name it is the repository's own question. */
-static int ask_pattern(struct tree *tree, const struct cred *cred, const char *pattern, struct err *err)
+int permit_pattern(struct tree *tree, const struct cred *cred, const char *pattern, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct ask ask;
@@ -59,7 +58,7 @@ int tree_grant_list(struct tree *tree, const struct cred *cred, const char *patt
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct each_grant each = { .fn = fn, .arg = arg };
-	int r = ask_pattern(tree, cred, pattern, err);
+	int r = permit_pattern(tree, cred, pattern, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -80,7 +79,7 @@ int tree_grant_show(struct tree *tree, const struct cred *cred, const char *who,
 	struct each_grant each = { .fn = fn, .arg = arg };
 	struct principal_row person;
 	struct grant_row row;
-	int r = ask_pattern(tree, cred, pattern, err);
+	int r = permit_pattern(tree, cred, pattern, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -149,7 +148,7 @@ int tree_grant_set(struct tree *tree, const struct cred *cred, const char *who, 
 		   struct err *err)
 {
 	struct grant_change c = { .cred = cred, .who = who, .row = { .actions = actions, .created = timestamp_now() } };
-	int r = ask_pattern(tree, cred, pattern, err);
+	int r = permit_pattern(tree, cred, pattern, err);
 
 	if (!r && (!actions || actions & ~(unsigned)ACTIONS_ALL))
 		r = err_set(err, ERR_ARGUMENT, "a grant is of pull, push, delete or admin: take it away with revoke");
@@ -177,7 +176,7 @@ static int rm_grant(struct db *db, void *arg, struct err *err)
 int tree_grant_rm(struct tree *tree, const struct cred *cred, const char *who, const char *pattern, struct err *err)
 {
 	struct grant_change c = { .cred = cred, .who = who };
-	int r = ask_pattern(tree, cred, pattern, err);
+	int r = permit_pattern(tree, cred, pattern, err);
 
 	if (r)
 		return r;
@@ -323,7 +322,7 @@ int permit_namespace(struct tree *tree, const struct cred *cred, const char *nam
 	if (!*name || strlen(name) + 3 > LIMIT_NAME)
 		return permit(tree, cred, ACTION_ADMIN, NULL, err);
 	snprintf(pattern, sizeof(pattern), "%s/**", name);
-	return ask_pattern(tree, cred, pattern, err);
+	return permit_pattern(tree, cred, pattern, err);
 }
 
 int tree_namespace_get(struct tree *tree, const struct cred *cred, const char *name, struct tree_namespace *out,

@@ -83,6 +83,8 @@ int refuse_removal(struct db *db, const char *repo, const char *tag, bool admini
 /* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
  * are for those who may administer all below it. Not in a write transaction. */
 int permit_namespace(struct tree *tree, const struct cred *cred, const char *name, struct err *err) MUST_CHECK;
+/* Whether all that a pattern matches may be administered; of a repository's name it is that one's own question. */
+int permit_pattern(struct tree *tree, const struct cred *cred, const char *pattern, struct err *err) MUST_CHECK;
 /* A setting's own value as it is shown (settings.h), without asking for permission. */
 int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
 

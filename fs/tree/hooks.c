@@ -1,0 +1,502 @@
+/*
+ * hooks.c: see hooks.h. What is delivered when is in deliveries.c.
+ */
+#include "fs/base/base.h"
+#include "fs/tree/hooks.h"
+
+#include <strings.h>
+
+#include "fs/auth/pattern.h"
+#include "fs/auth/rule.h"
+#include "fs/base/outbound.h"
+#include "fs/base/timestamp.h"
+#include "fs/tree/state.h"
+
+/* ---- What may be said ---- */
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static int check_name(const char *name, struct err *err)
+{
+	size_t len = strlen(name);
+
+	if (len && len <= LIMIT_HOOK_NAME && name[strspn(name, LOWER UPPER DIGITS "._-")] == '\0' && !strchr("._-", *name))
+		return 0;
+	return err_set(err, ERR_ARGUMENT,
+		       "\"%.80s\" is no name of a hook: at most %d letters, digits, '.', '_' and '-', and a letter or a digit first",
+		       name, LIMIT_HOOK_NAME);
+}
+
+static const char *const kinds[] = { HOOK_EVENT_KINDS };
+static const char *const formats[] = { HOOK_FORMATS };
+
+static bool is_kind(const char *word, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strlen(kinds[i]) == len && memcmp(kinds[i], word, len) == 0)
+			return true;
+	return len == strlen(HOOK_ANY) && memcmp(word, HOOK_ANY, len) == 0;
+}
+
+static int check_kinds(const char *text, struct err *err)
+{
+	do {
+		size_t len = strcspn(text, ",");
+
+		if (!is_kind(text, len))
+			return err_set(err, ERR_ARGUMENT, "there are no events \"%.*s\": they are push, tag, untag, delete, ... (regfs-hooks(7)), or " HOOK_ANY,
+				       (int)MIN(len, (size_t)40), text);
+		text += len;
+	} while (*text++ == ',');
+	return 0;
+}
+
+static int check_tags(const char *text, struct err *err)
+{
+	return *text ? rules_check(text, err) : 0;
+}
+
+static int check_url(const char *url, struct err *err)
+{
+	return *url ? courier_url_check(url, err) : 0;
+}
+
+static int check_program(const char *name, struct err *err)
+{
+	if (!*name || (strlen(name) <= LIMIT_HOOK_NAME && *name != '.' && !name[strspn(name, LOWER UPPER DIGITS "._-")]))
+		return 0;
+	return err_set(err, ERR_ARGUMENT, "a program is named as the file in the store's hooks.d/programs/ is, not \"%.80s\"", name);
+}
+
+static int check_format(const char *text, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (streq(text, formats[i]))
+			return 0;
+	return err_set(err, ERR_ARGUMENT, "\"%.40s\" is no format: they are regfs, cloudevents, cloudevents-binary, acr and docker", text);
+}
+
+/* Those that say how the request is read, and those that deliveries have. */
+static bool is_reserved(const char *line, size_t name)
+{
+	static const char *const reserved[] = { "Host",	   "Content-Length",	"Content-Type", "Transfer-Encoding", "Connection",
+						"Expect",  "Upgrade",		"TE",		"Trailer",	     "Keep-Alive" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (strlen(reserved[i]) == name && strncasecmp(line, reserved[i], name) == 0)
+			return true;
+	return strncasecmp(line, "X-Regfs-", 8) == 0 || strncasecmp(line, "ce-", 3) == 0 || strncasecmp(line, "X-Hub-", 6) == 0;
+}
+
+static int check_header(const char *line, size_t len, struct err *err)
+{
+	size_t name = strspn(line, LOWER UPPER DIGITS "!#$%&'*+-.^_`|~");
+
+	if (!name || len > LIMIT_VALUE || line[name] != ':')
+		return err_set(err, ERR_ARGUMENT, "a header is \"Name: value\" of at most %d bytes, not \"%.*s\"", LIMIT_VALUE,
+			       (int)MIN(len, (size_t)80), line);
+	for (size_t i = name; i < len; i++)
+		if (line[i] < ' ' || line[i] > '~')
+			return err_set(err, ERR_ARGUMENT, "the value of the header %.*s has something else than printable ASCII",
+				       (int)MIN(name, (size_t)80), line);
+	if (is_reserved(line, name))
+		return err_set(err, ERR_ARGUMENT, "the header %.*s is written by regfs itself", (int)name, line);
+	return 0;
+}
+
+static int check_headers(const char *text, struct err *err)
+{
+	int count = 0, r = 0;
+
+	while (!r && *text) {
+		size_t len = strcspn(text, "\n");
+
+		if (++count > LIMIT_HOOK_HEADERS)
+			return err_set(err, ERR_ARGUMENT, "a hook has at most %d headers of its own", LIMIT_HOOK_HEADERS);
+		r = check_header(text, len, err);
+		text += len + (text[len] == '\n');
+	}
+	return r;
+}
+
+static int check_ca(const char *pem, struct err *err)
+{
+	if (!*pem || (strlen(pem) <= LIMIT_PEM && strstr(pem, "-----BEGIN CERTIFICATE-----") && strstr(pem, "-----END CERTIFICATE-----")))
+		return 0;
+	return err_set(err, ERR_ARGUMENT, "whom to believe is PEM: certificates between -----BEGIN CERTIFICATE----- and its end");
+}
+
+static int check_secret(const char *secret, struct err *err)
+{
+	size_t len = strlen(secret);
+
+	if (!len || (len >= LIMIT_PASSWORD_MIN && len <= LIMIT_HOOK_SECRET && !strpbrk(secret, "\r\n")))
+		return 0;
+	return err_set(err, ERR_ARGUMENT, "a secret is one line of %d to %d bytes", LIMIT_PASSWORD_MIN, LIMIT_HOOK_SECRET);
+}
+
+/* Which text of a change becomes which of the row. */
+static const struct text {
+	size_t from, to;
+	int (*check)(const char *value, struct err *err);
+} texts[] = {
+#define TEXT(member, check) { offsetof(struct tree_hook_change, member), offsetof(struct hook_row, member), check }
+	TEXT(kinds, check_kinds),	TEXT(tags, check_tags),		TEXT(url, check_url),
+	TEXT(program, check_program),	TEXT(format, check_format),	TEXT(headers, check_headers),
+	TEXT(ca, check_ca),		TEXT(secret, check_secret),
+#undef TEXT
+};
+
+static const char *text_in(const struct tree_hook_change *change, const struct text *t)
+{
+	return *(const char *const *)(const void *)((const char *)change + t->from);
+}
+
+static int check_change(const struct tree_hook_change *change, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(texts); i++)
+		if (text_in(change, &texts[i]))
+			r = texts[i].check(text_in(change, &texts[i]), err);
+	return r;
+}
+
+/* ---- Permission ---- */
+
+static int ask(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err)
+{
+	int r = permit_pattern(tree, cred, pattern, err);
+
+	return r || !name ? r : check_name(name, err);
+}
+
+static int ask_to_change(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+			 const struct tree_hook_change *change, struct err *err)
+{
+	int r = ask(tree, cred, pattern, name, err);
+
+	if (!r)
+		r = check_change(change, err);
+	/* It runs on the registry's machine. */
+	if (!r && change->program && *change->program)
+		r = permit(tree, cred, ACTION_ADMIN, NULL, err);
+	return r;
+}
+
+/* ---- Changing ---- */
+
+struct hook_edit {
+	const struct cred *cred;
+	const char *pattern, *name, *kind;
+	const struct tree_hook_change *change;
+	bool fresh;		/* there must be none of that name */
+	int64_t delivery;	/* the one that is meant */
+	int64_t *event;
+};
+
+static int no_hook(const char *pattern, const char *name, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "%s has no hook %s", pattern, name);
+}
+
+static int copy_row(void *arg, const struct hook_row *row)
+{
+	int r = hook_copy(row, arg, NULL);
+
+	return r ? r : 1;
+}
+
+static int need_hook(struct db *db, const char *pattern, const char *name, struct hook_copy *out, struct err *err)
+{
+	int r = hook_by_name(db, pattern, name, copy_row, out, err);
+
+	if (r < 0)
+		return r == -ENOMEM ? err_set(err, ERR_NO_MEMORY, "out of memory") : r;
+	return r ? 0 : no_hook(pattern, name, err);
+}
+
+static int note(struct db *db, const struct hook_edit *e, struct err *err)
+{
+	char about[LIMIT_NAME + LIMIT_HOOK_NAME + 2];
+	bool is_name = pattern_is_name(e->pattern);
+
+	snprintf(about, sizeof(about), "%s%s%s", is_name ? "" : e->pattern, is_name ? "" : " ", e->name);
+	return add_access_event(db, e->cred, e->kind, is_name ? e->pattern : NULL, about, err);
+}
+
+static void apply(struct hook_row *row, const struct tree_hook_change *change)
+{
+	if (change->secret && *row->secret && *change->secret && !streq(row->secret, change->secret))
+		row->old_secret = row->secret;
+	if (change->drop_old_secret > 0 || (change->secret && !*change->secret))
+		row->old_secret = "";
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (text_in(change, &texts[i]))
+			*(const char **)(void *)((char *)row + texts[i].to) = text_in(change, &texts[i]);
+	if (change->parallel >= 0)
+		row->parallel = change->parallel;
+	if (change->paused >= 0)
+		row->paused = change->paused;
+	if (!change->paused)
+		row->disabled = "";
+}
+
+static int count_hook(void *arg, const struct hook_row *row)
+{
+	(void)row;
+	++*(int *)arg;
+	return 0;
+}
+
+/* What a new one begins as. */
+static int begin_new(struct db *db, const struct hook_edit *e, struct hook_row *out, struct err *err)
+{
+	auto_hook_copy struct hook_copy old = { 0 };
+	int count = 0, r = hook_by_name(db, e->pattern, e->name, copy_row, &old, err);
+
+	if (r)
+		return r < 0 ? r : err_set(err, ERR_EXISTS, "%s has a hook %s already", e->pattern, e->name);
+	r = hook_list(db, e->pattern, count_hook, &count, err);
+	if (!r && count >= LIMIT_HOOKS)
+		return err_set(err, ERR_ARGUMENT, "%s has %d hooks already: let one of them pass on what it is told", e->pattern,
+			       LIMIT_HOOKS);
+	*out = (struct hook_row){
+		.pattern = e->pattern, .name = e->name, .kinds = HOOK_KINDS, .tags = "", .url = "", .program = "",
+		.format = formats[0], .headers = "", .ca = "", .secret = "", .old_secret = "", .disabled = "",
+		.created = timestamp_now(), .who = e->cred->name,
+	};
+	return r ? r : event_last(db, &out->since, err);
+}
+
+/* What is to be written; it points into the edit, and into `old`. */
+static int plan_edit(struct db *db, const struct hook_edit *e, struct hook_copy *old, struct hook_row *out, struct err *err)
+{
+	int r = e->fresh ? begin_new(db, e, out, err) : need_hook(db, e->pattern, e->name, old, err);
+
+	if (r)
+		return r;
+	if (!e->fresh)
+		*out = old->row;
+	apply(out, e->change);
+	out->changed = timestamp_now();
+	if (!*out->url == !*out->program)
+		return err_set(err, ERR_ARGUMENT, "a hook has a URL or a program, and not both");
+	return 0;
+}
+
+static int write_edit(struct db *db, void *arg, struct err *err)
+{
+	const struct hook_edit *e = arg;
+	auto_hook_copy struct hook_copy old = { 0 };
+	struct hook_row row;
+	int r = plan_edit(db, e, &old, &row, err);
+
+	if (!r)
+		r = hook_put(db, &row, pattern_is_name(row.pattern), &row.id, err);
+	return r ? r : note(db, e, err);
+}
+
+static int only_plan(struct tree *tree, const struct hook_edit *e, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	auto_hook_copy struct hook_copy old = { 0 };
+	struct hook_row row;
+	int r = tree_reader(tree, &rd, err);
+
+	return r ? r : plan_edit(rd.db, e, &old, &row, err);
+}
+
+static int write_noted(struct tree *tree, const struct hook_edit *e, meta_write_fn *fn, struct err *err)
+{
+	const struct attempt what = { e->cred, e->kind, .repo = pattern_is_name(e->pattern) ? e->pattern : NULL, .about = e->name };
+
+	return audit_write(tree, &what, fn, (void *)(uintptr_t)e, err);
+}
+
+int tree_hook_add(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, bool check_only, struct err *err)
+{
+	const struct hook_edit e = { cred, pattern, name, "hook-add", .change = change, .fresh = true };
+	int r = ask_to_change(tree, cred, pattern, name, change, err);
+
+	if (r)
+		return r;
+	return check_only ? only_plan(tree, &e, err) : write_noted(tree, &e, write_edit, err);
+}
+
+int tree_hook_set(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, bool check_only, struct err *err)
+{
+	const struct hook_edit e = { cred, pattern, name, "hook-set", .change = change };
+	int r = ask_to_change(tree, cred, pattern, name, change, err);
+
+	if (r)
+		return r;
+	return check_only ? only_plan(tree, &e, err) : write_noted(tree, &e, write_edit, err);
+}
+
+static int rm_hook(struct db *db, void *arg, struct err *err)
+{
+	const struct hook_edit *e = arg;
+	auto_hook_copy struct hook_copy old = { 0 };
+	int r = need_hook(db, e->pattern, e->name, &old, err);
+
+	if (!r)
+		r = hook_retire(db, old.row.id, err);
+	return r ? r : note(db, e, err);
+}
+
+int tree_hook_rm(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, bool check_only,
+		 struct err *err)
+{
+	const struct tree_hook_change nothing = TREE_HOOK_AS_IT_IS;
+	const struct hook_edit e = { cred, pattern, name, "hook-rm", .change = &nothing };
+	int r = ask(tree, cred, pattern, name, err);
+
+	if (r)
+		return r;
+	return check_only ? only_plan(tree, &e, err) : write_noted(tree, &e, rm_hook, err);
+}
+
+/* ---- Looking ---- */
+
+struct each_hook {
+	struct tree *tree;
+	const struct cred *cred;
+	bool all;	/* only those that may be seen */
+	hook_row_fn *fn;
+	void *arg;
+};
+
+static int give_hook(void *arg, const struct hook_row *row)
+{
+	const struct each_hook *e = arg;
+	struct hook_row shown = *row;
+
+	if (*row->pattern == '/' || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
+		return 0;
+	shown.secret = *row->secret ? "*" : "";
+	shown.old_secret = *row->old_secret ? "*" : "";
+	return e->fn(e->arg, &shown);
+}
+
+int tree_hook_show(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, hook_row_fn *fn, void *arg,
+		   struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	auto_hook_copy struct hook_copy found = { 0 };
+	struct each_hook each = { .fn = fn, .arg = arg };
+	int r = ask(tree, cred, pattern, name, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = need_hook(rd.db, pattern, name, &found, err);
+	return r ? r : MIN(0, give_hook(&each, &found.row));
+}
+
+int tree_hook_list(struct tree *tree, const struct cred *cred, const char *pattern, hook_row_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	struct each_hook each = { tree, cred, !pattern && !cred_is_boundless(cred), fn, arg };
+	int r = pattern ? ask(tree, cred, pattern, NULL, err) : 0;
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	return r ? r : MIN(0, hook_list(rd.db, pattern, give_hook, &each, err));
+}
+
+/* ---- What became of deliveries ---- */
+
+int tree_hook_log(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t before, int64_t most,
+		  delivery_row_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	auto_hook_copy struct hook_copy hook = { 0 };
+	int r = ask(tree, cred, pattern, name, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = need_hook(rd.db, pattern, name, &hook, err);
+	return r ? r : MIN(0, delivery_list(rd.db, hook.row.id, before, most, fn, arg, err));
+}
+
+/* A delivery of that hook. */
+static int need_delivery(struct db *db, const char *pattern, const char *name, int64_t id, struct delivery_row *out,
+			 struct err *err)
+{
+	auto_hook_copy struct hook_copy hook = { 0 };
+	int r = need_hook(db, pattern, name, &hook, err);
+
+	if (r)
+		return r;
+	r = delivery_by_id(db, id, out, err);
+	if (r < 0)
+		return r;
+	return r && out->hook_id == hook.row.id ? 0 : err_set(err, ERR_NOT_FOUND, "the hook %s of %s has no delivery %" PRId64 ": regfs hook log lists them",
+							      name, pattern, id);
+}
+
+int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id,
+		       struct delivery_row *delivery, attempt_row_fn *fn, void *arg, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int r = ask(tree, cred, pattern, name, err);
+
+	if (!r)
+		r = tree_reader(tree, &rd, err);
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = need_delivery(rd.db, pattern, name, id, delivery, err);
+	return r ? r : MIN(0, delivery_attempts(rd.db, id, fn, arg, err));
+}
+
+static int again(struct db *db, void *arg, struct err *err)
+{
+	const struct hook_edit *e = arg;
+	struct delivery_row row;
+	int r = need_delivery(db, e->pattern, e->name, e->delivery, &row, err);
+
+	if (!r && row.state == DELIVERY_WAITING)
+		r = err_set(err, ERR_BUSY, "delivery %" PRId64 " waits to be made anyway", e->delivery);
+	if (!r)
+		r = delivery_again(db, e->delivery, timestamp_now(), err);
+	return r ? r : note(db, e, err);
+}
+
+int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id, struct err *err)
+{
+	const struct hook_edit e = { cred, pattern, name, "hook-retry", .delivery = id };
+	int r = ask(tree, cred, pattern, name, err);
+
+	return r ? r : write_noted(tree, &e, again, err);
+}
+
+/* Its event is told to that hook only: deliveries.c looks at what it is about. */
+static int test_hook(struct db *db, void *arg, struct err *err)
+{
+	const struct hook_edit *e = arg;
+	auto_hook_copy struct hook_copy hook = { 0 };
+	int r = need_hook(db, e->pattern, e->name, &hook, err);
+
+	if (!r && *hook.row.disabled)
+		r = err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): set paused=no first", e->name, e->pattern, hook.row.disabled);
+	if (!r)
+		r = note(db, e, err);
+	if (!r)
+		r = event_last(db, e->event, err);
+	return r ? r : delivery_add(db, hook.row.id, *e->event, "/test", DELIVERY_WAITING, timestamp_now(), err);
+}
+
+int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t *event, struct err *err)
+{
+	const struct hook_edit e = { cred, pattern, name, "hook-test", .event = event };
+	int r = ask(tree, cred, pattern, name, err);
+
+	return r ? r : write_noted(tree, &e, test_hook, err);
+}

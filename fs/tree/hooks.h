@@ -1,0 +1,73 @@
+/*
+ * hooks.h: who is told when something happens: subscriptions, and what became of what they were told.
+ *
+ * A hook is about the repositories that a pattern matches (fs/auth/pattern.h). It is told of events of some kinds whose tags match
+ * its rules, from when it was made on: its URL is posted to, or a program runs. Who may administer all that the pattern
+ * matches makes, sees and removes it; programs only who administers the registry. Its secret is shown to nobody.
+ *
+ * Each event that it is told of is a delivery, kept for 30 days with each attempt: see deliveries.h and fs/hook/.
+ */
+#ifndef REGFS_TREE_HOOKS_H
+#define REGFS_TREE_HOOKS_H
+
+#include "fs/meta/delivery.h"
+#include "fs/meta/hook.h"
+#include "fs/tree/tree.h"
+
+/* What a body may look like, the first one where nothing is said; fs/hook/payload.c makes them. */
+#define HOOK_FORMATS "regfs", "cloudevents", "cloudevents-binary", "acr", "docker"
+/* Kinds of events that a hook is about where it doesn't say. */
+#define HOOK_KINDS "push"
+/* What it may be told of; see event.c. */
+#define HOOK_EVENT_KINDS                                                                                              \
+	"push", "tag", "rollback", "untag", "delete", "create", "remove", "visibility", "namespace", "setting", "grant", "revoke"
+/* In the place of a kind: all of them. */
+#define HOOK_ANY "all"
+
+/* What is to become of a hook; NULL and -1: as it is, or as new ones are. */
+struct tree_hook_change {
+	const char *kinds;	/* of events, by commas: "push,untag", or HOOK_ANY */
+	const char *tags;	/* rules (fs/auth/rule.h); "": any, and events about no tag */
+	const char *url;	/* outbound.h, courier_url_check() */
+	const char *program;	/* the name of an executable in the store's hooks.d/programs/ */
+	const char *format;	/* one of HOOK_FORMATS */
+	const char *headers;	/* "Name: value", a line each; not those that deliveries have anyway */
+	const char *ca;		/* PEM: whom to believe instead of the system's list; "": that */
+	const char *secret;	/* to sign with; the one before goes on signing beside it; "": none */
+	int drop_old_secret;	/* 1: that one no longer */
+	int parallel;		/* 1: deliveries of one repository needn't be in order */
+	int paused;		/* 1: deliveries wait; 0: go on, also where it was disabled */
+};
+#define TREE_HOOK_AS_IT_IS { .drop_old_secret = -1, .parallel = -1, .paused = -1 }
+
+/* Durable. ERR_EXISTS; ERR_ARGUMENT. check_only: nothing is done. */
+int tree_hook_add(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, bool check_only, struct err *err) MUST_CHECK;
+/* Durable. ERR_NOT_FOUND; ERR_ARGUMENT. */
+int tree_hook_set(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, bool check_only, struct err *err) MUST_CHECK;
+/* Durable; with what waits for it. ERR_NOT_FOUND. */
+int tree_hook_rm(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, bool check_only,
+		 struct err *err) MUST_CHECK;
+
+/* The row's secrets are "*" where there is one, and "". */
+int tree_hook_show(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, hook_row_fn *fn, void *arg,
+		   struct err *err) MUST_CHECK;
+/* By name; pattern NULL: all that may be seen, by pattern. */
+int tree_hook_list(struct tree *tree, const struct cred *cred, const char *pattern, hook_row_fn *fn, void *arg,
+		   struct err *err) MUST_CHECK;
+
+/* Deliveries of a hook, newest event first, those of events before `before` (0: all), at most `most`. */
+int tree_hook_log(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t before, int64_t most,
+		  delivery_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* Every attempt of one delivery, oldest first; `delivery` gets its row. ERR_NOT_FOUND. */
+int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id,
+		       struct delivery_row *delivery, attempt_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* A delivery that is over is made once more, whatever became of it. Durable. ERR_NOT_FOUND; ERR_BUSY: it waits anyway. */
+int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id,
+		    struct err *err) MUST_CHECK;
+/* The hook, and it alone, is told of an event "hook-test"; *event becomes its number. Durable. */
+int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t *event,
+		   struct err *err) MUST_CHECK;
+
+#endif
