@@ -16,7 +16,7 @@ const char *delivery_state_name(enum delivery_state state)
 	return states[state];
 }
 
-#define SELECT_DELIVERY "SELECT id, hook_id, event, state, due, attempts, first, at FROM delivery "
+#define SELECT_DELIVERY "SELECT id, hook_id, event, state, due, attempts, first, at, number FROM delivery "
 
 static void read_delivery(struct query *q, struct delivery_row *out)
 {
@@ -29,6 +29,7 @@ static void read_delivery(struct query *q, struct delivery_row *out)
 		.attempts = query_int(q, 5),
 		.first = query_int(q, 6),
 		.at = query_int(q, 7),
+		.number = query_int(q, 8),
 	};
 }
 
@@ -127,15 +128,28 @@ int delivery_plan(struct db *db, int64_t event, struct err *err)
 	return done(db_run(db, err, "UPDATE counter SET value = ? WHERE name = 'delivery'", "i", event));
 }
 
+static int is_there(struct db *db, int64_t hook_id, int64_t event, struct err *err)
+{
+	int64_t one;
+
+	return db_get_int(db, &one, err, "SELECT 1 FROM delivery WHERE hook_id = ? AND event = ?", "ii", hook_id, event);
+}
+
 int delivery_add(struct db *db, int64_t hook_id, int64_t event, const char *lane, enum delivery_state state, int64_t now,
 		 struct err *err)
 {
-	return done(db_run(db, err,
-			   "INSERT INTO delivery(hook_id, event, lane, state, due, attempts, first, at)"
-			   " SELECT ?1, ?2, ?3, ?4, CASE WHEN ?4 = 0 AND NOT EXISTS"
-			   " (SELECT 1 FROM delivery WHERE hook_id = ?1 AND lane = ?3 AND state = 0) THEN ?5 END, 0, 0, ?5"
-			   " WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE hook_id = ?1 AND event = ?2)",
-			   "iisii", hook_id, event, lane, (int64_t)state, now));
+	int64_t number = 0;
+	int r = is_there(db, hook_id, event, err);
+
+	if (r)
+		return MIN(r, 0);
+	if (state == DELIVERY_WAITING)
+		r = MIN(0, db_get_int(db, &number, err, "UPDATE hook SET told = told + 1 WHERE id = ? RETURNING told", "i", hook_id));
+	return r ? r : done(db_run(db, err,
+				   "INSERT INTO delivery(hook_id, event, number, lane, state, due, attempts, first, at)"
+				   " SELECT ?1, ?2, ?3, ?4, ?5, CASE WHEN ?5 = 0 AND NOT EXISTS"
+				   " (SELECT 1 FROM delivery WHERE hook_id = ?1 AND lane = ?4 AND state = 0) THEN ?6 END, 0, 0, ?6",
+				   "iiisii", hook_id, event, number, lane, (int64_t)state, now));
 }
 
 int delivery_later(struct db *db, int64_t id, int64_t due, int64_t now, struct err *err)

@@ -27,6 +27,7 @@ struct delivery_row {
 	int64_t id;
 	int64_t hook_id;
 	int64_t event;
+	int64_t number;		/* of those of its hook that are told, from 1 on, without gaps, in the order of the events; 0: untriggered */
 	enum delivery_state state;
 	int64_t due;		/* 0: it isn't */
 	int64_t attempts;

@@ -266,6 +266,7 @@ static const char *const steps[] = {
 	" created INTEGER NOT NULL,"
 	" changed INTEGER NOT NULL,"
 	" who TEXT NOT NULL,"			/* made it */
+	" told INTEGER NOT NULL DEFAULT 0,"	/* the last of its deliveries' numbers */
 	" UNIQUE(pattern, name));"
 	"CREATE INDEX hook_wide ON hook(id) WHERE is_name = 0;"
 
@@ -273,6 +274,7 @@ static const char *const steps[] = {
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" hook_id INTEGER NOT NULL REFERENCES hook(id),"
 	" event INTEGER NOT NULL,"
+	" number INTEGER NOT NULL,"		/* of those of its hook, from 1, without gaps; 0: it isn't told */
 	" lane TEXT NOT NULL,"			/* those of one lane go one after the other */
 	" state INTEGER NOT NULL,"		/* delivery.h */
 	" due INTEGER,"				/* when it is tried next; NULL: it waits for another of its lane, or is over */

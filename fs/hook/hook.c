@@ -1,0 +1,446 @@
+/*
+ * hook.c: see hook.h.
+ *
+ * One thread turns: events become deliveries (tree_deliveries_plan()), what is due is sent off, answers are gathered and written
+ * down, together. It waits in courier_run() for answers, for the event log, or for the next thing to become due.
+ *
+ *	due --(send)--> going --(answer, or a program's end)--> ended --(note)--> done, failed, or due again later
+ *
+ * Invariants:
+ *  1. What is going or ended isn't sent once more: its id is in its receiver's list until the note is in the database.
+ *  2. What is remembered of a receiver here (failures in a row, its rest) is an economy; it may be forgotten.
+ *  3. Memory is bounded by GOING_ALL parcels, whatever waits.
+ */
+#include "fs/base/base.h"
+#include "fs/hook/hook.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "fs/base/address.h"
+#include "fs/base/lead.h"
+#include "fs/base/log.h"
+#include "fs/base/outbound.h"
+#include "fs/base/timestamp.h"
+#include "fs/hook/pause.h"
+#include "fs/hook/program.h"
+#include "fs/hook/request.h"
+#include "fs/tree/events.h"
+#include "fs/tree/hooks.h"
+
+#define GOING_EACH   16		/* attempts for one hook at the same time */
+#define GOING_ALL    256	/* for all of them */
+#define RESTS_AFTER  5		/* failures in a row */
+#define SECOND	     INT64_C(1000000000)
+#define TRIM_EVERY   (600 * SECOND)
+#define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
+#define WAIT_MAX_MS  60000
+
+struct parcel {
+	struct hooks *hooks;
+	struct receiver *receiver;
+	struct parcel *next;		/* among the ended */
+	struct delivery_row row;
+	struct request request;
+	int64_t begun;
+	struct tree_attempt attempt;
+	char *why, *response;
+	char disable[32];
+};
+
+struct receiver {
+	struct receiver *next;
+	int64_t hook_id;
+	struct hook_copy hook;		/* as it was when something was last sent */
+	int64_t going[GOING_EACH];	/* ids of deliveries */
+	size_t count;
+	int failures;			/* in a row */
+	int64_t rests_until;
+};
+
+struct hooks {
+	struct hooks_options options;
+	char *store, *public_url, *program_user;
+	struct address_ranges *allowed;
+	struct courier *courier;
+	struct programs *programs;
+	pthread_t thread;
+	int lead, events;
+	atomic_bool stopping;
+	struct receiver *receivers;
+	struct parcel *ended;
+	size_t going;			/* parcels, the ended ones included */
+	int64_t seen;			/* events that were planned, or are for nobody */
+	int64_t turn;			/* the hook that was served last */
+	int64_t wake;			/* when something becomes due, at the latest */
+	int64_t trimmed;
+};
+
+/* ---- Receivers ---- */
+
+static struct receiver *receiver_of(struct hooks *h, int64_t hook_id)
+{
+	struct receiver *r = h->receivers;
+
+	while (r && r->hook_id != hook_id)
+		r = r->next;
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->hook_id = hook_id;
+	r->next = h->receivers;
+	h->receivers = r;
+	return r;
+}
+
+/* Those of which nothing must be remembered. */
+static void forget_idle(struct hooks *h)
+{
+	for (struct receiver **at = &h->receivers; *at;) {
+		struct receiver *r = *at;
+
+		if (r->count || r->failures) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		hook_copy_release(&r->hook);
+		free(r);
+	}
+}
+
+static bool is_going(const struct receiver *r, int64_t id)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->going[i] == id)
+			return true;
+	return false;
+}
+
+static void stops_going(struct receiver *r, int64_t id)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->going[i] == id) {
+			r->going[i] = r->going[--r->count];
+			return;
+		}
+}
+
+static size_t room_of(const struct hooks *h, const struct receiver *r)
+{
+	size_t each = r->failures >= RESTS_AFTER ? 1 : GOING_EACH, all = GOING_ALL - h->going;
+
+	return r->count >= each ? 0 : MIN(each - r->count, all);
+}
+
+static void wake_at(struct hooks *h, int64_t when)
+{
+	h->wake = MIN(h->wake, when);
+}
+
+/* ---- Parcels ---- */
+
+static void parcel_free(struct parcel *p)
+{
+	request_release(&p->request);
+	free(p->why);
+	free(p->response);
+	free(p);
+}
+DEFINE_CLEANUP(cleanup_parcel, struct parcel *, parcel_free)
+#define auto_parcel CLEANUP(cleanup_parcel)
+
+/* A text of the receiver's for the log: up to a NUL. */
+static char *text_of(const char *data, size_t len)
+{
+	return strndup(data ? data : "", len);
+}
+
+static bool is_success(const struct hook_row *hook, int status)
+{
+	return *hook->program ? status == 0 : status >= 200 && status < 300;
+}
+
+/* Takes the parcel among the ended; what is to become of its delivery is decided here. */
+static void end_parcel(struct parcel *p, const struct courier_answer *a)
+{
+	struct hooks *h = p->hooks;
+	struct receiver *r = p->receiver;
+	int64_t now = timestamp_now(), first = p->row.first ? p->row.first : p->begun, due;
+	struct tree_attempt *t = &p->attempt;
+
+	p->why = *a->why ? text_of(a->why, strlen(a->why)) : NULL;
+	p->response = text_of(a->body, a->len);
+	*t = (struct tree_attempt){
+		.hook_id = r->hook_id,
+		.row = { .delivery_id = p->row.id, .at = p->begun, .latency = a->nanoseconds, .status = a->status,
+			 .request = p->request.log.data, .response = p->response ? p->response : "" },
+		.state = DELIVERY_DONE,
+	};
+	if (*a->why || !is_success(&r->hook.row, a->status)) {
+		r->failures++;
+		due = now + pause_after(p->row.attempts + 1, a->retry_after);
+		t->state = now - first >= h->options.give_up ? DELIVERY_FAILED : DELIVERY_WAITING;
+		t->due = due;
+		if (r->failures >= RESTS_AFTER)
+			r->rests_until = MAX(r->rests_until, now + pause_after(r->failures - RESTS_AFTER + 1, a->retry_after));
+		if (!p->why && asprintf(&p->why, "it answered %d", a->status) < 0)
+			p->why = NULL;
+	} else {
+		r->failures = 0;
+		r->rests_until = 0;
+	}
+	if (a->status == 410 && !*r->hook.row.program) {
+		snprintf(p->disable, sizeof(p->disable), "its receiver answered 410");
+		t->disable = p->disable;
+		t->state = DELIVERY_FAILED;
+	}
+	t->row.why = p->why ? p->why : t->state == DELIVERY_DONE ? "" : "it failed";
+	p->next = h->ended;
+	h->ended = p;
+}
+
+static void answered(void *arg, const struct courier_answer *answer)
+{
+	end_parcel(arg, answer);
+}
+
+/* What couldn't even be tried: it counts as an attempt. */
+static void fail_parcel(struct parcel *p, const char *why)
+{
+	const struct courier_answer a = { .why = why, .retry_after = -1, .body = "" };
+
+	end_parcel(p, &a);
+}
+
+/* There is nothing to tell any more. */
+static void give_up(struct parcel *p)
+{
+	fail_parcel(p, "the event is older than the log");
+	p->attempt.state = DELIVERY_FAILED;
+}
+
+static int send_parcel(struct parcel *p, const struct tree_delivery *d, struct err *err)
+{
+	const struct hook_row *hook = &p->receiver->hook.row;
+	struct hooks *h = p->hooks;
+	int r = request_make(hook, d, h->public_url, p->begun, &p->request, err);
+	const struct courier_post post = {
+		.url = hook->url,
+		.headers = p->request.lines,
+		.body = p->request.payload.body.data,
+		.len = p->request.payload.body.len,
+		.ca = *hook->ca ? hook->ca : NULL,
+	};
+
+	if (r)
+		return r;
+	return *hook->program ? programs_run(h->programs, hook->program, d, &p->request, answered, p, err) :
+				courier_post(h->courier, &post, answered, p, err);
+}
+
+/* One delivery on its way. */
+static int dispatch(void *arg, const struct tree_delivery *d)
+{
+	struct parcel *const *slot = arg;
+	struct receiver *r = (*slot)->receiver;
+	struct hooks *h = (*slot)->hooks;
+	auto_parcel struct parcel *p = NULL;
+	struct err err = ERR_INIT;
+
+	if (is_going(r, d->row.id))
+		return 0;
+	if (!room_of(h, r))
+		return 1;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .request = REQUEST_INIT, .begun = timestamp_now() };
+	r->going[r->count++] = d->row.id;
+	h->going++;
+	if (!d->event)
+		give_up(steal(&p));
+	else if (send_parcel(p, d, &err))
+		fail_parcel(steal(&p), err.text);
+	else
+		(void)steal(&p);
+	return 0;
+}
+
+/* ---- A turn ---- */
+
+static int take_hook(void *arg, const struct hook_row *row)
+{
+	struct receiver *r = arg;
+
+	hook_copy_release(&r->hook);
+	return hook_copy(row, &r->hook, NULL) ? -ENOMEM : 1;
+}
+
+static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
+{
+	struct receiver *r = receiver_of(h, hook_id);
+	struct parcel template = { .hooks = h, .receiver = r }, *slot = &template;
+	int found;
+
+	if (!r)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (r->rests_until > now) {
+		wake_at(h, r->rests_until);
+		return 0;
+	}
+	if (!room_of(h, r))
+		return 0;
+	/* What is going has what it needs; the row may have changed since. */
+	found = tree_delivery_hook(h->options.tree, hook_id, take_hook, r, err);
+	if (found <= 0 || r->hook.row.paused || *r->hook.row.disabled)
+		return MIN(found, 0);
+	h->turn = hook_id;
+	return tree_deliveries_due(h->options.tree, hook_id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
+}
+
+struct candidates {
+	struct hooks *hooks;
+	int64_t now;
+	struct buf ids;		/* int64_t */
+};
+
+static int add_candidate(void *arg, int64_t hook_id, int64_t due)
+{
+	struct candidates *c = arg;
+
+	if (due > c->now)
+		wake_at(c->hooks, due);
+	else
+		buf_add(&c->ids, &hook_id, sizeof(hook_id));
+	return 0;
+}
+
+/* From behind the one that was served last on, so that nobody starves. */
+static int serve_all(struct hooks *h, const int64_t *ids, size_t count, int64_t now, struct err *err)
+{
+	size_t first = 0;
+	int r = 0;
+
+	while (first < count && ids[first] <= h->turn)
+		first++;
+	for (size_t i = 0; !r && i < count && h->going < GOING_ALL; i++)
+		r = serve(h, ids[(first + i) % count], now, err);
+	return r;
+}
+
+static int send_due(struct hooks *h, struct err *err)
+{
+	struct candidates c = { .hooks = h, .now = timestamp_now(), .ids = BUF_INIT };
+	int r = tree_deliveries_hooks(h->options.tree, add_candidate, &c, err);
+
+	if (!r && buf_error(&c.ids))
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!r)
+		r = serve_all(h, (const int64_t *)(const void *)c.ids.data, c.ids.len / sizeof(int64_t), c.now, err);
+	buf_release(&c.ids);
+	return r;
+}
+
+/* Writes down how everything went that has ended, together. */
+static int note_ended(struct hooks *h, struct err *err)
+{
+	struct tree_attempt attempts[GOING_ALL];
+	size_t count = 0;
+	int r;
+
+	for (struct parcel *p = h->ended; p; p = p->next)
+		attempts[count++] = p->attempt;
+	if (!count)
+		return 0;
+	r = tree_deliveries_note(h->options.tree, attempts, count, err);
+	if (r)
+		return r;
+	while (h->ended) {
+		struct parcel *p = h->ended;
+
+		h->ended = p->next;
+		stops_going(p->receiver, p->row.id);
+		h->going--;
+		parcel_free(p);
+	}
+	return 0;
+}
+
+static int plan(struct hooks *h, struct err *err)
+{
+	bool more = true;
+	int r = programs_look(h->programs, h->seen, err);
+
+	while (!r && more && !h->stopping)
+		r = tree_deliveries_plan(h->options.tree, &h->seen, &more, err);
+	return r;
+}
+
+static int trim(struct hooks *h, struct err *err)
+{
+	int64_t now = timestamp_now();
+	bool more = false;
+	int r;
+
+	if (now - h->trimmed < TRIM_EVERY && now >= h->trimmed) {
+		wake_at(h, h->trimmed + TRIM_EVERY);
+		return 0;
+	}
+	r = tree_deliveries_trim(h->options.tree, now - h->options.keep, &more, err);
+	if (!r && more)
+		wake_at(h, now);
+	else
+		h->trimmed = now;
+	return r;
+}
+
+static int wait_ms(const struct hooks *h)
+{
+	int64_t left = (h->wake - timestamp_now()) / (SECOND / 1000) + 1;
+
+	return left < 0 ? 0 : left > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left;
+}
+
+static int turn(struct hooks *h, struct err *err)
+{
+	int r = note_ended(h, err);
+
+	h->wake = INT64_MAX;
+	if (!r)
+		r = plan(h, err);
+	if (!r)
+		r = send_due(h, err);
+	if (!r)
+		r = trim(h, err);
+	forget_idle(h);
+	return r;
+}
+
+static void *work(void *arg)
+{
+	struct hooks *h = arg;
+	struct err err = ERR_INIT;
+
+	/* This thread's only: Linux keeps niceness for each thread. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	if (lead_wait(h->lead, &err))
+		log_error("hooks: %s: nothing is delivered", err.text);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	while (!h->stopping) {
+		if (turn(h, &err)) {
+			log_warn("hooks: %s", err.text);
+			h->wake = timestamp_now() + AFTER_ERROR;
+		}
+		if (!h->ended && courier_run(h->courier, h->events, wait_ms(h), &err))
+			log_warn("hooks: %s", err.text);
+		tree_events_seen(h->events);
+		programs_take(h->programs);
+	}
+	return NULL;
+}
