@@ -11,6 +11,8 @@
  *
  * Errors are the specification's, and the detail names the reason, so that the command ends as it would at the store.
  *
+ * Who asks for events may wait for the first one, for some seconds: see watch.h.
+ *
  * Memory: an answer has at most LIMIT_CALL_ANSWER bytes, all that are being made or sent LIMIT_CALL_MEMORY; who finds too little is
  * told to come again.
  */
@@ -19,8 +21,10 @@
 
 #include <strings.h>
 
+#include "fs/base/timestamp.h"
 #include "fs/tree/call.h"
 #include "httpd/reply.h"
+#include "httpd/watch.h"
 
 /* ---- The request ---- */
 
@@ -66,6 +70,8 @@ struct answer {
 	const struct call *call;
 	struct buf rows;
 	size_t taken; /* of LIMIT_CALL_MEMORY, until the answer is made */
+	size_t count; /* rows */
+	struct call_event end; /* of CALL_EVENTS, the last row */
 	struct err *err;
 };
 
@@ -85,6 +91,9 @@ static int add_row(void *arg, const void *row)
 {
 	struct answer *a = arg;
 
+	a->count++;
+	if (a->call == call_at(CALL_EVENTS))
+		a->end = *(const struct call_event *)row;
 	record_add(&a->rows, a->call->row, row);
 	buf_addc(&a->rows, '\n');
 	if (buf_error(&a->rows))
@@ -147,6 +156,29 @@ static int read_args(const struct request *r, struct json **json, struct buf *me
 	return e ? e : call_read_args(r->call, data, len, json, memory, args, err);
 }
 
+/* How long it may wait is known the first time; later it goes on where it was. */
+static int begin_watch(struct request *r, struct call_events *args, struct err *err)
+{
+	int64_t seconds = MIN(args->wait, (int64_t)LIMIT_WATCH_SECONDS);
+
+	if (args->wait <= 0)
+		return 0;
+	if (r->watch_until)
+		args->after = r->watch_last;
+	else
+		r->watch_until = timestamp_monotonic() + seconds * INT64_C(1000000000);
+	return watch_begin(r->httpd->watch, r, err);
+}
+
+/* Nothing but the last row, which says how far it looked. */
+static bool must_wait(struct request *r, const struct answer *a)
+{
+	if (!r->watch_until || a->count != 1 || a->end.more)
+		return false;
+	r->watch_last = a->end.row.number;
+	return watch_may_wait(r->httpd->watch, r);
+}
+
 static int run(struct request *r, struct answer *a, struct err *err)
 {
 	_Alignas(max_align_t) char args[CALL_RECORD_MAX] = { 0 };
@@ -154,6 +186,9 @@ static int run(struct request *r, struct answer *a, struct err *err)
 	auto_json struct json *json = NULL;
 	auto_buf struct buf memory = BUF_INIT;
 	int e = read_args(r, &json, &memory, args, err);
+
+	if (!e && r->call == call_at(CALL_EVENTS))
+		e = begin_watch(r, (void *)args, err);
 	if (!e && !a->call->run)
 		e = take_memory(a, CALL_READ_MAX);
 	if (!e && !a->call->run)
@@ -176,7 +211,8 @@ void api_call(struct request *r)
 	struct answer a = { .httpd = r->httpd, .call = r->call, .rows = BUF_INIT, .err = &err };
 	int e = run(r, &a, &err);
 
-	if (!e)
+	r->waits = !e && must_wait(r, &a);
+	if (!e && !r->waits)
 		e = reply_rows(r, &a.rows, a.call->run ? "application/x-ndjson" : "application/octet-stream", &err);
 	atomic_fetch_sub(&r->httpd->call_memory, a.taken);
 	if (e)

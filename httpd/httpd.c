@@ -36,6 +36,7 @@
 #include "httpd/proxy.h"
 #include "httpd/reply.h"
 #include "httpd/tls.h"
+#include "httpd/watch.h"
 
 #define THREADS	     2 /* of libmicrohttpd: they parse, copy and send, and wait for nothing */
 /*
@@ -578,6 +579,7 @@ static void httpd_free(struct httpd *h)
 		work_free(h->commits);
 	if (h->logins)
 		work_free(h->logins);
+	watch_free(h->watch);
 	verified_cache_free(h->verified);
 	throttle_free(h->throttle);
 	token_keys_free(h->keys);
@@ -665,6 +667,8 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 	if (!e)
 		e = prepare_logins(h, options->token_key, err);
 	if (!e)
+		e = watch_new(h, &h->watch, err);
+	if (!e)
 		e = start_daemon(h, fd, err);
 	if (e)
 		return e;
@@ -733,6 +737,7 @@ void httpd_stop(struct httpd *h)
 	if (fd != MHD_INVALID_SOCKET)
 		close(fd);
 	atomic_store(&h->stopping, true);
+	watch_stop(h->watch);
 	wait_for_quiet(h);
 	resume_all(h);
 	MHD_stop_daemon(h->daemon);

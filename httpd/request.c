@@ -8,6 +8,7 @@
 #include "httpd/body.h"
 #include "httpd/credentials.h"
 #include "httpd/login.h"
+#include "httpd/watch.h"
 
 bool request_suspend(struct request *r)
 {
@@ -60,19 +61,44 @@ void request_release(struct request *r)
 	free(r);
 }
 
-static void run_finish(struct work_job *job)
+/* With the lock if it answers true: the answer was made. */
+static bool finish(struct request *r)
 {
-	struct request *r = container_of(job, struct request, job);
 	struct httpd *h = r->httpd;
 
-	r->operation->finish(r);
-	pthread_mutex_lock(&h->lock);
+	for (;;) {
+		bool parked;
+
+		r->waits = false;
+		r->operation->finish(r);
+		pthread_mutex_lock(&h->lock);
+		if (!r->waits)
+			return true;
+		parked = watch_add(h->watch, r);
+		pthread_mutex_unlock(&h->lock);
+		/* It is another thread's from now on. */
+		if (parked)
+			return false;
+	}
+}
+
+void request_run(struct request *r)
+{
+	struct httpd *h = r->httpd;
+
+	if (!finish(r))
+		return;
 	r->finished = true;
 	if (r->operation->kind == LOGINS)
 		login_done(h, r->shown);
 	request_resume(r);
 	pthread_mutex_unlock(&h->lock);
 	request_release(r);
+}
+
+static void run_finish(struct work_job *job)
+{
+	request_run(container_of(job, struct request, job));
 }
 
 void request_submit(struct request *r)

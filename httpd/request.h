@@ -42,6 +42,7 @@ struct call;	/* fs/tree/call.h */
 struct credentials;	/* credentials.h */
 struct token_form;	/* token.c */
 struct verified;	/* fs/auth/verified.h */
+struct watch;	/* watch.h */
 
 /* What a route does. */
 struct operation {
@@ -76,6 +77,7 @@ struct httpd {
 	struct work *jobs;	/* operations that may wait for a disk to read */
 	struct work *commits;	/* those that wait until something is on the disk */
 	struct work *writers;	/* uploads' bytes on their way to the tree */
+	struct watch *watch;	/* requests that wait for events */
 	struct work *logins;	/* passwords that are checked: they take a processor for tens of milliseconds */
 	struct token_keys *keys;	/* NULL with --open, as what follows */
 	struct verified_cache *verified;
@@ -147,6 +149,10 @@ struct request {
 	struct body *body;		/* the body goes there, */
 	struct gather *gather;		/* or there, or is dropped */
 	const struct call *call;	/* of ROUTE_CALL */
+	bool waits;		/* finish() made no answer: it is run again when there are events */
+	int64_t watch_until;	/* timestamp_monotonic(); 0: nothing was said yet */
+	int64_t watch_last;	/* the last event that was looked at */
+	uint64_t watch_epoch;
 	struct headers headers;		/* valid in begin() and in an inline finish() */
 	struct route route;
 	char from[INET6_ADDRSTRLEN];	/* the client's address; with --open "" for what doesn't block */
@@ -168,6 +174,8 @@ void request_resume(struct request *r);
 
 void request_hold(struct request *r);
 void request_release(struct request *r);
+/* Runs finish(), in a job, and ends the suspension. Takes a reference of the caller's. */
+void request_run(struct request *r);
 /* Submits finish() as a job; the connection is suspended. */
 void request_submit(struct request *r);
 /* The pool for a password that is shown, or for none; NULL: too many wait. With httpd.lock; login_done() gives the place back. */

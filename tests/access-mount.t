@@ -322,9 +322,9 @@ is "$(names "$T/+ci-robot")" 'deep plain pub team' 'a robot: what it was granted
 is "$(names "$T/boss")" '_registry deep kept plain priv pub team' 'an administrator: all'
 is "$(names "$T/anonymous/deep")" open 'what is below a hidden repository, and not the repository'
 is "$(names "$T/alice/team/x")" '_blobs _history _images _layers _oci _tags' 'who may pull sees what is pulled'
-is "$(names "$T/bob/team/x")" '_blobs _history _images _layers _oci _tags _uploads' 'who may push: uploads, too'
+is "$(names "$T/bob/team/x")" '_blobs _events _history _images _layers _oci _tags _uploads' 'who may push: uploads, too'
 good "$MNT/team/x/_access/alice" owner pull,push,delete,admin
-is "$(names "$T/alice/team/x")" '_access _blobs _history _images _layers _oci _settings _tags _uploads' 'who may administer: all of it'
+is "$(names "$T/alice/team/x")" '_access _blobs _events _history _images _layers _oci _settings _tags _uploads' 'who may administer: all of it'
 hidden alice "$T/alice/team/_access"
 hidden alice "$T/alice/_registry"
 is "$(names "$T/boss/_registry")" "$(names "$MNT/_registry")" 'an administrator sees the registry itself'

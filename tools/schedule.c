@@ -12,6 +12,7 @@
 #include "fs/base/log.h"
 #include "fs/base/timestamp.h"
 #include "fs/tree/audit.h"
+#include "fs/tree/events.h"
 #include "fs/tree/tree.h"
 
 #define SECOND INT64_C(1000000000)
@@ -65,6 +66,16 @@ static void trim_audit(struct schedule *s)
 
 	if (s->options.audit_keep && tree_audit_trim(s->options.tree, &cred, s->options.audit_keep, &removed, &err))
 		log_warn("audit trail: %s", err.text);
+}
+
+static void trim_events(struct schedule *s)
+{
+	const struct cred cred = cred_administrator("schedule");
+	struct err err = ERR_INIT;
+	int64_t removed = 0;
+
+	if (s->options.event_keep && tree_events_trim(s->options.tree, &cred, s->options.event_keep, &removed, &err))
+		log_warn("events: %s", err.text);
 }
 
 static void log_problem(void *arg, enum check_problem problem, const char *text)
@@ -144,6 +155,7 @@ static void *work(void *arg)
 		}
 		if (!s->stopping && timestamp_now() >= trim) {
 			trim_audit(s);
+			trim_events(s);
 			trim = next_time(trim_every);
 		}
 		if (!s->stopping && timestamp_now() >= checks) {

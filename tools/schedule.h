@@ -17,6 +17,7 @@ struct schedule_options {
 	int64_t gc_interval;		/* nanoseconds; 0: never */
 	int64_t gc_grace;
 	int64_t untagged;		/* nanoseconds; negative: untagged images are kept */
+	int64_t event_keep;		/* nanoseconds; 0: events are kept for ever */
 	int64_t audit_keep;		/* nanoseconds; 0: the audit trail is kept for ever */
 	int64_t check_interval;		/* 0: never */
 	int64_t check_rate;		/* bytes a second; 0: no limit */

@@ -22,6 +22,7 @@
 #include "fs/base/log.h"
 #include "fs/mount/mount.h"
 #include "fs/tree/audit.h"
+#include "fs/tree/events.h"
 #include "fs/tree/login.h"
 #include "httpd/httpd.h"
 
@@ -39,7 +40,7 @@ struct serve_options {
 	const char *token_key;
 	const char *index, *index_cache, *mount_options;
 	const char *admin_password_file;
-	const char *audit_keep, *audit_pulls;
+	const char *audit_keep, *audit_pulls, *event_keep;
 	bool sparse;
 	bool open;
 };
@@ -59,6 +60,7 @@ static const struct option_row serve_rows[] = {
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
 	{ "check-interval", 0, "DURATION", offsetof(struct serve_options, check_interval), "read every blob and compare its digest so often (default: 0, never)" },
 	{ "check-rate", 0, "BYTES", offsetof(struct serve_options, check_rate), "at most so much a second (default: 20M)" },
+	{ "event-keep", 0, "DURATION", offsetof(struct serve_options, event_keep), "keep events for so long (default: 30d; 0: for ever)" },
 	{ "audit-keep", 0, "DURATION", offsetof(struct serve_options, audit_keep), "keep the audit trail for so long (default: 90d; 0: for ever)" },
 	{ "audit-pulls", 0, "on|off", offsetof(struct serve_options, audit_pulls), "write pulls down in it, too (default: off)" },
 	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
@@ -332,6 +334,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 		r = option_duration("untagged", o->untagged, -1, &out->untagged, err);
 	if (!r)
 		r = option_duration("audit-keep", o->audit_keep, TREE_AUDIT_KEEP, &out->audit_keep, err);
+	if (!r)
+		r = option_duration("event-keep", o->event_keep, TREE_EVENTS_KEEP, &out->event_keep, err);
 	if (!r)
 		r = option_duration("check-interval", o->check_interval, 0, &out->check_interval, err);
 	return r ? r :

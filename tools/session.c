@@ -4,6 +4,8 @@
 #include "fs/base/base.h"
 #include "tools/session.h"
 
+#include <poll.h>
+
 #include "tools/keyring.h"
 #include "tools/remote.h"
 
@@ -15,6 +17,8 @@ void session_close(struct session *s)
 		tree_close(s->tree);
 	if (s->remote)
 		remote_close(s->remote);
+	if (s->listens)
+		close(s->events);
 	known_free(s->known);
 	free(s->url);
 	free(s);
@@ -513,6 +517,62 @@ int session_token_rm(struct session *s, const char *owner, const char *name, str
 	const struct call_names a = { .name = owner, .reference = name };
 
 	return change(s, CALL_TOKEN_RM, &a, err);
+}
+
+/* ---- Events ---- */
+
+struct take_events {
+	event_row_fn *fn;
+	void *arg;
+	int64_t given, last;
+	bool end, more;
+};
+
+static int take_event(void *arg, const void *row)
+{
+	struct take_events *t = arg;
+	const struct call_event *event = row;
+	struct event_row own = event->row;
+
+	if (event->end) {
+		t->end = true;
+		t->last = own.number;
+		t->more = event->more;
+		return 0;
+	}
+	t->given++;
+	own.event.digest = own.digest.algorithm == DIGEST_NONE ? NULL : &own.digest;
+	return t->fn(t->arg, &own);
+}
+
+/* At the store: waits until there may be more. */
+static int wait_for_events(struct session *s, int64_t seconds, int reader, struct err *err)
+{
+	struct pollfd on[] = { { .fd = s->events, .events = POLLIN }, { .fd = reader } };
+	int n = poll(on, ARRAY_SIZE(on), (int)MIN(seconds, INT64_C(86400)) * 1000);
+
+	return n < 0 && errno != EINTR ? err_sys(err, errno, "cannot wait for events") : 0;
+}
+
+int session_events(struct session *s, const struct call_events *args, int reader, event_row_fn *fn, void *arg, int64_t *last,
+		   bool *more, struct err *err)
+{
+	struct take_events t = { .fn = fn, .arg = arg };
+	int r = s->tree && !s->listens ? tree_events_open(s->tree, &s->events, err) : 0;
+
+	if (r)
+		return r;
+	s->listens = s->tree != NULL;
+	if (s->listens)
+		tree_events_seen(s->events);
+	r = session_call(s, CALL_EVENTS, args, take_event, &t, err);
+	if (!r && !t.end)
+		r = err_set(err, ERR_CORRUPT, "the answer to %s has no end", call_at(CALL_EVENTS)->name);
+	if (!r && s->tree && !t.given && !t.more && args->wait)
+		r = wait_for_events(s, args->wait, reader, err);
+	*last = t.last;
+	*more = t.more;
+	return r;
 }
 
 /* ---- Grants ---- */

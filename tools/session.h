@@ -78,6 +78,13 @@ int session_used_by(struct session *s, const char *repo, const struct digest *di
 		    struct err *err) MUST_CHECK;
 int session_image_rm(struct session *s, const char *repo, const struct digest *digest, struct err *err) MUST_CHECK;
 
+/* ---- Events ---- */
+
+/* As tree_events(). Where there are none yet, waits until there may be one, `wait` seconds at most (0: not); of a server it is
+ * given, at the store the caller asks again. There the wait also ends when nobody reads from `reader` any more. */
+int session_events(struct session *s, const struct call_events *args, int reader, event_row_fn *fn, void *arg, int64_t *last, bool *more,
+		   struct err *err) MUST_CHECK;
+
 /* ---- People, tokens, grants ---- */
 
 typedef int session_person_fn(void *arg, const struct call_listed_person *person);
@@ -133,6 +140,8 @@ struct session {
 	char *url;
 	struct known *known;
 	unsigned open_dirs;
+	bool listens;
+	int events;	/* where it listens: tree_events_open() */
 };
 int session_call(struct session *s, enum call_id id, const void *args, call_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 void known_free(struct known *k);

@@ -97,6 +97,8 @@ ssize_t content_read(const struct content *c, void *data, size_t len, int64_t of
 
 	if (offset < 0)
 		return err_set(err, ERR_ARGUMENT, "cannot read at offset %" PRId64, offset);
+	if (c->reader && c->reader->grows)
+		return c->reader->read(c->arg, data, MIN(len, (size_t)SSIZE_MAX), offset, err);
 	if (offset >= c->size)
 		return 0;
 	len = MIN(len, (uint64_t)(c->size - offset));

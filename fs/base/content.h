@@ -3,7 +3,7 @@
  *
  * Either a file (content_fd() answers a descriptor: sendfile, passthrough) or a
  * reader; every door takes both. The bytes and the size never change while it is
- * open, also when what it was opened from is deleted meanwhile. Reading is safe
+ * open (but a log grows, and then size is what it was at first), also when what it was opened from is deleted meanwhile. Reading is safe
  * from several threads at once.
  */
 #ifndef REGFS_CONTENT_H
@@ -23,6 +23,7 @@ int content_from_buf(struct buf *b, struct content **out, struct err *err) MUST_
 struct content_reader {
 	ssize_t (*read)(void *arg, void *data, size_t len, int64_t offset, struct err *err);
 	void (*release)(void *arg);
+	bool grows;	/* read may be asked behind the size, and gives fewer bytes at the end as it is by then; 0: at or behind it */
 };
 /* Takes arg over, also on failure. */
 int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,

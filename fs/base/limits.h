@@ -85,6 +85,9 @@
 #define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
 #define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
 #define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
+#define LIMIT_WATCHERS 2048		     /* clients that wait for events, each with a connection */
+#define LIMIT_WATCH_SECONDS 30		     /* how long one may wait until it is answered */
+#define LIMIT_EVENTS 1000		     /* of one answer */
 #define LIMIT_OUTBOUND_CONNECT_SECONDS 30    /* until a connection stands */
 #define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
 #define LIMIT_HOOK_URL 2048		     /* where a hook posts to */

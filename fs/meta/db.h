@@ -55,6 +55,9 @@ int db_commit(struct db *db, struct err *err) MUST_CHECK;
 void db_rollback(struct db *db);	/* also ends a read transaction */
 /* Whether a transaction is (still) open: some failures end it. */
 bool db_in_transaction(struct db *db);
+/* Who waits for events is to be woken after the commit (bell.h); and whether that was said since it was asked last. */
+void db_ring(struct db *db);
+bool db_rings(struct db *db);
 /* One level of undo within a write transaction. A rollback that fails ends the whole transaction. */
 int db_savepoint(struct db *db, struct err *err) MUST_CHECK;
 int db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;

@@ -33,6 +33,7 @@ struct db {
 	struct query cache[CACHED_STATEMENTS];
 	const volatile uint64_t *header;	/* of the WAL-index, or NULL */
 	bool durable;	/* what synchronous is set to */
+	bool rings;
 };
 
 /* SQLite's results as ours. */
@@ -414,6 +415,19 @@ void db_rollback(struct db *db)
 bool db_in_transaction(struct db *db)
 {
 	return !sqlite3_get_autocommit(db->handle);
+}
+
+void db_ring(struct db *db)
+{
+	db->rings = true;
+}
+
+bool db_rings(struct db *db)
+{
+	bool rings = db->rings;
+
+	db->rings = false;
+	return rings;
 }
 
 int db_savepoint(struct db *db, struct err *err)

@@ -17,25 +17,123 @@
  *	hook-add, hook-set, hook-rm	(about: its pattern, where that isn't one repository, and its name)
  *	hook-test, hook-retry	of a hook: likewise
  *	token-add, token-rm	of a user or a robot (about: whose, and the token's name)
+ *
+ * A line is
+ *
+ *	{"v":1,"number":12,"at":"2026-11-25T18:07:00.123Z","kind":"push","repository":"shop/web","tag":"1.0","digest":"sha256:...",
+ *	 "changed":true,"who":"alice","from":"192.0.2.1"}
+ *
+ * without the members that don't apply; besides these, about. It is written once, with its row. Rows from before there were lines
+ * have none, and stand in no file. The files of repositories are without what is about people's rights.
  */
 #include "fs/base/base.h"
 #include "fs/meta/event.h"
 
+#include "fs/base/json.h"
+#include "fs/base/timestamp.h"
 #include "fs/meta/rows.h"
+
+/* ---- Kinds ---- */
+
+static const struct {
+	const char *name;
+	bool access;
+} kinds[] = {
+	{ "push", false },	 { "tag", false },	    { "rollback", false },    { "untag", false },
+	{ "delete", false },	 { "create", false },	    { "remove", false },      { "visibility", false },
+	{ "namespace", false },	 { "setting", false },	    { "grant", true },	      { "revoke", true },
+	{ "account-add", true }, { "account-set", true },   { "account-rm", true },   { "password", true },
+	{ "member-add", true },	 { "member-rm", true },	    { "token-add", true },    { "token-rm", true },
+	{ "hook-add", true },	 { "hook-set", true },	    { "hook-rm", true },      { "hook-test", true },
+	{ "hook-retry", true },
+};
+
+bool event_kind_known(const char *kind, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strlen(kinds[i].name) == len && memcmp(kinds[i].name, kind, len) == 0)
+			return true;
+	return false;
+}
+
+bool event_kind_is_access(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (streq(kinds[i].name, kind))
+			return kinds[i].access;
+	return false;
+}
+
+/* ---- Adding ---- */
+
+static void add_text(struct buf *b, const char *key, const char *text)
+{
+	if (!text || !*text)
+		return;
+	json_add_key(b, key);
+	json_add_string(b, text);
+}
+
+void event_line(struct buf *b, int64_t number, const struct event *e)
+{
+	char time[TIMESTAMP_TEXT_MAX + 1], digest[DIGEST_TEXT_MAX + 1] = "";
+
+	if (e->digest && e->digest->algorithm != DIGEST_NONE)
+		digest_format(e->digest, digest);
+	timestamp_format(e->at, time);
+	buf_addf(b, "{\"v\":%d,\"number\":%" PRId64 ",\"at\":\"%.*s.%03dZ\"", EVENT_VERSION, number, (int)strcspn(time, "Z"), time,
+		 (int)(e->at / 1000000 % 1000));
+	add_text(b, "kind", e->kind);
+	add_text(b, "repository", e->repository);
+	add_text(b, "tag", e->tag);
+	add_text(b, "digest", digest);
+	buf_addf(b, ",\"changed\":%s", e->changed ? "true" : "false");
+	add_text(b, "who", e->who);
+	add_text(b, "from", e->origin);
+	add_text(b, "about", e->about);
+	buf_addc(b, '}');
+}
+
+/* Where the line ends in its repository's file; 0: it stands in none. */
+static int repository_place(struct db *db, const struct event *e, int64_t size, int64_t *out, struct err *err)
+{
+	int r;
+
+	*out = 0;
+	if (!*e->repository || event_kind_is_access(e->kind))
+		return 0;
+	r = db_get_int(db, out, err,
+		       "INSERT INTO event_file(repository, size) VALUES (?, ?)"
+		       " ON CONFLICT(repository) DO UPDATE SET size = event_file.size + excluded.size RETURNING size",
+		       "si", e->repository, size);
+	return MIN(r, 0);
+}
 
 int event_add(struct db *db, const struct event *e, struct err *err)
 {
-	int64_t number = 0, n;
+	auto_buf struct buf line = BUF_INIT;
+	int64_t number = 0, place = 0, own = 0, size, n;
 	int r = db_get_int(db, &number, err,
 			   "UPDATE counter SET value = value + 1 WHERE name = 'event' RETURNING value", "");
 
 	if (r < 0)
 		return r;
+	event_line(&line, number, e);
+	if (buf_error(&line))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	size = (int64_t)line.len + 1;
+	r = db_get_int(db, &place, err,
+		       "UPDATE counter SET value = value + ? WHERE name = 'event-bytes' RETURNING value", "i", size);
+	if (r > 0)
+		r = repository_place(db, e, size, &own, err);
+	if (r < 0)
+		return r;
 	n = db_run(db, err,
-		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin, about)"
-		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		   "iisssdisss", number, e->at, e->kind, e->repository, e->tag, e->digest,
-		   (int64_t)e->changed, e->who, e->origin ? e->origin : "", e->about);
+		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin, about, line, size, place, own_place)"
+		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "iisssdissssiii", number, e->at, e->kind, e->repository, e->tag, e->digest,
+		   (int64_t)e->changed, e->who, e->origin ? e->origin : "", e->about, line.data, size, place, own);
+	db_ring(db);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -45,6 +143,27 @@ int event_last(struct db *db, int64_t *out, struct err *err)
 
 	return MIN(r, 0);
 }
+
+/* ---- Removing ---- */
+
+int event_trim(struct db *db, int64_t before, int64_t most, int64_t *removed, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int64_t number = 0, n;
+	int r = db_query(db, &q, err, "SELECT number, at FROM event ORDER BY number LIMIT ?", "i", most);
+
+	while (!r && (r = query_step(q, err)) > 0 && query_int(q, 1) < before) {
+		number = query_int(q, 0);
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	n = number ? db_run(db, err, "DELETE FROM event WHERE number <= ?", "i", number) : 0;
+	*removed = MAX(n, INT64_C(0));
+	return (int)MIN(n, INT64_C(0));
+}
+
+/* ---- As rows ---- */
 
 #define SELECT_EVENT "SELECT number, at, kind, repository, tag, digest, changed, who, origin, about FROM event "
 
@@ -83,4 +202,57 @@ int event_by_number(struct db *db, int64_t number, event_row_fn *fn, void *arg, 
 	int r = db_query(db, &q, err, SELECT_EVENT "WHERE number = ?", "i", number);
 
 	return r ? r : each_event(q, fn, arg, err);
+}
+
+int event_first(struct db *db, int64_t *out, struct err *err)
+{
+	int r = db_get_int(db, out, err, "SELECT number FROM event ORDER BY number LIMIT 1", "");
+
+	if (!r) {
+		r = event_last(db, out, err);
+		++*out;
+	}
+	return MIN(r, 0);
+}
+
+/* ---- As bytes ---- */
+
+int event_span(struct db *db, const char *repository, int64_t *first, int64_t *end, struct err *err)
+{
+	int r;
+
+	*end = 0;
+	r = repository ? db_get_int(db, end, err, "SELECT size FROM event_file WHERE repository = ?", "s", repository) :
+			 db_get_int(db, end, err, "SELECT value FROM counter WHERE name = 'event-bytes'", "");
+	*first = *end;
+	if (r >= 0)
+		r = repository ?
+			    db_get_int(db, first, err,
+				       "SELECT own_place - size FROM event WHERE repository = ? AND own_place > 0"
+				       " ORDER BY own_place LIMIT 1", "s", repository) :
+			    db_get_int(db, first, err, "SELECT place - size FROM event WHERE place > 0 ORDER BY place LIMIT 1", "");
+	return MIN(r, 0);
+}
+
+int event_time(struct db *db, const char *repository, int64_t *at, struct err *err)
+{
+	return repository ? db_get_int(db, at, err,
+				       "SELECT at FROM event WHERE repository = ? AND own_place > 0 ORDER BY own_place DESC LIMIT 1",
+				       "s", repository) :
+			    db_get_int(db, at, err, "SELECT at FROM event WHERE place > 0 ORDER BY place DESC LIMIT 1", "");
+}
+
+int event_lines(struct db *db, const char *repository, int64_t after, event_line_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = repository ?
+			db_query(db, &q, err,
+				 "SELECT line, size, own_place FROM event WHERE repository = ? AND own_place > ? AND own_place > 0"
+				 " ORDER BY own_place", "si", repository, after) :
+			db_query(db, &q, err,
+				 "SELECT line, size, place FROM event WHERE place > ? AND place > 0 ORDER BY place", "i", after);
+
+	while (!r && (r = query_step(q, err)) > 0)
+		r = fn(arg, query_text(q, 0), query_int(q, 1), query_int(q, 2));
+	return r;
 }

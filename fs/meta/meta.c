@@ -43,6 +43,7 @@ struct change {
 struct meta {
 	char *path;
 	struct db *writer;	/* the leader's */
+	struct bell bell;	/* rung after a commit with events */
 	pthread_mutex_t lock;
 	struct change *first, **last;	/* guarded by lock */
 	bool led;			/* guarded by lock: there is a leader */
@@ -59,9 +60,12 @@ int meta_open(const char *path, bool create, struct meta **out, struct err *err)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	pthread_mutex_init(&m->lock, NULL);
 	m->last = &m->first;
+	m->bell = (struct bell)BELL_INIT;
 	m->path = strdup(path);
 	r = m->path ? db_open(path, create, &m->writer, err) :
 		      err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!r)
+		r = bell_open(path, &m->bell, err);
 	if (!r)
 		r = schema_upgrade(m->writer, err);
 	if (r) {
@@ -79,6 +83,7 @@ void meta_close(struct meta *m)
 	while (m->idle_count)
 		db_close(m->idle[--m->idle_count]);
 	db_close(m->writer);
+	bell_close(&m->bell);
 	pthread_mutex_destroy(&m->lock);
 	free(m->path);
 	free(m);
@@ -107,6 +112,11 @@ void meta_read_end(struct meta *m, struct db *db)
 	}
 	pthread_mutex_unlock(&m->lock);
 	db_close(db);
+}
+
+int meta_listen(const struct meta *m, int *fd, struct err *err)
+{
+	return bell_listen(&m->bell, fd, err);
 }
 
 bool meta_mark(const struct meta *m, struct db_mark *out)
@@ -213,6 +223,9 @@ static void lead(struct meta *m, const struct change *own)
 
 		pthread_mutex_unlock(&m->lock);
 		run_batch(m->writer, batch);
+		/* One ring for all of the batch. */
+		if (db_rings(m->writer))
+			bell_ring(&m->bell);
 		wake_batch(batch, own);
 		pthread_mutex_lock(&m->lock);
 	}

@@ -13,6 +13,7 @@
 #ifndef REGFS_META_H
 #define REGFS_META_H
 
+#include "fs/meta/bell.h"
 #include "fs/meta/db.h"
 
 struct meta;
@@ -30,6 +31,9 @@ int meta_write(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struc
 /* The same in a transaction of its own: all that it finds was committed before it began. For what can't be
  * undone with the transaction. */
 int meta_write_alone(struct meta *m, bool durable, meta_write_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* A descriptor that is readable when events were committed, by any process: see bell_listen(); bell_heard() before looking. */
+int meta_listen(const struct meta *m, int *fd, struct err *err) MUST_CHECK;
 
 /* See db_mark(). Take it before reading what it is to vouch for. */
 bool meta_mark(const struct meta *m, struct db_mark *out);

@@ -17,6 +17,7 @@
  *	upload		   in progress; its bytes are in the store's uploads/
  *	doomed		   blobs that lost their row, whose files are to be unlinked
  *	counter, event	   what happened, numbered in the order of the commits
+ *	event_file	   bytes of a repository's events that were ever written
  *	namespace	   what repositories below a name begin with, and whether a push makes them
  *	principal	   users, groups and robots
  *	member		   that a principal is in a group
@@ -29,7 +30,7 @@
  *	delivery	   that an event is to be told to a hook, or was; attempt: each time it was tried
  *
  * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
- * of the audit trail, the removed ones included; 'delivery' is the last event of which deliveries were made.
+ * of the audit trail, the removed ones included; 'event-bytes' likewise; 'delivery' is the last event of which deliveries were made.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -245,6 +246,17 @@ static const char *const steps[] = {
 	" PRIMARY KEY(name, below, key));",
 
 	/* 5 */
+	"ALTER TABLE event ADD COLUMN line TEXT NOT NULL DEFAULT '';"	/* see event.h; '': of before there were lines */
+	"ALTER TABLE event ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"	/* of the line with its newline */
+	"ALTER TABLE event ADD COLUMN place INTEGER NOT NULL DEFAULT 0;"	/* where it ends, among all; 0: it stands nowhere */
+	"ALTER TABLE event ADD COLUMN own_place INTEGER NOT NULL DEFAULT 0;"	/* the same, among its repository's */
+	"DROP INDEX event_repository;"
+	"CREATE INDEX event_place ON event(place) WHERE place > 0;"
+	"CREATE INDEX event_own_place ON event(repository, own_place) WHERE own_place > 0;"
+	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO counter(name, value) VALUES ('event-bytes', 0);",
+
+	/* 6 */
 	"CREATE TABLE hook("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" pattern TEXT NOT NULL,"		/* of the repositories that it is about */

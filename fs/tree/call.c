@@ -110,6 +110,11 @@ static const struct record_field policy_args[] = {
 	FIELD(struct call_policy, origin, "origin", RECORD_BYTES, NEEDED), FIELD(struct call_policy, dry_run, "dry-run", RECORD_BOOL),
 	{ 0 },
 };
+static const struct record_field events_args[] = {
+	FIELD(struct call_events, after, "after", RECORD_NUMBER, NEEDED), FIELD(struct call_events, n, "n", RECORD_NUMBER, NEEDED),
+	FIELD(struct call_events, filter.repositories, "repositories", RECORD_TEXT),
+	FIELD(struct call_events, filter.kinds, "kinds", RECORD_TEXT), FIELD(struct call_events, wait, "wait", RECORD_NUMBER), { 0 },
+};
 static const struct record_field find_args[] = {
 	FIELD(struct call_find, name, "repository", RECORD_TEXT, NEEDED),
 	FIELD(struct call_find, reference, "reference", RECORD_TEXT, NEEDED),
@@ -130,6 +135,16 @@ static const struct record_field data_args[] = {
 static const struct record_field read_args[] = {
 	NODE(node, "node", RECORD_ID, NEEDED), NODE(offset, "offset", RECORD_NUMBER),
 	NODE(length, "length", RECORD_NUMBER, NEEDED), NODE(more, "more", RECORD_TEXT), { 0 },
+};
+
+#define EVENT(member, name, kind, ...) FIELD(struct call_event, member, name, kind, __VA_ARGS__)
+static const struct record_field event_row_fields[] = {
+	EVENT(row.number, "number", RECORD_NUMBER, NEEDED), EVENT(row.event.at, "at-ns", RECORD_NUMBER),
+	EVENT(row.event.kind, "kind", RECORD_TEXT, NEEDED), EVENT(row.event.repository, "repository", RECORD_TEXT, NEEDED),
+	EVENT(row.event.tag, "tag", RECORD_TEXT), EVENT(row.digest, "digest", RECORD_DIGEST),
+	EVENT(row.event.changed, "changed", RECORD_BOOL), EVENT(row.event.who, "who", RECORD_BYTES, NEEDED),
+	EVENT(row.event.origin, "from", RECORD_BYTES, NEEDED), EVENT(row.event.about, "about", RECORD_BYTES),
+	EVENT(end, "end", RECORD_BOOL), EVENT(more, "more", RECORD_BOOL), { 0 },
 };
 
 static const struct record_field me_row[] = {
@@ -632,6 +647,28 @@ static RUN(access)
 	return tree_access_explain(tree, cred, n->name, n->reference, give_access, &a, err);
 }
 
+/* ---- Events ---- */
+
+static int give_event(void *arg, const struct event_row *row)
+{
+	const struct call_event event = { .row = *row };
+
+	return give(arg, &event);
+}
+
+static RUN(events)
+{
+	struct answer a = ANSWER;
+	const struct call_events *e = args;
+	struct call_event end = { .row.event = { .kind = "", .repository = "", .who = "", .origin = "" }, .end = true };
+	int r = e->n < 1 ? err_set(err, ERR_ARGUMENT, "n is a number of events from 1 on, not %" PRId64, e->n) : 0;
+
+	if (!r)
+		r = tree_events(tree, cred, e->after, &e->filter, MIN(e->n, (int64_t)LIMIT_EVENTS), give_event, &a, &end.row.number, &end.more,
+				err);
+	return r ? r : fn(arg, &end);
+}
+
 /* ---- The table ---- */
 
 static const struct call calls[CALL_COUNT] = {
@@ -675,6 +712,7 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_GRANT_RM] = { "grant-rm", grant_args, NULL, true, run_grant_rm },
 	[CALL_GRANT_POLICY] = { "grant-policy", policy_args, NULL, true, run_grant_policy },
 	[CALL_ACCESS] = { "access", access_args, access_row_fields, false, run_access },
+	[CALL_EVENTS] = { "events", events_args, event_row_fields, false, run_events },
 	[CALL_ROOTFS_FIND] = { "rootfs-find", find_args, rootfs_row, false, run_rootfs_find },
 	[CALL_ROOTFS_WALK] = { "rootfs-walk", walk_args, entry_row, false, run_rootfs_walk },
 	[CALL_ROOTFS_SHOW] = { "rootfs-show", node_args, entry_row, false, run_rootfs_show },
@@ -703,4 +741,5 @@ FITS(call_person);
 FITS(call_tag);
 FITS(tree_history);
 FITS(call_entry);
+FITS(call_event);
 FITS(tree_stats);

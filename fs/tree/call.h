@@ -12,6 +12,7 @@
 #define REGFS_CALL_H
 
 #include "fs/base/record.h"
+#include "fs/tree/events.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/history.h"
 #include "fs/tree/people.h"
@@ -59,6 +60,7 @@ enum call_id {
 	CALL_GRANT_RM,
 	CALL_GRANT_POLICY,
 	CALL_ACCESS,
+	CALL_EVENTS,
 	CALL_ROOTFS_FIND,
 	CALL_ROOTFS_WALK,
 	CALL_ROOTFS_SHOW,
@@ -117,6 +119,13 @@ struct call_token {
 	int64_t expires;
 };
 
+/* As tree_events(). */
+struct call_events {
+	int64_t after, n;
+	struct tree_events_filter filter;
+	int64_t wait;			/* over HTTP: seconds for which the answer may wait for the first one */
+};
+
 struct call_policy {
 	const char *who, *policy, *origin;
 	bool dry_run;
@@ -147,6 +156,11 @@ struct call_me {
 struct call_tag {
 	const char *tag;
 	struct tree_image_info image;
+};
+
+struct call_event {
+	struct event_row row;
+	bool end, more;			/* the last row is none: its number is how far was looked, and whether there is more */
 };
 
 struct call_value {

@@ -29,7 +29,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY] = { .kind = KIND_REGISTRY, .parent = KIND_ROOT, .name = "_registry", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_VERSION] = { .kind = KIND_VERSION, .parent = KIND_REGISTRY, .name = "version", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_version_text },
 	[KIND_STATS] = { .kind = KIND_STATS, .parent = KIND_REGISTRY, .name = "stats", .mode = FILE_MODE, .action = ACTION_ADMIN, .text = view_stats_text },
-	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_audit_size, .mtime = view_audit_time, .open = view_audit_open },
+	[KIND_AUDIT] = { .kind = KIND_AUDIT, .parent = KIND_REGISTRY, .name = "audit", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
+	[KIND_REGISTRY_EVENTS] = { .kind = KIND_REGISTRY_EVENTS, .parent = KIND_REGISTRY, .name = "events", .mode = FILE_MODE, .action = ACTION_ADMIN, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
 	[KIND_ALL_BLOBS] = { .kind = KIND_ALL_BLOBS, .parent = KIND_REGISTRY, .name = "blobs", .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true },
 	[KIND_ALL_BLOBS_SHA256] = { .kind = KIND_ALL_BLOBS_SHA256, .parent = KIND_ALL_BLOBS, SHA256, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
 	[KIND_ALL_BLOBS_SHA512] = { .kind = KIND_ALL_BLOBS_SHA512, .parent = KIND_ALL_BLOBS, SHA512, .mode = DIR_MODE, .action = ACTION_ADMIN, .fixed = true, .find = view_find_blob, .list = view_list_all_blobs },
@@ -107,6 +108,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_HISTORY_TAG] = { .kind = KIND_HISTORY_TAG, .row = ROW_HISTORY, .mode = DIR_MODE, .present = view_is_first, .find = view_find_history, .list = view_list_history },
 	[KIND_HISTORY_LOG] = { .kind = KIND_HISTORY_LOG, .parent = KIND_HISTORY_TAG, .name = "log", .row = ROW_HISTORY, .mode = FILE_MODE, .action = ACTION_PUSH, .present = view_is_first, .text = view_history_log_text },
 	[KIND_HISTORY_ENTRY] = { .kind = KIND_HISTORY_ENTRY, .row = ROW_HISTORY, .mode = LINK_MODE, .link = view_history_link },
+
+	[KIND_EVENTS] = { .kind = KIND_EVENTS, .parent = KIND_REPO, .name = "_events", .row = ROW_REPO, .mode = FILE_MODE, .action = ACTION_PUSH, .present = view_is_repository, .size = view_log_size, .mtime = view_log_time, .open = view_log_open },
 
 	[KIND_SETTINGS] = { .kind = KIND_SETTINGS, .parent = KIND_REPO, .name = "_settings", .row = ROW_REPO, .mode = DIR_MODE, .action = ACTION_ADMIN },
 	[KIND_VISIBILITY] = { .kind = KIND_VISIBILITY, .parent = KIND_SETTINGS, .name = "visibility", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },

@@ -179,7 +179,7 @@ static void release_file(void *arg)
 /* Out of the layer. */
 static int open_packed(struct shelf_item *layer, const struct index_inode *inode, struct content **out, struct err *err)
 {
-	static const struct content_reader reader = { read_file, release_file };
+	static const struct content_reader reader = { .read = read_file, .release = release_file };
 	struct file *f;
 	int r = need_bytes(layer, err);
 

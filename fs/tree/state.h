@@ -35,6 +35,7 @@ struct tree {
 	bool sparse;		/* images are taken without their layers */
 	struct shelf *shelf;	/* opened indexes, shelf.c */
 	struct tree_inside inside;	/* settings of what is inside images */
+	int stopped;		/* an eventfd: readable from tree_stop() on */
 };
 
 /* A connection to read with: `auto_reader struct meta_reader rd = { 0 };` and this. */

@@ -7,6 +7,8 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
+#include <sys/eventfd.h>
+
 #include "fs/base/timestamp.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/settings.h"
@@ -21,8 +23,11 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!t)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	t->grace = 3600 * INT64_C(1000000000);
+	t->stopped = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	buf_addf(&path, "%s/regfs.db", store_dir);
 	r = buf_error(&path) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+	if (!r && t->stopped < 0)
+		r = err_sys(err, errno, "cannot make an eventfd");
 	if (!r)
 		r = store_open(store_dir, create, &t->store, err);
 	if (!r)
@@ -49,8 +54,10 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 
 void tree_stop(struct tree *t)
 {
-	if (t)
-		shelf_stop(t->shelf);
+	if (!t)
+		return;
+	(void)!eventfd_write(t->stopped, 1);
+	shelf_stop(t->shelf);
 }
 
 void tree_close(struct tree *t)
@@ -65,6 +72,7 @@ void tree_close(struct tree *t)
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
+	cleanup_close(&t->stopped);
 	free(t);
 }
 

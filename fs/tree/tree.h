@@ -24,7 +24,7 @@ struct tree;
 
 /* Takes milliseconds, whatever the store's size; needs no repair after a crash. */
 int tree_open(const char *store_dir, int flags, struct tree **out, struct err *err) MUST_CHECK;
-/* Long work on behalf of who waits for it (indexing a layer) ends soon, unfinished: before the doors are closed. NULL: nothing. */
+/* Long work on behalf of who waits for it (indexing a layer, waiting for events) ends soon, unfinished: before the doors are closed. NULL: nothing. */
 void tree_stop(struct tree *tree);
 void tree_close(struct tree *tree);
 

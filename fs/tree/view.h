@@ -39,9 +39,6 @@ int view_give_user(struct listing *ls, enum node_kind kind, int phase,
 
 int view_version_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_stats_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
-int view_audit_size(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
-int view_audit_time(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
-int view_audit_open(const struct look *l, const struct node *n, struct content **out) MUST_CHECK;
 int view_find_blob(const struct look *l, const struct node *n, const char *name,
 		   struct node *out) MUST_CHECK;
 int view_find_uses(const struct look *l, const struct node *n, const char *name,
@@ -166,5 +163,11 @@ int view_grant_rm(struct tree *tree, const struct cred *cred, const struct node 
 		  struct err *err) MUST_CHECK;
 /* Reads what a ROW_GRANT's number stands for: 1, 0, or negative. */
 int view_load_grant(const struct look *l, struct node *n) MUST_CHECK;
+
+/* ---- view_log.c: the audit trail, and events ---- */
+
+int view_log_size(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
+int view_log_time(const struct look *l, const struct node *n, int64_t *out) MUST_CHECK;
+int view_log_open(const struct look *l, const struct node *n, struct content **out) MUST_CHECK;
 
 #endif

@@ -4,8 +4,6 @@
 #include "fs/base/base.h"
 #include "fs/tree/view.h"
 
-#include "fs/meta/audit.h"
-
 /* ---- _registry ---- */
 
 int view_version_text(const struct look *l, const struct node *n, struct buf *out)
@@ -36,86 +34,6 @@ int view_stats_text(const struct look *l, const struct node *n, struct buf *out)
 		 inside.layers_indexed, inside.spans.decoded, inside.spans.decoded_bytes, inside.spans.held_bytes,
 		 inside.files_taken_out);
 	return 0;
-}
-
-/* ---- audit: read where it is, since it may be long ---- */
-
-struct audit_file {
-	struct tree *tree;
-	int64_t first;	/* the place of its first byte */
-};
-
-/* A read of some bytes. */
-struct audit_read {
-	char *data;
-	int64_t at, end;	/* places */
-};
-
-/* 1: there are no more to read. */
-static int read_line(void *arg, const char *line, int64_t size, int64_t number)
-{
-	struct audit_read *rd = arg;
-	int64_t begin = number - size, len;
-
-	/* What was here is gone. */
-	if (begin > rd->at)
-		return 1;
-	len = MIN(number, rd->end) - rd->at;
-	memcpy(rd->data, line + (rd->at - begin), (size_t)MIN(len, number - 1 - rd->at));
-	if (number <= rd->end)
-		rd->data[len - 1] = '\n';
-	rd->data += len;
-	rd->at += len;
-	return rd->at == rd->end;
-}
-
-static ssize_t read_audit(void *arg, void *data, size_t len, int64_t offset, struct err *err)
-{
-	const struct audit_file *f = arg;
-	auto_reader struct meta_reader rd = { 0 };
-	struct audit_read want = { .data = data, .at = f->first + offset, .end = f->first + offset + (int64_t)len };
-	int r = tree_reader(f->tree, &rd, err);
-
-	if (!r)
-		r = audit_lines(rd.db, want.at, read_line, &want, err);
-	if (r < 0)
-		return r;
-	return want.at == want.end ? (ssize_t)len :
-				     err_set(err, ERR_GONE_MEANWHILE, "these lines of the audit trail were removed: open it again");
-}
-
-int view_audit_size(const struct look *l, const struct node *n, int64_t *out)
-{
-	int64_t first = 0, end = 0;
-	int r = audit_span(l->db, &first, &end, l->err);
-
-	(void)n;
-	*out = end - first;
-	return r;
-}
-
-int view_audit_time(const struct look *l, const struct node *n, int64_t *out)
-{
-	int r = audit_last(l->db, out, l->err);
-
-	(void)n;
-	return r ? MIN(r, 0) : registry_created(l->db, out, l->err);
-}
-
-int view_audit_open(const struct look *l, const struct node *n, struct content **out)
-{
-	static const struct content_reader reader = { .read = read_audit, .release = free };
-	struct audit_file *f = calloc(1, sizeof(*f));
-	int64_t end = 0;
-	int r = f ? audit_span(l->db, &f->first, &end, l->err) : err_set(l->err, ERR_NO_MEMORY, "out of memory");
-
-	(void)n;
-	if (r) {
-		free(f);
-		return r;
-	}
-	f->tree = l->tree;
-	return content_from_reader(&reader, f, end - f->first, out, l->err);
 }
 
 /* ---- blobs, used-by ---- */
