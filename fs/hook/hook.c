@@ -26,7 +26,7 @@
 #include "fs/base/timestamp.h"
 #include "fs/hook/pause.h"
 #include "fs/hook/program.h"
-#include "fs/hook/request.h"
+#include "fs/hook/message.h"
 #include "fs/tree/events.h"
 #include "fs/tree/hooks.h"
 
@@ -42,8 +42,9 @@ struct parcel {
 	struct hooks *hooks;
 	struct receiver *receiver;
 	struct parcel *next;		/* among the ended */
+	struct parcel *other;		/* among all */
 	struct delivery_row row;
-	struct request request;
+	struct message message;
 	int64_t begun;
 	struct tree_attempt attempt;
 	char *why, *response;
@@ -62,7 +63,7 @@ struct receiver {
 
 struct hooks {
 	struct hooks_options options;
-	char *store, *public_url, *program_user;
+	char *store, *public_url;
 	struct address_ranges *allowed;
 	struct courier *courier;
 	struct programs *programs;
@@ -70,7 +71,7 @@ struct hooks {
 	int lead, events;
 	atomic_bool stopping;
 	struct receiver *receivers;
-	struct parcel *ended;
+	struct parcel *all, *ended;
 	size_t going;			/* parcels, the ended ones included */
 	int64_t seen;			/* events that were planned, or are for nobody */
 	int64_t turn;			/* the hook that was served last */
@@ -146,7 +147,7 @@ static void wake_at(struct hooks *h, int64_t when)
 
 static void parcel_free(struct parcel *p)
 {
-	request_release(&p->request);
+	message_release(&p->message);
 	free(p->why);
 	free(p->response);
 	free(p);
@@ -178,7 +179,7 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 	*t = (struct tree_attempt){
 		.hook_id = r->hook_id,
 		.row = { .delivery_id = p->row.id, .at = p->begun, .latency = a->nanoseconds, .status = a->status,
-			 .request = p->request.log.data, .response = p->response ? p->response : "" },
+			 .request = p->message.log.data, .response = p->response ? p->response : "" },
 		.state = DELIVERY_DONE,
 	};
 	if (*a->why || !is_success(&r->hook.row, a->status)) {
@@ -228,18 +229,18 @@ static int send_parcel(struct parcel *p, const struct tree_delivery *d, struct e
 {
 	const struct hook_row *hook = &p->receiver->hook.row;
 	struct hooks *h = p->hooks;
-	int r = request_make(hook, d, h->public_url, p->begun, &p->request, err);
+	int r = message_make(hook, d, h->public_url, p->begun, &p->message, err);
 	const struct courier_post post = {
 		.url = hook->url,
-		.headers = p->request.lines,
-		.body = p->request.payload.body.data,
-		.len = p->request.payload.body.len,
+		.headers = p->message.lines,
+		.body = p->message.payload.body.data,
+		.len = p->message.payload.body.len,
 		.ca = *hook->ca ? hook->ca : NULL,
 	};
 
 	if (r)
 		return r;
-	return *hook->program ? programs_run(h->programs, hook->program, d, &p->request, answered, p, err) :
+	return *hook->program ? programs_run(h->programs, hook->program, d, &p->message, answered, p, err) :
 				courier_post(h->courier, &post, answered, p, err);
 }
 
@@ -259,9 +260,11 @@ static int dispatch(void *arg, const struct tree_delivery *d)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .request = REQUEST_INIT, .begun = timestamp_now() };
+	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .message = MESSAGE_INIT, .begun = timestamp_now() };
 	r->going[r->count++] = d->row.id;
 	h->going++;
+	p->other = h->all;
+	h->all = p;
 	if (!d->event)
 		give_up(steal(&p));
 	else if (send_parcel(p, d, &err))
@@ -346,6 +349,16 @@ static int send_due(struct hooks *h, struct err *err)
 	return r;
 }
 
+static void forget_parcel(struct hooks *h, struct parcel *p)
+{
+	struct parcel **at = &h->all;
+
+	while (*at != p)
+		at = &(*at)->other;
+	*at = p->other;
+	parcel_free(p);
+}
+
 /* Writes down how everything went that has ended, together. */
 static int note_ended(struct hooks *h, struct err *err)
 {
@@ -366,7 +379,7 @@ static int note_ended(struct hooks *h, struct err *err)
 		h->ended = p->next;
 		stops_going(p->receiver, p->row.id);
 		h->going--;
-		parcel_free(p);
+		forget_parcel(h, p);
 	}
 	return 0;
 }
@@ -433,14 +446,105 @@ static void *work(void *arg)
 		log_error("hooks: %s: nothing is delivered", err.text);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	while (!h->stopping) {
-		if (turn(h, &err)) {
+		bool failed = turn(h, &err);
+
+		if (failed) {
 			log_warn("hooks: %s", err.text);
-			h->wake = timestamp_now() + AFTER_ERROR;
+			wake_at(h, timestamp_now() + AFTER_ERROR);
 		}
-		if (!h->ended && courier_run(h->courier, h->events, wait_ms(h), &err))
+		/* What has ended already is written down at once. */
+		if ((failed || !h->ended) && courier_run(h->courier, h->events, wait_ms(h), &err))
 			log_warn("hooks: %s", err.text);
 		tree_events_seen(h->events);
 		programs_take(h->programs);
 	}
 	return NULL;
+}
+
+/* ---- Beginning and end ---- */
+
+static void hooks_free(struct hooks *h)
+{
+	programs_free(h->programs);
+	if (h->courier)
+		courier_free(h->courier);
+	while (h->all)
+		forget_parcel(h, h->all);
+	for (struct receiver *r = h->receivers, *next; r; r = next) {
+		next = r->next;
+		hook_copy_release(&r->hook);
+		free(r);
+	}
+	ranges_free(h->allowed);
+	cleanup_close(&h->events);
+	cleanup_close(&h->lead);
+	free(h->store);
+	free(h->public_url);
+	free(h);
+}
+DEFINE_CLEANUP(cleanup_hooks, struct hooks *, hooks_free)
+
+static int open_files(struct hooks *h, struct err *err)
+{
+	auto_free char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/hooks.lead", h->store) < 0)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = lead_open(path, &h->lead, err);
+	return r ? r : tree_events_open(h->options.tree, &h->events, err);
+}
+
+static int prepare(struct hooks *h, const struct hooks_options *o, struct err *err)
+{
+	int r = err_about("hook-allow", ranges_new(o->allow, &h->allowed, err), err);
+	const struct courier_options courier = {
+		.connect_ms = (long)o->connect_ms, .total_ms = (long)o->total_ms, .allowed = h->allowed, .limit = LIMIT_HOOK_ANSWER,
+	};
+
+	if (!r)
+		r = open_files(h, err);
+	if (!r)
+		r = courier_new(&courier, &h->courier, err);
+	if (r)
+		return r;
+
+	const struct programs_options programs = {
+		.tree = o->tree, .store = h->store, .user = o->program_user, .total_ms = o->total_ms, .courier = h->courier,
+	};
+
+	return err_about("hook-user", programs_new(&programs, &h->programs, err), err);
+}
+
+int hooks_start(const struct hooks_options *options, struct hooks **out, struct err *err)
+{
+	CLEANUP(cleanup_hooks) struct hooks *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	h->options = *options;
+	h->lead = h->events = -1;
+	h->store = strdup(options->store);
+	h->public_url = strdup(options->public_url);
+	if (!h->store || !h->public_url)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = prepare(h, options, err);
+	if (!r)
+		r = pthread_create(&h->thread, NULL, work, h) ? err_sys(err, EAGAIN, "can't start a thread") : 0;
+	if (!r)
+		*out = steal(&h);
+	return r;
+}
+
+void hooks_stop(struct hooks *h)
+{
+	if (!h)
+		return;
+	h->stopping = true;
+	courier_wake(h->courier);
+	/* Only while it waits for the lead. */
+	pthread_cancel(h->thread);
+	pthread_join(h->thread, NULL);
+	hooks_free(h);
 }

@@ -14,6 +14,7 @@
 
 #include "fs/base/buf.h"
 #include "fs/base/err.h"
+#include "fs/base/limits.h"
 #include "fs/meta/event.h"
 
 struct payload_facts {
@@ -23,6 +24,7 @@ struct payload_facts {
 	int64_t sequence;	/* of the deliveries of that hook */
 	const char *media_type;	/* of the image; "" where it isn't there */
 	int64_t size;		/* of its manifest */
+	bool public;		/* anyone may pull from the repository */
 };
 
 #define PAYLOAD_HEADERS 12

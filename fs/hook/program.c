@@ -321,7 +321,7 @@ static int run_program(struct run *r, struct err *err)
 {
 	auto_fd int program = -1, io = -1, pidfd = -1;
 	siginfo_t info;
-	pid_t pid;
+	pid_t pid = -1;
 	int status = 0, e = open_program(r->programs, r->name, &program, err);
 	bool ended;
 
@@ -390,7 +390,7 @@ static void describe(const struct tree_delivery *d, struct buf *environment)
 	set_number(environment, "REGFS_SEQUENCE", d->row.number);
 }
 
-int programs_run(struct programs *p, const char *name, const struct tree_delivery *delivery, const struct request *request,
+int programs_run(struct programs *p, const char *name, const struct tree_delivery *delivery, const struct message *message,
 		 courier_fn *fn, void *arg, struct err *err)
 {
 	auto_run struct run *r = calloc(1, sizeof(*r));
@@ -401,8 +401,8 @@ int programs_run(struct programs *p, const char *name, const struct tree_deliver
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	r->job.fn = work;
 	r->programs = p;
-	r->input = request->payload.body.data;
-	r->input_len = request->payload.body.len;
+	r->input = message->payload.body.data;
+	r->input_len = message->payload.body.len;
 	r->fn = fn;
 	r->arg = arg;
 	buf_init(&r->environment);

@@ -14,7 +14,7 @@
 #define REGFS_PROGRAM_H
 
 #include "fs/base/outbound.h"
-#include "fs/hook/request.h"
+#include "fs/hook/message.h"
 
 struct programs;
 
@@ -33,8 +33,8 @@ void programs_free(struct programs *p);
 
 /* Looks which ones there are in hooks.d/<kind>/: each is a hook, told of events behind `seen`. */
 int programs_look(struct programs *p, int64_t seen, struct err *err) MUST_CHECK;
-/* Begins one; fn is called by programs_take(), with how it ended as the status. The request is borrowed until then. */
-int programs_run(struct programs *p, const char *name, const struct tree_delivery *delivery, const struct request *request,
+/* Begins one; fn is called by programs_take(), with how it ended as the status. The message is borrowed until then. */
+int programs_run(struct programs *p, const char *name, const struct tree_delivery *delivery, const struct message *message,
 		 courier_fn *fn, void *arg, struct err *err) MUST_CHECK;
 void programs_take(struct programs *p);
 

@@ -200,10 +200,13 @@ struct due {
 static int find_image(struct due *d, const struct event *e, struct image_row *out)
 {
 	struct repo_row repo;
-	int r = e->digest ? repo_by_name(d->db, e->repository, &repo, d->err) : 0;
+	int r = *e->repository ? repo_by_name(d->db, e->repository, &repo, d->err) : 0;
 
-	if (r > 0)
+	d->now.public = r > 0 && repo.public;
+	if (r > 0 && e->digest)
 		r = image_by_digest(d->db, repo.id, e->digest, out, d->err);
+	else
+		r = MIN(r, 0);
 	return r;
 }
 

@@ -500,3 +500,100 @@ int tree_hook_test(struct tree *tree, const struct cred *cred, const char *patte
 
 	return r ? r : write_noted(tree, &e, test_hook, err);
 }
+
+/* ---- Programs that stand there ---- */
+
+#define STANDING "**"
+
+struct standing {
+	struct db *db;
+	const char *names;
+	size_t len;
+	int64_t since;
+	bool dry;		/* only whether there is something to do */
+	bool changes;
+	struct err *err;
+};
+
+static bool is_listed(const struct standing *s, const char *program)
+{
+	for (const char *n = s->names, *end = n + s->len; n < end; n += strlen(n) + 1)
+		if (streq(n, program))
+			return true;
+	return false;
+}
+
+static int retire_gone(void *arg, const struct hook_row *row)
+{
+	struct standing *s = arg;
+
+	if (!strchr(row->program, '/') || is_listed(s, row->program))
+		return 0;
+	s->changes = true;
+	return s->dry ? 0 : hook_retire(s->db, row->id, s->err);
+}
+
+static int found(void *arg UNUSED, const struct hook_row *row UNUSED)
+{
+	return 1;
+}
+
+/* "push/notify" is called push.notify. */
+static int add_new(struct standing *s, const char *program)
+{
+	char name[LIMIT_HOOK_NAME + 1], kind[LIMIT_HOOK_NAME + 1];
+	size_t slash = strcspn(program, "/");
+	struct hook_row row = {
+		.pattern = STANDING, .name = name, .kinds = kind, .tags = "", .url = "", .program = program, .format = formats[0],
+		.headers = "", .ca = "", .secret = "", .old_secret = "", .disabled = "", .since = s->since,
+		.created = timestamp_now(), .changed = timestamp_now(), .who = "hooks.d",
+	};
+	int64_t id;
+	int r;
+
+	if (snprintf(name, sizeof(name), "%s", program) >= (int)sizeof(name))
+		return 0;	/* no hook can be called so */
+	snprintf(kind, sizeof(kind), "%.*s", (int)slash, program);
+	name[slash] = '.';
+	if (check_name(name, NULL))
+		return 0;
+	r = hook_by_name(s->db, STANDING, name, found, NULL, s->err);
+	if (r)
+		return MIN(r, 0);
+	s->changes = true;
+	return s->dry ? 0 : hook_put(s->db, &row, false, &id, s->err);
+}
+
+static int compare_standing(struct standing *s)
+{
+	int r = hook_list(s->db, STANDING, retire_gone, s, s->err);
+
+	for (const char *n = s->names, *end = n + s->len; !r && n < end; n += strlen(n) + 1)
+		r = add_new(s, n);
+	return r;
+}
+
+static int write_standing(struct db *db, void *arg, struct err *err)
+{
+	struct standing *s = arg;
+
+	s->db = db;
+	s->err = err;
+	return compare_standing(s);
+}
+
+int tree_hook_programs(struct tree *tree, const char *names, size_t len, int64_t since, struct err *err)
+{
+	struct standing s = { .names = names, .len = len, .since = since, .dry = true, .err = err };
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r) {
+		s.db = rd.db;
+		r = compare_standing(&s);
+	}
+	if (r || !s.changes)
+		return r;
+	s.dry = false;
+	return meta_write(tree->meta, true, write_standing, &s, err);
+}

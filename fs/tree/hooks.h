@@ -57,6 +57,13 @@ int tree_hook_show(struct tree *tree, const struct cred *cred, const char *patte
 int tree_hook_list(struct tree *tree, const struct cred *cred, const char *pattern, hook_row_fn *fn, void *arg,
 		   struct err *err) MUST_CHECK;
 
+/*
+ * The programs that stand in hooks.d/<kind>/ of the store: names such as "push/notify", a NUL behind each, `len` bytes. Each is a
+ * hook of all repositories, told of the events of its kind behind `since` from when it is first seen here; one that is gone is none
+ * any more. Costs a look where nothing is new. By the process that delivers.
+ */
+int tree_hook_programs(struct tree *tree, const char *names, size_t len, int64_t since, struct err *err) MUST_CHECK;
+
 /* Deliveries of a hook, newest event first, those of events before `before` (0: all), at most `most`. */
 int tree_hook_log(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t before, int64_t most,
 		  delivery_row_fn *fn, void *arg, struct err *err) MUST_CHECK;

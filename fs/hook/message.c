@@ -1,13 +1,13 @@
-/* request.c: see request.h. */
+/* message.c: see message.h. */
 #include "fs/base/base.h"
-#include "fs/hook/request.h"
+#include "fs/hook/message.h"
 
 #include "fs/base/digest.h"
 
 #define SECOND	   INT64_C(1000000000)
 #define HMAC_BYTES 32
 
-void request_release(struct request *q)
+void message_release(struct message *q)
 {
 	payload_release(&q->payload);
 	buf_release(&q->fields);
@@ -95,13 +95,13 @@ static void point_to(const struct buf *fields, const char **lines)
 {
 	size_t count = 0;
 
-	for (const char *f = fields->data, *end = f + fields->len; f < end && count < REQUEST_FIELDS; f += strlen(f) + 1)
+	for (const char *f = fields->data, *end = f + fields->len; f < end && count < MESSAGE_FIELDS; f += strlen(f) + 1)
 		lines[count++] = f;
 	lines[count] = NULL;
 }
 
-int request_make(const struct hook_row *hook, const struct tree_delivery *delivery, const char *public_url, int64_t now,
-		 struct request *out, struct err *err)
+int message_make(const struct hook_row *hook, const struct tree_delivery *delivery, const char *public_url, int64_t now,
+		 struct message *out, struct err *err)
 {
 	const struct payload_facts facts = {
 		.event = delivery->event,
@@ -110,6 +110,7 @@ int request_make(const struct hook_row *hook, const struct tree_delivery *delive
 		.sequence = delivery->row.number,
 		.media_type = delivery->media_type,
 		.size = delivery->size,
+		.public = delivery->public,
 	};
 	auto_buf struct buf own = BUF_INIT;
 	int r = payload_make(hook->format, &facts, &out->payload, err);
