@@ -35,18 +35,32 @@ static bool is_json(const char *type)
 	return len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0;
 }
 
+/* A length that isn't said may be any. */
+static int check_size(const struct request *r, struct err *err)
+{
+	const struct cred cred = request_cred(r);
+	int64_t length = r->headers.length;
+
+	if (length > LIMIT_CALL)
+		return err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
+	if (cred.kind == CRED_ANONYMOUS && (length < 0 || length > LIMIT_CALL_ANONYMOUS))
+		return err_set(err, ERR_UNAUTHORIZED, "a call of more than %d bytes, or without a Content-Length, needs a login",
+			       LIMIT_CALL_ANONYMOUS);
+	return 0;
+}
+
 static int begin_call(struct request *r, struct err *err)
 {
 	const struct call *call = call_find(r->route.reference);
+	int e;
 
 	if (!call)
 		return err_set(err, ERR_NOT_FOUND, "there is no call %.60s", r->route.reference);
 	if (!is_json(r->headers.content_type))
 		return err_set(err, ERR_REQUEST_INVALID, "a call is asked with application/json");
-	if (r->headers.length > LIMIT_CALL)
-		return err_set(err, ERR_SIZE_INVALID, "a call is asked with at most %d bytes", LIMIT_CALL);
+	e = check_size(r, err);
 	r->call = call;
-	return gather_new(r, err);
+	return e ? e : gather_new(r, err);
 }
 
 /* Headers can't be seen from a job. */

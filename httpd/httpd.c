@@ -1,7 +1,7 @@
 /*
  * httpd.c: the HTTP front: the libmicrohttpd daemon, and a request's life (request.h draws it).
  *
- * Memory: LIMIT_HTTP_BUFFER for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
+ * Memory: LIMIT_HTTP_BUFFER and LIMIT_PEER_SHOWN for each connection, LIMIT_UPLOAD_BUFFERS buffers for all uploads,
  * LIMIT_UPLOAD_SMALL for a small body that waits for its job, LIMIT_MANIFEST_MEMORY for all manifests that
  * are arriving, LIMIT_CALL_MEMORY for all answers to calls, a page of a list for each that is being made, and about two kilobytes a request.
  *
@@ -33,6 +33,7 @@
 #include "httpd/cors.h"
 #include "httpd/listen.h"
 #include "httpd/login.h"
+#include "httpd/peer.h"
 #include "httpd/proxy.h"
 #include "httpd/reply.h"
 #include "httpd/tls.h"
@@ -561,6 +562,7 @@ static int start_daemon(struct httpd *h, int fd, struct err *err)
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_HTTP_IDLE_SECONDS,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
+		MHD_OPTION_NOTIFY_CONNECTION, peer_notify, NULL,
 		MHD_OPTION_URI_LOG_CALLBACK, request_new, h, MHD_OPTION_UNESCAPE_CALLBACK,
 		keep_escapes, h, MHD_OPTION_ARRAY, h->tls ? tls_options(h->tls) : none,
 		MHD_OPTION_END);

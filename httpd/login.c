@@ -23,6 +23,7 @@
 #include "fs/tree/audit.h"
 #include "fs/tree/login.h"
 #include "httpd/credentials.h"
+#include "httpd/peer.h"
 #include "httpd/proxy.h"
 #include "httpd/reply.h"
 
@@ -144,6 +145,9 @@ bool login_begin(struct request *r)
 		return true;
 	now = timestamp_now();
 	r->bearer = strncasecmp(header, "Bearer ", 7) == 0;
+	r->who = peer_find(r->connection, header, now);
+	if (r->who)
+		return true;
 	e = verified_key(r->httpd->verified, header, strlen(header), &r->shown_key, &err);
 	if (!e)
 		r->who = remembered(r, now);
@@ -156,6 +160,8 @@ bool login_begin(struct request *r)
 	}
 	if (e)
 		reply_error(r, &err);
+	else
+		peer_keep(r->connection, header, r->who);
 	return true;
 }
 

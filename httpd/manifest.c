@@ -11,6 +11,7 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
+#include "fs/tree/grants.h"
 #include "httpd/cors.h"
 #include "httpd/reply.h"
 
@@ -175,11 +176,13 @@ int gather_new(struct request *r, struct err *err)
 	return 0;
 }
 
+/* Who may not push takes no share. */
 void manifest_put_begin(struct request *r)
 {
+	struct cred cred = request_cred(r);
 	struct err err = ERR_INIT;
 
-	if (gather_new(r, &err))
+	if (tree_may(r->httpd->tree, &cred, r->route.name, ACTION_PUSH, &err) || gather_new(r, &err))
 		reply_error(r, &err);
 }
 
@@ -286,6 +289,8 @@ static void warn(struct request *r, const struct tree_pushed *pushed)
 	if (pushed->missing_layers)
 		reply_warning(r, "%s lacks %zu of this image's layers: it can't be pulled without",
 			      r->route.name, pushed->missing_layers);
+	if (pushed->bad_expires)
+		reply_warning(r, "the label regfs.expires is passed over: it is a duration such as 14d, or a time such as 2026-12-31T00:00:00Z");
 }
 
 void manifest_put(struct request *r)

@@ -6,6 +6,7 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
+#include "fs/tree/grants.h"
 #include "httpd/body.h"
 #include "httpd/range.h"
 #include "httpd/reply.h"
@@ -57,12 +58,16 @@ static int parse_algorithm(const struct request *r, enum digest_algorithm *out, 
 	return 0;
 }
 
+/* Who may not push takes no buffers. */
 static int begin_whole(struct request *r, const char *text, struct err *err)
 {
+	struct cred cred = request_cred(r);
 	struct digest digest;
 	struct body *b;
-	int e = digest_parse(text, &digest, err);
+	int e = tree_may(r->httpd->tree, &cred, r->route.name, ACTION_PUSH, err);
 
+	if (!e)
+		e = digest_parse(text, &digest, err);
 	if (!e)
 		e = body_new(r, &b, err);
 	if (e)

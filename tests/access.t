@@ -71,6 +71,7 @@ run 2 'a setting that is none' user set alice colour=red
 run 2 'a value that is none' user set alice disabled=maybe
 run 4 'the last administrator stays' user rm admin
 like "$ERR" 'last administrator' 'and why'
+run 4 'for good' user set admin expires=1h
 unlike "$(sqlite3 "$STORE/regfs.db" .dump)" 'a password of hers' 'no password is in the database'
 
 # ---- Groups, robots, tokens ----
@@ -89,6 +90,15 @@ is "$(sqlite3 "$STORE/regfs.db" .dump | grep -c "${secret#rgs_}")" 0 'is not in 
 run 0 'robot passwd' robot passwd ci
 unlike "$OUT" "$secret" 'another one'
 run 2 'scopes that are none' robot add cd --scopes 'shop/*'
+run 1 'make no robot without a secret' robot show cd
+run 0 'a robot with scopes' robot add cd --scopes repository:shop/web:pull
+run 2 'robot passwd with scopes that are none' robot passwd cd --scopes 'shop/*'
+is "$("$REGFS" token list +cd --json | jq -r '.[].name')" secret 'leaves it its secret'
+run 0 'robot passwd' robot passwd cd
+is "$("$REGFS" token list +cd --json | jq -r '.[].scopes')" repository:shop/web:pull 'is for no more than before'
+run 0 'with other scopes' robot passwd cd --scopes repository:shop/web:pull,push
+is "$("$REGFS" token list +cd --json | jq -r '.[].scopes')" repository:shop/web:pull,push 'has these'
+run 0 'robot rm' robot rm cd
 run 0 'token add' token add alice laptop --expires 30d --json
 like "$(jq -r .secret <<<"$OUT")" '^rgs_' 'its secret'
 run 4 'a second time' token add alice laptop
@@ -153,6 +163,10 @@ hidden=$(curl -sS "http://$ADDR/v2/shop/public/tags/list")
 absent=$(curl -sS "http://$ADDR/v2/shop/absent/tags/list")
 is "$hidden" "${absent/absent/public}" 'what is hidden answers as what is absent'
 stop_regfs
+run 0 'repo add' repo add another/public --visibility public
+is "$("$REGFS" access --user anonymous --json | jq -r '.[] | "\(.who) \(.actions) \(.pattern)"' | xargs)" \
+	'anonymous pull another/public anonymous pull shop/plain' 'access of who is not logged in: all that is public'
+run 0 'repo rm' repo rm another/public
 run 0 'namespace set' namespace set shop visibility=public push-creates=no
 is "$("$REGFS" namespace show shop --json | jq -c '[.visibility, ."push-creates"]')" '["public","no"]' 'namespace show'
 run 0 'repo add' repo add shop/by-default
@@ -161,12 +175,48 @@ run 0 'the registry itself' namespace set / visibility=public
 run 0 'repo add' repo add top
 is "$("$REGFS" repo show top --json | jq -r .visibility)" public 'likewise'
 
+# ---- A push that makes no repository ----
+
+# by_token NAME REPO: the answer to an upload that is begun there, with a token for pushing to it.
+by_token() {
+	local token
+
+	token=$(curl -sSf -u "$1:$(cat "$PW")" "http://$ADDR/token?scope=repository:$2:pull,push" | jq -r .token)
+	curl -sS -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer $token" "http://$ADDR/v2/${3:-$2}/blobs/uploads/"
+}
+
+run 0 'namespace set' namespace set closed push-creates=no
+run 0 'user add' user add root --administrator --password-file "$PW"
+run 0 'user add' user add pusher --password-file "$PW"
+run 0 'grant' grant pusher pull,push 'closed/**'
+start_regfs
+is "$(by_token pusher closed/new)" 403 'who may push makes none'
+is "$(by_token root closed/new)" 202 'an administrator does, with a token as docker gets it'
+is "$(by_token root closed/new closed/other)" 401 'whose scope is for that name'
+stop_regfs
+
+# ---- Who else reads the store ----
+
+# modes STORE: of what the database is, while it is open.
+modes() {
+	stat -c %a "$1" "$1"/regfs.db* | sort | uniq -c | xargs
+}
+
+for umask in 000 022; do
+	rm -rf "$T/store-$umask"
+	(umask $umask && STORE=$T/store-$umask start_regfs --open && modes "$T/store-$umask" >"$T/modes" && stop_regfs >/dev/null)
+	is "$(cat "$T/modes")" '4 600 1 700' "umask $umask: nobody else reads the database"
+done
+chmod 644 "$T/store-022"/regfs.db*
+regfs repo list --store "$T/store-022" >/dev/null
+is "$(stat -c %a "$T/store-022/regfs.db")" 600 'one that others could read is closed to them'
+
 # ---- Removal ----
 
 run 0 'user rm' user rm bob
 is "$("$REGFS" group show developers --json | jq -c .members)" '[]' 'is out of its groups'
 run 0 'group rm' group rm developers
 run 0 'robot rm' robot rm ci
-is "$("$REGFS" access --json | jq -c '[.[].who] | unique')" '["admin","alice"]' 'what was granted to them is gone'
+is "$("$REGFS" access --json | jq -c '[.[].who] | unique')" '["admin","alice","pusher","root"]' 'what was granted to them is gone'
 
 done_testing

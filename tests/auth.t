@@ -339,6 +339,59 @@ for bad in x . .. ... a.b.c "$TOKEN.x" "$TOKEN=" "=$TOKEN" "${TOKEN%.*}" "$(prin
 	refused "$bad" "nothing of the kind: ${bad:0:8}"
 done
 
+# ---- One connection ----
+
+# opened: a connection that stays.
+opened() {
+	exec {connection}<>"/dev/tcp/127.0.0.1/$PORT" || bail 'no connection'
+}
+# kept TOKEN [DESCRIPTION WANT]: asks for the image there, by HEAD; CODE.
+kept() {
+	local line
+
+	printf 'HEAD /v2/shop/private/manifests/1 HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n' "$ADDR" "$1" >&"$connection"
+	CODE=
+	while IFS= read -r -t 30 -u "$connection" line && [ "$line" != $'\r' ]; do
+		[ -n "$CODE" ] || CODE=$(cut -d' ' -f2 <<<"$line")
+	done
+	[ $# -eq 1 ] || is "$CODE" "$3" "$2"
+}
+opened
+kept "$TOKEN" 'a token' 200
+kept "$TOKEN" 'the same' 200
+for ((i = 0; i < 10; i++)); do
+	at=$((${#TOKEN} - 60 + i * 5))
+	[ "${TOKEN:at:1}" = A ] && sign=B || sign=A
+	kept "${TOKEN::at}$sign${TOKEN:at+1}" "with another sign at $at" 401
+done
+kept "${TOKEN%?}" 'without its last' 401
+kept "$TOKEN" 'and as it was' 200
+kept "$(changed '.scope = "repository:shop/other:pull"')" 'one for something else' 401
+kept "$TOKEN" 'the first' 200
+as carol
+ALICE=$TOKEN
+get_token $(scope repository:carol/x:pull)
+kept "$TOKEN" "carol's" 401
+TOKEN=$ALICE
+kept "$TOKEN" "alice's again" 200
+check 'her grant is revoked' regfs revoke alice shop/private
+kept "$TOKEN" 'she sees nothing any more' 404
+check 'she is granted it again' regfs grant alice pull,push shop/private
+kept "$TOKEN" 'she pulls again' 200
+check 'she is disabled' regfs user set alice disabled=yes
+kept "$TOKEN" 'and nobody any more' 401
+check 'and is good again' regfs user set alice disabled=no
+now=$(date +%s)
+short=$(changed ".iat = $now - 296 | .nbf = .iat | .exp = $now + 4")
+kept "$short" 'one that expires in seconds' 200
+while [ "$CODE" = 200 ] && [ "$(date +%s)" -lt $((now + 30)) ]; do
+	kept "$short"
+done
+is "$CODE" 401 'it does, on its connection'
+[ "$(date +%s)" -ge $((now + 4)) ]
+ok $? 'not before'
+exec {connection}>&-
+
 # ---- What is granted is asked again ----
 
 as alice
@@ -431,6 +484,38 @@ regfs grant +ci pull shop/private
 LOGIN='' answers 200 'a robot' GET /v2/shop/private/manifests/1 -u "+ci:$robot"
 LOGIN='' http GET /token -u "+ci:$robot" -G -d "service=$SERVICE" $(scope repository:shop/private:pull)
 is "$(jq -r .scope "$T/body")" repository:shop/private:pull "a robot's token"
+
+# ---- Who isn't known takes nobody's place ----
+
+# held METHOD PATH LENGTH TYPE: a request without a login, of which one byte comes; its connection stays open.
+held() {
+	local fd
+
+	exec {fd}<>"/dev/tcp/${ADDR%:*}/$PORT"
+	printf '%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nContent-Type: %s\r\n\r\n{' "$1" "$2" "$3" "$4" >&"$fd"
+	fds+=("$fd")
+}
+fds=()
+for ((i = 0; i < 10; i++)); do
+	held PUT /v2/shop/private/manifests/held 4194304 application/vnd.oci.image.manifest.v1+json
+done
+for ((i = 0; i < 40; i++)); do
+	held POST /v2/_regfs/v1/repo-list 1048576 application/json
+done
+for ((i = 0; i < 100; i++)); do
+	held POST "/v2/shop/private/blobs/uploads/?digest=sha256:$(printf %064d 0)" 16777216 application/octet-stream
+done
+as admin
+dd if=/dev/urandom of="$T/blob" bs=64k count=16 status=none
+check 'beside bodies of strangers that never come a blob is pushed' push_blob shop/private "$T/blob"
+check 'and a manifest' push_layout "$L" 1 shop/private
+http POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' -d '{"n":10}' --max-time 60
+is "$CODE" 200 'and a call is answered'
+for fd in "${fds[@]}"; do exec {fd}>&-; done
+as
+answers 401 'a large call of a stranger' POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' \
+	-d "$(printf '{"n":10,%5000s"last":""}' '')"
+answers 200 'a small one' POST /v2/_regfs/v1/repo-list -H 'Content-Type: application/json' -d '{"n":10}'
 
 # ---- Keys ----
 

@@ -196,7 +196,7 @@ finds 0 0 0 0 0 'all is well' --data
 flip "$(file_of "$TWO")" 200000
 finds 1 1 0 0 0 'what nobody pushes again stays bad' --data
 http DELETE "/v2/b/manifests/$B"
-check 'and goes when nothing needs it' "$REGFS" gc --store "$STORE" --grace 0
+check 'and goes when nothing needs it' "$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0
 finds 0 0 0 0 0 'all is well' --data
 
 # ---- Files ----
@@ -238,7 +238,7 @@ else
 	http DELETE "/v2/a/blobs/$ONE"
 	is "$CODE" 202 'a blob is deleted'
 	later finds 0 0 0 0 0 'the file of what was deleted is not a stray one: gc knows of it'
-	check 'gc takes them' "$REGFS" gc --store "$STORE" --grace 0
+	check 'gc takes them' "$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0
 	is "$(find "$STORE/blobs" -type f | wc -l)" 0 'all are gone'
 	for f in one shared config-a; do
 		push_blob a "$T/$f" >/dev/null
@@ -269,14 +269,14 @@ wrong 'UPDATE repository_blob SET uses = 0' "count of a blob's uses"
 wrong "UPDATE repository SET listed = 1 - listed WHERE name = 'a'" 'is listed'
 wrong "UPDATE manifest SET untagged = 5" 'has a tag is said to have none'
 sql "UPDATE repository_blob SET uses = 0"
-check 'gc goes by what manifests say as well' "$REGFS" gc --store "$STORE" --grace 0
+check 'gc goes by what manifests say as well' "$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0
 check_store --repair
 served "$ONE" a one 'nothing was lost'
 sql "INSERT INTO blob(digest, size, created) VALUES (x'01$STRAY', 5, 1)"
 mkdir -p "$STORE/blobs/sha256/${STRAY:0:2}"
 printf stray >"$STORE/blobs/sha256/${STRAY:0:2}/$STRAY"
 wrong 'SELECT 1' 'no repository holds it'
-check 'what it held goes' "$REGFS" gc --store "$STORE" --grace 0
+check 'what it held goes' "$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0
 [ ! -e "$STORE/blobs/sha256/${STRAY:0:2}/$STRAY" ]
 ok $? 'the file, too'
 

@@ -127,6 +127,7 @@ if have_fuse; then
 	is "$(jq -r .kind <"$MNT/shop/web/_events" | sort | uniq -c | awk '{print $2 $1}' | tr '\n' ' ')" 'push8 tag1 untag4 ' 'a repository has a file of its events, those of rights not among them'
 	is "$(wc -c <"$MNT/shop/web/_events")" "$(stat -c %s "$MNT/shop/web/_events")" 'whose size is true'
 	is "$(cat "$MNT/_registry/events")" "$("$REGFS" watch -q --json --since 0 -t 0)" 'the registry has one of all, with the lines of watch --json'
+	: >"$T/tail"
 	tail -n +1 -f "$MNT/shop/web/_events" >"$T/tail" 2>"$T/tail.err" &
 	TAIL=$!
 	processes+=("$TAIL")

@@ -19,7 +19,7 @@ files() {
 
 # gc OPTION...: its report in $OUT.
 gc() {
-	run "$REGFS" gc --store "$STORE" --json "$@"
+	run "$REGFS" gc --store "$STORE" --undo-keep 0 --json "$@"
 	[ "$STATUS" = 0 ] || fail "gc $*" "$ERR"
 }
 
@@ -96,7 +96,7 @@ is "$(jq -r '.removed.blobs, .kept.blobs, .kept["blob-bytes"]' <<<"$OUT" | xargs
 	'what was pushed lately stays, and is counted once'
 run "$REGFS" gc --store "$STORE"
 like "$OUT" '^removed 0 blobs .*kept 1 unneeded blobs \(1\.0 kB\)' 'as text'
-run "$REGFS" gc --store "$STORE" --grace 0 --dry-run
+run "$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0 --dry-run
 like "$OUT" '^would remove 1 blobs that no image needs \(1\.0 kB\)' 'a dry run as text'
 if command -v script >/dev/null; then
 	# A terminal of its own; without one nothing of the kind is said.
@@ -269,6 +269,7 @@ wait_until cleaned
 ok $? 'the server collects by itself: blobs, uploads, untagged images'
 is_there scheduled/manifests/t 'and leaves the rest'
 like "$(cat "$LOG")" 'garbage collection: removed [0-9]+ blobs' 'it says so in its log'
+"$REGFS" namespace set --store "$STORE" / undo-keep=0 >/dev/null || bail 'no setting'
 http DELETE "/v2/scheduled/manifests/$(digest_of "$T/image-s")"
 empty() {
 	[ "$(files)" = 0 ]
@@ -318,7 +319,7 @@ curl_list 400 first >"$T/curl.conf"
 check '400 blobs' curl -sf --parallel -K "$T/curl.conf"
 is "$(files)" 404 'are there'
 for i in 1 2 3 4; do
-	"$REGFS" gc --store "$STORE" --grace 0 --json >"$T/at-once-$i" 2>&1 &
+	"$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0 --json >"$T/at-once-$i" 2>&1 &
 	at_once[i]=$!
 done
 for i in 1 2 3 4; do
@@ -334,7 +335,7 @@ for point in pwrite64:2 pwrite64:9 pwrite64:40 unlinkat:1 unlinkat:30 unlinkat:6
 	{
 		strace -f -qq -o "$T/strace.out" -e trace="${point%:*}" \
 			-e inject="${point%:*}:signal=KILL:when=${point#*:}" \
-			"$REGFS" gc --store "$STORE" --grace 0 >"$T/killed"
+			"$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0 >"$T/killed"
 		STATUS=$?
 	} 2>/dev/null
 	is $STATUS 137 "killed at $point"

@@ -184,7 +184,7 @@ for tag in once u many; do
 	regfs tag rm --store "$STORE" shop/web:$tag >/dev/null 2>&1
 done
 gc() {
-	run "$REGFS" gc --store "$STORE" --json --grace 0 --untagged 0 "$@"
+	run "$REGFS" gc --store "$STORE" --json --grace 0 --untagged 0 --undo-keep 0 "$@"
 	jq -r '.removed.images' <<<"$OUT"
 }
 is "$(gc -n) $(gc)" '1 1' 'what no tag that is there has named goes'

@@ -104,9 +104,12 @@ check 'may push and delete' regfs grant alice pull,push,delete shop/web
 DENIED='Permission denied'
 if have_fuse; then
 	mkfifo "$T/mounted"
-	"$REGFS" mount --ready-fd 9 -o as=alice "$T/alice" 9>"$T/mounted" >>"$LOG" 2>&1 </dev/null &
-	processes+=($!)
-	read -r -t 60 ready <"$T/mounted" && [ "$ready" = READY ] || bail "no mount as alice: $(tail -n 3 "$LOG")"
+	mount_alice() {
+		"$REGFS" mount --ready-fd 9 -o as=alice "$T/alice" 9>"$T/mounted" >>"$LOG" 2>&1 </dev/null &
+		processes+=($!)
+		read -r -t 60 ready <"$T/mounted" && [ "$ready" = READY ] || bail "no mount as alice: $(tail -n 3 "$LOG")"
+	}
+	mount_alice
 	tags=$T/alice/shop/web/_tags
 	fails_with "$DENIED" 'ln -sfn' ln -sfn "../_images/${D[2]/://}" "$tags/v1"
 	check 'to the same image' ln -sfn "../_images/${D[1]/://}" "$tags/v1"
@@ -115,6 +118,12 @@ if have_fuse; then
 	fails_with "$DENIED" 'mv of it' mv -T "$tags/v1" "$tags/v3"
 	fails_with "$DENIED" 'rm' rm "$tags/v1"
 	is "$(names v1) $(names v2) $(names v3)" '1 2 404' 'nothing has moved'
+	# One entry for each attempt, alike or not: ln's way is a link of another name that is moved over it.
+	check 'the mount ends' fusermount3 -u "$T/alice"
+	wait "${processes[-1]}"
+	check 'what was tried is in the audit trail' bash -c "'$REGFS' audit --who alice --result denied --json | jq -e '
+		[.[] | select(.repository == \"shop/web\" and .action == \"tag\") | .tag] | contains([\"v1\", \"v3\"])'"
+	mount_alice
 	check_fails 'she has no say in the rules' stat "$T/alice/shop/web/_settings"
 	settings=$MNT/shop/web/_settings/immutable
 	is "$(cat "$settings")" '*' 'the rules are a file'

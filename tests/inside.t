@@ -2,7 +2,7 @@
 # inside.t: how rootfs/ and tree/ are shown and made: the mount's options, --index, --index-cache, a program that ends
 # while it indexes; that walking them holds up nobody else.
 . "$(dirname "$0")/lib.sh"
-need curl jq busybox
+need curl jq busybox strace
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
 stat_of() {
@@ -110,6 +110,64 @@ for i in 1 2 3 4; do
 done
 is "$(stat_of files-taken-out)" 0 '--index-cache 0: nothing is taken out'
 stop_regfs
+
+# ---- ro; what a walk asks ----
+
+# requests DIR: the opcodes of what the kernel asks while DIR is walked, but for statfs and RELEASE.
+requests() {
+	local pid
+
+	# The way there is the registry's, and asked for each time.
+	cd "$1" || return
+	strace -f -qq -e trace=read -e signal=none -xx -s 8 -p "$REGFS_PID" -o "$T/requests" 2>"$T/strace.err" &
+	pid=$!
+	until [ "$(awk '/^TracerPid/ {print $2}' "/proc/$REGFS_PID/status")" = "$pid" ]; do
+		kill -0 "$pid" 2>/dev/null || return
+	done
+	find . -printf '%s %m %T@\n' >/dev/null
+	# Who is started in the background here ignores SIGINT.
+	kill -TERM "$pid"
+	wait "$pid"
+	sed -n 's/.*\<read\>[^"]*"\(\\x..\)\{4\}\\x\(..\)\\x00\\x00\\x00".*/\2/p' "$T/requests" | grep -vx '11\|12' | sort -u | xargs
+}
+
+if strace -o /dev/null true 2>/dev/null; then
+	for options in ro hide-trees; do
+		start_regfs --open --mount "$MNT" --mount-options $options
+		# The kernel asks to open a directory once, and is told that it needn't.
+		ls "$MNT" >/dev/null
+		for walk in 1 2 3; do
+			asked[walk]=$(requests "$MNT/a/_tags/links/rootfs")
+		done
+		is "${asked[1]}" 2c "$options: a first walk lists each directory, and asks no more"
+		[ $options != ro ] || is "${asked[2]}" '' 'ro: a second one asks nothing'
+		[ $options = ro ] || is "${asked[2]}" 03 'a second one asks for times of access'
+		is "${asked[3]}" '' "$options: a third one asks nothing"
+		[ $options != ro ] || fails_with 'Read-only file system' 'ro: no tag can be made' ln -s links "$MNT/a/_tags/other"
+		stop_regfs
+	done
+else
+	skip 'strace cannot trace here'
+fi
+
+# ---- No room for an index ----
+
+mkdir "$T/small"
+if mount -t tmpfs -o size=24m regfs-test "$T/small" 2>/dev/null; then
+	STORE=$T/small/store start_regfs --open
+	push_layout "$L" links full >/dev/null
+	stop_regfs
+	STORE=$T/small/store start_regfs --open --mount "$MNT"
+	dd if=/dev/zero of="$T/small/filler" bs=64k status=none 2>/dev/null
+	dd if=/dev/zero of="$T/small/filler" bs=512 oflag=append conv=notrunc status=none 2>/dev/null
+	check 'a full disk: what has no index can be read' cmp "$MNT/full/_tags/links/rootfs/large" "$T/links/large"
+	like "$(cat "$LOG")" 'no room on the disk for an index' 'which the log says'
+	check 'nor is half of one there' test -z "$(find "$T/small/store/index" -type f -size +0 2>/dev/null)"
+	stop_regfs
+	umount "$T/small"
+else
+	skip 'no tmpfs can be mounted'
+fi
 
 fails_with 'no mount option nonsense: there are .*hide-trees' 'an unknown mount option' \
 	"$REGFS" mount --store "$STORE" -o hide-trees,nonsense "$T/other"

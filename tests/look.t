@@ -456,6 +456,23 @@ exits 4 'a file larger than any' timeout 60 "$REGFS" extract many:huge "$T/huge"
 like "$ERR" "$T/huge/huge: it is larger.*1 files couldn't be extracted, the first of them $T/huge/huge" 'is named'
 is "$(ls "$T/huge")" small 'the rest is there, and nothing of it'
 
+# ---- Deep directories ----
+
+for n in 1 2; do
+	python3 - $n >"$T/deep$n.tar" <<-'PY'
+		import io, sys, tarfile
+		with tarfile.open(fileobj=sys.stdout.buffer, mode='w|') as tar:
+		    info = tarfile.TarInfo('d/' * 1000 + 'file')
+		    info.size = 1
+		    tar.addfile(info, io.BytesIO(sys.argv[1].encode()))
+	PY
+	push_tars deep $n "$T/deep$n.tar" >/dev/null
+done
+exits 1 'directories 1000 deep: diff' regfs diff --stat deep:1 deep:2
+like "$OUT" '1 changed' 'what is down there is compared'
+exits 0 'directories 1000 deep: ls -R' regfs ls -R deep:1
+exits 0 'directories 1000 deep: extract --tar' bash -c '"$REGFS" extract --tar deep:1 | tar t >/dev/null'
+
 # ---- What fails ----
 
 head -c 3000000 /dev/urandom >"$T/app/random" && printf small >"$T/app/z" && tar -C "$T/app" -cf "$T/random.tar" random z

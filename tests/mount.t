@@ -347,7 +347,7 @@ printf 'a blob that waits for its image' >"$T/waiting"
 waiting=$(push_blob waiting/room "$T/waiting")
 check 'a repository that holds blobs only is there' test -f "$MNT/waiting/room/_blobs/sha256/${waiting#sha256:}"
 unlike "$(curl -sS "http://$ADDR/v2/_catalog")" waiting 'though not in the catalog'
-"$REGFS" gc --store "$STORE" --grace 0 >/dev/null
+"$REGFS" gc --store "$STORE" --grace 0 --undo-keep 0 >/dev/null
 check_fails 'and goes with its blobs' test -e "$MNT/waiting"
 is "$(http_tags console-web)" '1.0 1.1 stable' 'after all that: the tags'
 is "$(http_tags multi)" multi "and the other repository's"

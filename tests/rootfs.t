@@ -505,6 +505,17 @@ for kind in layer image; do
 	done
 done
 
+# Each is another layer's: right by itself.
+spoil removed image
+first_index=$(find "$STORE/index/layer" -type f | sort | head -n 1)
+for file in $(find "$STORE/index/layer" -type f ! -path "$first_index"); do
+	cp -f "$first_index" "$file"
+done
+start_regfs --open --mount "$MNT"
+dump_of >"$T/again"
+same_dump "indexes are another layer's: the tree is the same" "$T/again" "$T/nasty"
+kill_regfs
+
 # ---- Once, whoever asks ----
 
 layers=$(jq '.layers | length' "$(blob_path "$REAL" "$(layout_digest "$REAL" odd)")")

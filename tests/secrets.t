@@ -57,6 +57,7 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	mkdir "$T/theirs"
 	chown 65534:65534 "$T/theirs"
 	chmod o+x "$T"
+	: >"$T/theirs.log"	# there before wait_line looks for it
 	setpriv --reuid 65534 --regid 65534 --clear-groups "$REGFS" serve --store "$T/theirs/store" --open \
 		--listen 127.0.0.1:0 >"$T/theirs.log" 2>&1 </dev/null &
 	THEIRS=$!
@@ -87,6 +88,7 @@ ok $((${#files[@]} == 0)) 'there are some'
 # ---- A crash ----
 
 # It is a child of perl, which tells whether there was a core: bit 7 of what wait(2) says.
+: >"$T/crash.log"
 kill_regfs
 perl -e 'my $pid = fork // exit 99;
 	if (!$pid) { exec @ARGV; exit 98 }

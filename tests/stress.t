@@ -15,7 +15,7 @@ SEED=${STRESS_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 diag "STRESS_SEED=$SEED"
 start_regfs --open --gc-grace 1s --gc-interval 1s --untagged 3s
 # Nothing is kept for who wants it back: only what tags reach.
-"$REGFS" namespace set --store "$STORE" / history-keep=0 >/dev/null || bail 'no setting'
+"$REGFS" namespace set --store "$STORE" / history-keep=0 undo-keep=0 >/dev/null || bail 'no setting'
 
 # Another process collects, too, without a pause, until it is told to stop.
 : >"$T/go-on"

@@ -43,7 +43,7 @@ struct command {
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
 	repo_commands[], tag_commands[], image_commands[], upkeep_commands[], look_commands[], diff_commands[], extract_commands[],
-	people_commands[], token_commands[], grant_commands[], audit_commands[], history_commands[], login_commands[],
+	people_commands[], token_commands[], grant_commands[], audit_commands[], history_commands[], undo_commands[], prune_commands[], login_commands[],
 	watch_commands[];
 
 /* A configuration file that was read: what its values live in, and where they stood. */

@@ -34,6 +34,7 @@ static void image_object(struct buf *b, const struct tree_image_info *image)
 	json_add_number(b, "size", image->size);
 	json_add_time(b, "created", image->created);
 	json_add_time(b, "pushed", image->pushed);
+	json_add_time(b, "pulled", image->pulled);
 }
 
 /* ---- list ---- */
@@ -107,6 +108,8 @@ static void text_image(struct buf *b, const struct tree_image_info *image)
 	if (image->created)
 		field(b, "created", timestamp_format(image->created, when));
 	field(b, "pushed", timestamp_format(image->pushed, when));
+	if (image->pulled)
+		field(b, "pulled", timestamp_format(image->pulled, when));
 }
 
 static int show_child(void *arg, const struct tree_image_info *image)

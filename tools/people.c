@@ -222,11 +222,11 @@ static int get_password(const char *file, const char *who, struct password *out,
 /* A robot's secret is its one token. */
 #define ROBOT_TOKEN "secret"
 
-static int add_secret(struct session *session, const struct person_options *o, const char *name,
+static int add_secret(struct session *session, const struct person_options *o, const char *name, const char *scopes,
 		      struct err *err)
 {
 	char secret[SECRET_TEXT_MAX + 1];
-	int r = session_token_add(session, name, ROBOT_TOKEN, o->scopes, 0, secret, err);
+	int r = session_token_add(session, name, ROBOT_TOKEN, scopes, 0, secret, err);
 
 	return r ? r : print_secret(&o->store, name, ROBOT_TOKEN, secret, err);
 }
@@ -243,6 +243,8 @@ static int add(const struct person_options *o, enum principal_kind kind, char **
 	if (!r)
 		r = expiry(o->expires, &change.expires, err);
 	if (!r)
+		r = tree_scopes_check(o->scopes, err);
+	if (!r)
 		r = session_open(&o->store, &session, err);
 	if (!r)
 		r = try_add(session, name, err);
@@ -255,7 +257,7 @@ static int add(const struct person_options *o, enum principal_kind kind, char **
 	if (!r && !o->store.dry_run)
 		r = session_person_add(session, name, &change, err);
 	if (!r && kind == PRINCIPAL_ROBOT && !o->store.dry_run)
-		return add_secret(session, o, name, err);
+		return add_secret(session, o, name, o->scopes, err);
 	return r ? r : report_change(&o->store, "added", name, err);
 }
 
@@ -390,15 +392,27 @@ static int run_user_passwd(const void *options, char **operands, int count, stru
 	return r ? r : report_change(&o->store, "changed", name, err);
 }
 
-/* Another secret instead of the one it has. */
-static int run_robot_passwd(const void *options, char **operands, int count, struct err *err)
+static int keep_scopes(void *arg, const struct tree_token *t)
+{
+	char **scopes = arg;
+
+	if (!t->scopes || !streq(t->name, ROBOT_TOKEN))
+		return 0;
+	*scopes = strdup(t->scopes);
+	return *scopes ? 0 : -ENOMEM;
+}
+
+/* Another secret instead of the one it has, for no more than that one. */
+static int run_robot_passwd(const void *options, char **operands, int count UNUSED, struct err *err)
 {
 	const struct person_options *o = options;
 	auto_session struct session *session = NULL;
+	auto_free char *scopes = NULL;
 	char name[LIMIT_PRINCIPAL + 2];
 	int r = full_name(PRINCIPAL_ROBOT, operands[0], name, err);
 
-	(void)count;
+	if (!r)
+		r = tree_scopes_check(o->scopes, err);
 	if (!r)
 		r = session_open(&o->store, &session, err);
 	if (!r)
@@ -406,8 +420,11 @@ static int run_robot_passwd(const void *options, char **operands, int count, str
 	if (!r && o->store.dry_run)
 		return report_change(&o->store, "changed", name, err);
 	if (!r)
-		r = session_token_rm(session, name, ROBOT_TOKEN, err);
-	return r && r != -ENOENT ? r : add_secret(session, o, name, err);
+		r = session_token_list(session, name, keep_scopes, &scopes, err);
+	if (r)
+		return r;
+	r = session_token_rm(session, name, ROBOT_TOKEN, err);
+	return r && r != -ENOENT ? r : add_secret(session, o, name, o->scopes ? o->scopes : scopes, err);
 }
 
 /* ---- The verbs of each noun ---- */
@@ -467,7 +484,7 @@ const struct command people_commands[] = {
 	  "Its name begins with +, which can be left out here. Its secret is shown this once.\n", run_robot_add },
 	{ "robot", "set", "NAME SETTING", 2, 8, change_options, "change a robot", SET_DETAILS, run_robot_set },
 	{ "robot", "passwd", "NAME", 1, 1, robot_passwd_options, "give a robot another secret",
-	  "The old one is worth nothing from then on.\n", run_robot_passwd },
+	  "The old one is worth nothing from then on. The new one has its scopes, unless others are said.\n", run_robot_passwd },
 	{ "robot", "rm", "NAME", 1, 1, change_options, "remove a robot, its secret and grants", NULL, run_robot_rm },
 	{ 0 },
 };

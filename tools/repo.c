@@ -19,7 +19,22 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 	json_add_time(b, "created", repo->created);
 	json_add_text(b, "visibility", repo->public ? "public" : "private");
 	json_add_text(b, "immutable", repo->immutable);
+	json_add_text(b, "retention", repo->retention);
 	buf_addc(b, '}');
+}
+
+/* Rules of several lines, each below the first. */
+static void print_retention(const char *key, const char *text)
+{
+	int width = (int)strlen(key);
+
+	printf("%s", key);
+	for (const char *line = text; *line; ) {
+		size_t len = strcspn(line, "\n");
+
+		printf("%*s%.*s\n", line == text ? 0 : width, "", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
 }
 
 static int add_row(void *arg, const struct tree_repo *repo)
@@ -77,6 +92,7 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 	       "\nsize        %s\ncreated     %s\nvisibility  %s\nimmutable   %s\n",
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
 	       timestamp_format(repo->created, created), repo->public ? "public" : "private", repo->immutable);
+	print_retention("retention   ", repo->retention);
 	return 0;
 }
 
@@ -170,7 +186,7 @@ static int set_repo(struct session *session, const struct store_options *o, cons
 	if (!r && tree_setting_known((struct settings_of){ name, false }, key))
 		return session_setting_set(session, (struct settings_of){ name, false }, key, value, o->dry_run, err);
 	if (!r && !streq(key, "visibility"))
-		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable", key);
+		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable, retention", key);
 	if (!r)
 		r = read_visibility(value, false, &public, err);
 	if (r)
@@ -203,7 +219,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT;
+	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT;
 	const struct settings_of of = { namespace_name(operands[0]), true };
 	struct tree_namespace ns;
 	int r = session_open(o, &session, err);
@@ -213,6 +229,8 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		r = session_namespace_show(session, of.name, &ns, err);
 	if (!r)
 		r = session_setting_show(session, of, "immutable", &immutable, err);
+	if (!r)
+		r = session_setting_show(session, of, "retention", &retention, err);
 	if (!r && !*of.name)
 		r = session_setting_show(session, of, "history-keep", &keep, err);
 	if (r)
@@ -220,6 +238,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	if (!o->json) {
 		printf("name          %s\nvisibility    %s\npush-creates  %s\nimmutable     %s\n", operands[0], visibility[ns.public],
 		       creates[ns.push_creates], immutable.data);
+		print_retention("retention     ", retention.data);
 		if (keep.len)
 			printf("history-keep  %s\n", keep.data);
 		return 0;
@@ -229,6 +248,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	json_add_text(&b, "visibility", visibility[ns.public]);
 	json_add_text(&b, "push-creates", creates[ns.push_creates]);
 	json_add_text(&b, "immutable", immutable.data);
+	json_add_text(&b, "retention", retention.data);
 	if (keep.len)
 		json_add_number(&b, "history-keep", atoll(keep.data));
 	buf_addc(&b, '}');
@@ -246,7 +266,7 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	if (streq(key, "visibility"))
 		return read_visibility(value, true, &ns->public, err);
 	if (!streq(key, "push-creates"))
-		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable", key);
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention", key);
 	ns->push_creates = SETTING_INHERIT;
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
 }
@@ -309,14 +329,15 @@ const struct command repo_commands[] = {
 	  "One made like this stays when it is empty; a push makes one that doesn't.\n", run_add },
 	{ "repo", "set", "NAME SETTING", 2, 8, change_options, "change a repository",
 	  "Settings are visibility=public|private and immutable=RULES|none|inherit: tags that match, such as \"v* !latest\" or\n"
-	  "/[0-9.]+/, keep the image that they name.\n", run_set },
+	  "/[0-9.]+/, keep the image that they name. retention=RULES|none|inherit, such as\n"
+	  "\"keep last 10; keep newer 30d\": tags that none of them keeps are removed by `regfs prune`, which the server does, too.\n", run_set },
 	{ "repo", "rm", "NAME", 1, 1, change_options, "remove a repository with its tags and images",
 	  "Repositories below it stay.\n", run_rm },
 	{ "namespace", "show", "NAME", 1, 1, look_options, "show what repositories below a name begin with",
 	  "The name / is the registry itself.\n", run_namespace_show },
 	{ "namespace", "set", "NAME SETTING", 2, 8, change_options, "change it",
 	  "Settings are visibility=public|private|inherit and push-creates=yes|no|inherit: whether a push makes a\n"
-	  "repository; repositories that are there stay as they are. immutable=RULES|none|inherit is for all that have\n"
+	  "repository; repositories that are there stay as they are. immutable=RULES|none|inherit and retention= are for all that have\n"
 	  "no rules of their own, those that are there too; history-keep=N, of the registry only, is how many images of\n"
 	  "each tag gc keeps. The name / is the registry itself.\n",
 	  run_namespace_set },

@@ -13,6 +13,7 @@
 #include "fs/base/timestamp.h"
 #include "fs/tree/audit.h"
 #include "fs/tree/events.h"
+#include "fs/tree/prune.h"
 #include "fs/tree/tree.h"
 
 #define SECOND INT64_C(1000000000)
@@ -38,12 +39,45 @@ static bool check_progress(void *arg, const struct check_report *report)
 	return ((struct schedule *)arg)->stopping;
 }
 
+struct pruning {
+	struct schedule *schedule;
+	int64_t tags, images;
+};
+
+static bool prune_stop(void *arg)
+{
+	return ((struct pruning *)arg)->schedule->stopping;
+}
+
+static int count_pruned(void *arg, const struct tree_pruned *row)
+{
+	struct pruning *p = arg;
+
+	p->tags += !row->keep;
+	p->images += row->image;
+	return 0;
+}
+
+static void prune(struct schedule *s)
+{
+	const struct cred cred = cred_administrator("schedule");
+	struct pruning p = { .schedule = s };
+	const struct tree_prune_options o = { .fn = count_pruned, .stop = prune_stop, .arg = &p };
+	struct err err = ERR_INIT;
+
+	if (tree_prune(s->options.tree, &cred, &o, &err))
+		log_warn("retention: %s", err.text);
+	if (p.tags)
+		log_info("retention: removed %" PRId64 " tags, %" PRId64 " images", p.tags, p.images);
+}
+
 static void collect(struct schedule *s)
 {
 	const struct cred cred = cred_administrator("schedule");
 	const struct tree_gc_options o = {
 		.grace = s->options.gc_grace,
 		.untagged = s->options.untagged,
+		.undo_keep = -1,
 		.progress = gc_progress,
 		.arg = s,
 	};
@@ -144,12 +178,17 @@ static void *work(void *arg)
 	int64_t gc = next_time(MIN(s->options.gc_interval, FIRST_GC)), checks = next_time(s->options.check_interval);
 	/* As often as garbage is collected, also where it isn't. */
 	int64_t trim_every = s->options.gc_interval ? s->options.gc_interval : DEFAULT_GC_INTERVAL;
+	int64_t pruning = next_time(MIN(s->options.prune_interval, FIRST_GC));
 	int64_t trim = next_time(MIN(trim_every, FIRST_GC));
 
 	/* This thread's only: Linux keeps niceness for each thread. */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
-	while (!wait_until(s, soonest(gc, trim, checks))) {
-		if (timestamp_now() >= gc) {
+	while (!wait_until(s, MIN(pruning, soonest(gc, trim, checks)))) {
+		if (timestamp_now() >= pruning) {	/* before the garbage that it makes is collected */
+			prune(s);
+			pruning = next_time(s->options.prune_interval);
+		}
+		if (!s->stopping && timestamp_now() >= gc) {
 			collect(s);
 			gc = next_time(s->options.gc_interval);
 		}

@@ -1,5 +1,5 @@
 /*
- * schedule.h: what the server does by the clock: garbage collection, the end of the audit trail, checks.
+ * schedule.h: what the server does by the clock: retention, garbage collection, the end of the audit trail, checks.
  */
 #ifndef REGFS_SCHEDULE_H
 #define REGFS_SCHEDULE_H
@@ -10,11 +10,13 @@ struct tree;
 struct schedule;
 
 #define DEFAULT_GC_INTERVAL (3600 * INT64_C(1000000000))
+#define DEFAULT_PRUNE_INTERVAL DEFAULT_GC_INTERVAL
 #define DEFAULT_CHECK_RATE INT64_C(20000000)
 
 struct schedule_options {
 	struct tree *tree;		/* borrowed; outlives the schedule */
-	int64_t gc_interval;		/* nanoseconds; 0: never */
+	int64_t prune_interval;		/* nanoseconds; 0: never */
+	int64_t gc_interval;		/* likewise */
 	int64_t gc_grace;
 	int64_t untagged;		/* nanoseconds; negative: untagged images are kept */
 	int64_t event_keep;		/* nanoseconds; 0: events are kept for ever */

@@ -32,7 +32,7 @@ struct serve_options {
 	const char *mount;
 	const char *config;
 	const char *ready_fd;
-	const char *gc_interval, *gc_grace, *untagged;
+	const char *prune_interval, *gc_interval, *gc_grace, *untagged;
 	const char *check_interval, *check_rate;
 	const char *cors_origin;
 	const char *tls_cert, *tls_key, *tls_client_ca;
@@ -55,6 +55,7 @@ static const struct option_row serve_rows[] = {
 	{ "open", 0, NULL, offsetof(struct serve_options, open), "anyone may do anything; on a loopback address only" },
 	{ "admin-password-file", 0, "FILE", offsetof(struct serve_options, admin_password_file), "the first start's user admin gets its first line as password (default: a random one, printed)" },
 	{ "config", 0, "FILE", offsetof(struct serve_options, config), "more options, as lines `name = value`" },
+	{ "prune-interval", 0, "DURATION", offsetof(struct serve_options, prune_interval), "remove tags that no retention rule keeps, or that expired, so often (default: 1h; 0: never)" },
 	{ "gc-interval", 0, "DURATION", offsetof(struct serve_options, gc_interval), "collect garbage so often (default: 1h; 0: never)" },
 	{ "gc-grace", 0, "DURATION", offsetof(struct serve_options, gc_grace), "but keep what was pushed or asked for within it (default: 1h)" },
 	{ "untagged", 0, "keep|DURATION", offsetof(struct serve_options, untagged), "remove images that have had no tag for so long (default: keep)" },
@@ -86,7 +87,7 @@ struct mount_command_options {
 
 static const struct option_row mount_rows[] = {
 	STORE_OPTION(struct mount_command_options, store),
-	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, hide-trees, transform-symlinks" },
+	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, ro, hide-trees, transform-symlinks" },
 	{ "index-cache", 0, "BYTES", offsetof(struct mount_command_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
 	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
 	{ 0 },
@@ -189,7 +190,7 @@ struct mount_settings {
 	struct tree_inside tree;
 	char as[LIMIT_PRINCIPAL + 1]; /* "": the administrator */
 	int allow_other;	      /* how often it was said */
-	bool hide_trees;
+	bool hide_trees, read_only;
 };
 
 static int read_as(const char *name, size_t len, struct mount_settings *out, struct err *err)
@@ -213,9 +214,11 @@ static int read_mount_option(const char *word, size_t len, struct mount_settings
 		out->tree.transform_symlinks = true;
 	else if (len == strlen("allow_other") && starts_with(word, "allow_other"))
 		out->allow_other++;
+	else if (len == strlen("ro") && starts_with(word, "ro"))
+		out->read_only = true;
 	else
 		return err_set(err, ERR_USAGE,
-			       "there is no mount option %.*s: there are as=NAME, allow_other, hide-trees and transform-symlinks",
+			       "there is no mount option %.*s: there are as=NAME, allow_other, ro, hide-trees and transform-symlinks",
 			       (int)MIN(len, 100U), word);
 	return 0;
 }
@@ -253,6 +256,7 @@ static int start_mount(struct mount_options *m, const struct mount_settings *set
 	m->cred = cred_administrator("mount");
 	m->allow_other = settings->allow_other > 0;
 	m->hide_trees = settings->hide_trees;
+	m->read_only = settings->read_only;
 	if (*settings->as)
 		r = tree_login_as(m->tree, settings->as, "mount", &m->cred, err);
 	return r ? r : mount_start(m, out, err);
@@ -327,6 +331,8 @@ static int read_schedule(const struct serve_options *o, struct schedule_options 
 	int r = option_duration("gc-interval", o->gc_interval, DEFAULT_GC_INTERVAL, &out->gc_interval,
 				err);
 
+	if (!r)
+		r = option_duration("prune-interval", o->prune_interval, DEFAULT_PRUNE_INTERVAL, &out->prune_interval, err);
 	out->untagged = -1;
 	if (!r)
 		r = option_duration("gc-grace", o->gc_grace, DEFAULT_GC_GRACE, &out->gc_grace, err);

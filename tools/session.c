@@ -121,9 +121,11 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
 TAKES(history, tree_history_fn, struct tree_history)
+TAKES(removal, tree_removal_fn, struct tree_removal)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
+TAKES(pruned, tree_pruned_fn, struct tree_pruned)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
@@ -362,6 +364,24 @@ int session_tag_rm(struct session *s, const char *repo, const char *tag, struct 
 	return change(s, CALL_TAG_RM, &a, err);
 }
 
+int session_tag_set_end(struct session *s, const char *repo, const char *tag, const char *text, bool dry_run, int64_t *end,
+			struct err *err)
+{
+	const struct call_end a = { .name = repo, .tag = tag, .text = text, .dry_run = dry_run };
+	struct call_time row = { 0 };
+	int r = one(s, CALL_TAG_SET, &a, &row, sizeof(row), err);
+
+	*end = row.at;
+	return r;
+}
+
+int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned_fn *fn, void *arg, struct err *err)
+{
+	const struct call_end a = { .name = repo, .dry_run = dry_run };
+
+	return CALL_TAKING(pruned, CALL_PRUNE, &a, fn, arg, err);
+}
+
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg, struct err *err)
 {
 	const struct call_names a = { .name = repo, .reference = tag };
@@ -375,6 +395,24 @@ int session_rollback(struct session *s, const char *repo, const char *tag, int64
 	const struct call_rollback a = { .name = repo, .tag = tag, .to = to, .dry_run = dry_run };
 
 	return one(s, CALL_ROLLBACK, &a, out, sizeof(*out), err);
+}
+
+int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
+		      struct err *err)
+{
+	const struct call_undo a = { .name = repo, .by = by, .since = since };
+
+	return CALL_TAKING(removal, CALL_UNDO_LIST, &a, fn, arg, err);
+}
+
+int session_undo(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
+}
+
+int session_undo_purge(struct session *s, int64_t id, struct err *err)
+{
+	return session_call(s, CALL_UNDO_PURGE, &(struct call_undo){ .id = id }, ignore_row, NULL, err);
 }
 
 int session_image_list(struct session *s, const char *repo, tree_image_fn *fn, void *arg, struct err *err)

@@ -52,6 +52,13 @@ int session_setting_show(struct session *s, struct settings_of of, const char *k
 int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
 			struct err *err) MUST_CHECK;
 
+/* ---- What was removed ---- */
+
+int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
+		      struct err *err) MUST_CHECK;
+int session_undo(struct session *s, int64_t id, struct err *err) MUST_CHECK;
+int session_undo_purge(struct session *s, int64_t id, struct err *err) MUST_CHECK;
+
 /* ---- Tags, images ---- */
 
 typedef int session_tag_fn(void *arg, const struct call_tag *tag);
@@ -60,6 +67,10 @@ int session_tag_set(struct session *s, const char *repo, const char *tag, const 
 /* For dry runs. */
 int session_tag_may_set(struct session *s, const char *repo, const char *tag, const struct digest *digest, struct err *err) MUST_CHECK;
 int session_tag_rm(struct session *s, const char *repo, const char *tag, struct err *err) MUST_CHECK;
+/* As tree_tag_set_end() and tree_prune(). */
+int session_tag_set_end(struct session *s, const char *repo, const char *tag, const char *text, bool dry_run, int64_t *end,
+			struct err *err) MUST_CHECK;
+int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg,
 			 struct err *err) MUST_CHECK;
 int session_rollback(struct session *s, const char *repo, const char *tag, int64_t to, bool dry_run, struct tree_rollback *out,

@@ -12,6 +12,7 @@ struct tag_list {
 	const char *repo;
 	const char *tag;		/* the one in hand */
 	struct digest digest;		/* of the image that it names */
+	int64_t expires;
 	struct output out;
 	struct err *err;
 };
@@ -20,7 +21,7 @@ struct tag_list {
 static void table_row(struct tag_list *l, const struct tree_image_info *image)
 {
 	char digest[DIGEST_TEXT_MAX + 1], id[DIGEST_TEXT_MAX + 1] = "-";
-	char size[SIZE_TEXT_MAX + 1], pushed[TIMESTAMP_TEXT_MAX + 1];
+	char size[SIZE_TEXT_MAX + 1], pushed[TIMESTAMP_TEXT_MAX + 1], expires[TIMESTAMP_TEXT_MAX + 1];
 
 	if (image->config.algorithm != DIGEST_NONE)
 		digest_format(&image->config, id);
@@ -30,6 +31,7 @@ static void table_row(struct tag_list *l, const struct tree_image_info *image)
 	table_add(&l->out.table, size_text(image->size, size));
 	table_add(&l->out.table, *image->platform ? image->platform : "-");
 	table_add(&l->out.table, timestamp_format(image->pushed, pushed));
+	table_add(&l->out.table, l->expires ? timestamp_format(l->expires, expires) : "-");
 }
 
 static int add_child(void *arg, const struct tree_image_info *image)
@@ -57,6 +59,7 @@ static int add_tag(void *arg, const struct call_tag *tag)
 
 	l->tag = tag->tag;
 	l->digest = image->digest;
+	l->expires = tag->expires;
 	output_object(&l->out);
 	json_add_text(b, "tag", l->tag);
 	json_add_digest(b, "digest", &image->digest);
@@ -65,6 +68,8 @@ static int add_tag(void *arg, const struct call_tag *tag)
 	json_add_number(b, "size", image->size);
 	json_add_text(b, "platforms", image->platform);
 	json_add_time(b, "pushed", image->pushed);
+	json_add_time(b, "pulled", image->pulled);
+	json_add_time(b, "expires", tag->expires);
 	if (image->is_index) {
 		json_add_key(b, "images");
 		buf_addc(b, '[');
@@ -79,7 +84,7 @@ static int add_tag(void *arg, const struct call_tag *tag)
 
 static int run_list(const void *options, char **operands, int count, struct err *err)
 {
-	static const char *const header[] = { "TAG", "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED" };
+	static const char *const header[] = { "TAG", "DIGEST", "IMAGE-ID", "SIZE", "PLATFORMS", "PUSHED", "EXPIRES" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
 	struct tag_list l = { .repo = operands[0], .err = err };
@@ -181,11 +186,54 @@ static int run_rm(const void *options, char **operands, int count, struct err *e
 	return r ? r : report_change(o, "removed", operands[0], err);
 }
 
+static int report_end(const struct store_options *o, const char *ref, int64_t end, struct err *err)
+{
+	char when[TIMESTAMP_TEXT_MAX + 1] = "never";
+	auto_buf struct buf b = BUF_INIT;
+
+	if (end)
+		timestamp_format(end, when);
+	if (!o->json) {
+		printf("%s%s expires %s%s\n", o->dry_run ? "would be: " : "", ref, end ? "at " : "", when);
+		return 0;
+	}
+	buf_addc(&b, '{');
+	json_add_text(&b, "tag", ref);
+	json_add_time(&b, "expires", end);
+	json_add_key(&b, "dry-run");
+	buf_adds(&b, o->dry_run ? "true}" : "false}");
+	return print_json(&b, err);
+}
+
+static int run_set(const void *options, char **operands, int count, struct err *err)
+{
+	const struct store_options *o = options;
+	auto_session struct session *session = NULL;
+	const char *value = operands[1] + strlen("expires=");
+	int64_t end = 0;
+	struct ref ref;
+	int r = ref_parse(operands[0], &ref, err);
+
+	(void)count;
+	if (!r && (!*ref.tag || ref.digest.algorithm != DIGEST_NONE))
+		r = err_set(err, ERR_USAGE, "tag set takes name:tag, not %s", operands[0]);
+	if (!r && !starts_with(operands[1], "expires="))
+		r = err_set(err, ERR_USAGE, "what can be set is expires=DURATION|TIME|never, not \"%.40s\"", operands[1]);
+	if (!r)
+		r = session_open(o, &session, err);
+	if (!r)
+		r = session_tag_set_end(session, ref.name, ref.tag, value, o->dry_run, &end, err);
+	return r ? r : report_end(o, operands[0], end, err);
+}
+
 const struct command tag_commands[] = {
 	{ "tag", "list", "NAME", 1, 1, look_options, "list the tags of a repository",
 	  "An index has a row for each of its images, with that image's ID, size and platform.\n", run_list },
 	{ "tag", "add", "REF TAG...", 2, INT_MAX, change_options, "make tags name an image, or move them to it",
 	  "REF is name, name:tag or name@digest; the tags are of the same repository.\n", run_add },
+	{ "tag", "set", "NAME:TAG SETTING", 2, 2, change_options, "set when a tag goes",
+	  "The setting is expires=DURATION|TIME|never: 14d, or 2026-12-31T00:00:00Z. It holds until the tag names another image,\n"
+	  "whatever the image's label regfs.expires says. `regfs prune` removes the tag then; the server does, too.\n", run_set },
 	{ "tag", "rm", "NAME:TAG", 1, 1, change_options, "remove a tag; the image stays", NULL, run_rm },
 	{ 0 },
 };

@@ -13,6 +13,7 @@ struct gc_command_options {
 	struct store_options common;
 	const char *grace;
 	const char *untagged;
+	const char *undo_keep;
 };
 
 static const struct option_row gc_rows[] = {
@@ -24,6 +25,8 @@ static const struct option_row gc_rows[] = {
 	  "keep what was pushed or asked for within it (default: 1h)" },
 	{ "untagged", 0, "keep|DURATION", offsetof(struct gc_command_options, untagged),
 	  "remove images that have had no tag for so long (default: keep)" },
+	{ "undo-keep", 0, "DURATION", offsetof(struct gc_command_options, undo_keep),
+	  "what was removed longer ago can't be undone any more (default: as the setting undo-keep said)" },
 	{ 0 },
 };
 
@@ -46,11 +49,12 @@ static int print_gc(const struct gc_command_options *o, const struct gc_report *
 
 	if (!o->common.json) {
 		printf("%s %" PRId64 " blobs that no image needs (%s), %" PRId64
-		       " abandoned uploads (%s), %" PRId64 " untagged images, %" PRId64 " indexes without an owner (%s)\n"
+		       " abandoned uploads (%s), %" PRId64 " untagged images, %" PRId64 " removals that could be undone, %" PRId64
+		       " indexes without an owner (%s)\n"
 		       "kept %" PRId64 " unneeded blobs (%s) and %" PRId64
 		       " uploads (%s) that are within their grace\n",
 		       removed, r->blobs, size_text(r->blob_bytes, blobs), r->uploads,
-		       size_text(r->upload_bytes, uploads), r->images, r->indexes,
+		       size_text(r->upload_bytes, uploads), r->images, r->removals, r->indexes,
 		       size_text(r->index_bytes, indexes), r->kept_blobs, size_text(r->kept_bytes, kept),
 		       r->kept_uploads, size_text(r->kept_upload_bytes, kept_uploads));
 		return 0;
@@ -64,6 +68,7 @@ static int print_gc(const struct gc_command_options *o, const struct gc_report *
 	json_add_number(&b, "uploads", r->uploads);
 	json_add_number(&b, "upload-bytes", r->upload_bytes);
 	json_add_number(&b, "images", r->images);
+	json_add_number(&b, "removals", r->removals);
 	json_add_number(&b, "indexes", r->indexes);
 	json_add_number(&b, "index-bytes", r->index_bytes);
 	buf_addc(&b, '}');
@@ -94,6 +99,8 @@ static int run_gc(const void *options, char **operands, int count, struct err *e
 	g.untagged = -1;
 	if (!r && o->untagged && strcmp(o->untagged, "keep") != 0)
 		r = option_duration("--untagged", o->untagged, -1, &g.untagged, err);
+	if (!r)
+		r = option_duration("--undo-keep", o->undo_keep, -1, &g.undo_keep, err);
 	if (!r)
 		r = open_store(&o->common, &tree, err);
 	if (!r)

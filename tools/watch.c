@@ -55,6 +55,16 @@ static void at_tag(const struct event_row *row, struct place *p)
 	buf_adds(&p->name, row->event.tag ? row->event.tag : "");
 }
 
+static void at_repository(const struct event_row *row, struct place *p)
+{
+	const char *slash = strrchr(row->event.repository, '/');
+
+	buf_add(&p->directory, row->event.repository, slash ? (size_t)(slash + 1 - row->event.repository) : 0);
+	if (!slash)
+		buf_adds(&p->directory, "./");
+	buf_adds(&p->name, slash ? slash + 1 : row->event.repository);
+}
+
 static void at_image(const struct event_row *row, struct place *p)
 {
 	char digest[DIGEST_TEXT_MAX + 1] = "";
@@ -64,21 +74,14 @@ static void at_image(const struct event_row *row, struct place *p)
 		at_tag(row, p);
 		return;
 	}
-	if (row->event.digest)
-		digest_format(row->event.digest, digest);
+	if (!row->event.digest) {
+		at_repository(row, p);
+		return;
+	}
+	digest_format(row->event.digest, digest);
 	algorithm = strcspn(digest, ":");
 	buf_addf(&p->directory, "%s/_images/%.*s/", row->event.repository, (int)algorithm, digest);
 	buf_adds(&p->name, digest[algorithm] ? digest + algorithm + 1 : "");
-}
-
-static void at_repository(const struct event_row *row, struct place *p)
-{
-	const char *slash = strrchr(row->event.repository, '/');
-
-	buf_add(&p->directory, row->event.repository, slash ? (size_t)(slash + 1 - row->event.repository) : 0);
-	if (!slash)
-		buf_adds(&p->directory, "./");
-	buf_adds(&p->name, slash ? slash + 1 : row->event.repository);
 }
 
 static void at_setting(const struct event_row *row, struct place *p)
@@ -101,10 +104,14 @@ static void at_access(const struct event_row *row, struct place *p)
 	buf_add(&p->name, about, strcspn(about, " "));
 }
 
-static void at_registry(const struct event_row *row, struct place *p)
+/* Of another kind. */
+static void at_other(const struct event_row *row, struct place *p)
 {
-	buf_adds(&p->directory, "_registry/");
-	buf_adds(&p->name, row->event.about ? row->event.about : "");
+	buf_addf(&p->directory, "%s/%s", *row->event.repository ? row->event.repository : "_registry", row->event.tag ? "_tags/" : "");
+	if (row->event.tag)
+		buf_adds(&p->name, row->event.tag);
+	else
+		buf_adds(&p->name, row->event.about ? row->event.about : "");
 }
 
 static void at_gap(const struct event_row *row, struct place *p)
@@ -120,6 +127,7 @@ static const struct {
 	{ "push", "CREATE", at_image },
 	{ "tag", "CREATE", at_tag },
 	{ "rollback", "CREATE", at_tag },
+	{ "undo", "CREATE", at_image },
 	{ "untag", "DELETE", at_tag },
 	{ "delete", "DELETE", at_image },
 	{ "create", "CREATE,ISDIR", at_repository },
@@ -144,7 +152,7 @@ static void find_place(const struct event_row *row, struct place *p)
 	if (i < ARRAY_SIZE(places))
 		places[i].place(row, p);
 	else
-		at_registry(row, p);
+		at_other(row, p);
 }
 
 /* ---- Printing ---- */
@@ -315,9 +323,9 @@ static int read_timeout(const char *text, int64_t *out, struct err *err)
 /* Seconds to wait next; 0: the time is over. */
 static int64_t next_wait(int64_t until)
 {
-	int64_t left = until < 0 ? INT64_MAX : until - timestamp_monotonic();
+	int64_t left = until < 0 ? WAIT_SECONDS * SECOND : until - timestamp_monotonic();
 
-	return left <= 0 ? 0 : MIN((left + SECOND - 1) / SECOND, (int64_t)WAIT_SECONDS);
+	return left <= 0 ? 0 : MIN((left - 1) / SECOND + 1, (int64_t)WAIT_SECONDS);
 }
 
 static int watch(struct watch *w, struct session *s, struct call_events *args, int64_t timeout, struct err *err)

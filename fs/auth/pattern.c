@@ -61,7 +61,7 @@ bool pattern_covers(const char *pattern, const char *inner)
 
 bool pattern_match(const char *pattern, const char *name)
 {
-	return pattern_covers(pattern, name);
+	return *name && pattern_covers(pattern, name);
 }
 
 bool pattern_is_name(const char *pattern)

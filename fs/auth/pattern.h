@@ -16,7 +16,7 @@
 
 /* ERR_ARGUMENT with the value and the rule it breaks. */
 int pattern_check(const char *pattern, struct err *err) MUST_CHECK;
-/* Both are well formed. */
+/* The pattern is well formed; "" is no name, and matched by none. */
 bool pattern_match(const char *pattern, const char *name);
 /* Whether each name that `inner` matches is matched by `pattern`, too. */
 bool pattern_covers(const char *pattern, const char *inner);

@@ -14,6 +14,8 @@
 #define LIMIT_JSON_VALUES (64 * 1024)	     /* values in one JSON document: at most 17 MiB in the parser */
 #define LIMIT_NAME 255			     /* a repository's name, all components and slashes */
 #define LIMIT_VALUE 255			     /* what is written to a small file in the mount */
+#define LIMIT_RETENTION 4096		     /* retention rules of a repository, as text */
+#define LIMIT_RETENTION_RULES 64	     /* how many they are */
 #define LIMIT_TAG 128			     /* spec.md, "Pulling manifests": [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
 #define LIMIT_PUSH_TAGS 64		     /* tags that one PUT of a manifest may set */
 #define LIMIT_MEDIA_TYPE 255		     /* RFC 6838, 4.2: 127 "/" 127 */
@@ -33,6 +35,7 @@
 #define LIMIT_HTTP_BUFFER (64 * 1024)	     /* libmicrohttpd's memory for one connection: all its headers */
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_IDLE_SECONDS 120
+#define LIMIT_PEER_SHOWN 2048		     /* a signed token that a connection showed last: at most 8 MiB on all connections */
 #define LIMIT_UPLOAD_BUFFER (256 * 1024)     /* one piece of an upload on its way to the disk */
 #define LIMIT_UPLOAD_BUFFERS 96		     /* of those for all uploads together (24 MiB) */
 #define LIMIT_UPLOAD_BUFFERS_EACH 8	     /* of those for one upload: see httpd/body.c */
@@ -83,6 +86,7 @@
 #define LIMIT_VERIFIED 4096		     /* tokens and logins that are remembered: some 8 MiB */
 #define LIMIT_LOGINS_WAITING 64		     /* passwords that wait to be checked */
 #define LIMIT_CALL (1024 * 1024)	     /* what a call over HTTP is asked with */
+#define LIMIT_CALL_ANONYMOUS 4096	     /* the same, by who isn't logged in: it takes of LIMIT_MANIFEST_MEMORY */
 #define LIMIT_CALL_ANSWER (16 * 1024 * 1024) /* and its answer */
 #define LIMIT_CALL_MEMORY (128 * 1024 * 1024) /* answers that are being made or sent, all together */
 #define LIMIT_WATCHERS 2048		     /* clients that wait for events, each with a connection */

@@ -63,7 +63,7 @@ int build_follow(struct build *b, uint32_t dir, const char *target, bool create,
 struct build_extra {
 	enum index_kind kind;
 	const struct span_draft *spans;		/* LAYER */
-	const struct digest *layers;		/* IMAGE */
+	const struct digest *layers;		/* IMAGE; LAYER: the one it is */
 	size_t layer_count;
 	int64_t implied_mtime;			/* LAYER: of implied directories */
 	/* IMAGE: the link count of a leaf in its layer, to find those that the merge changed. */

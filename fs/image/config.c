@@ -23,11 +23,13 @@ void image_config_parse(const void *data, size_t len, struct image_config *out)
 {
 	auto_json struct json *root = open_config(data, len);
 	const char *created = json_text(json_get(root, "created"));
+	const char *expires = json_text(json_get(json_get(json_get(root, "config"), "Labels"), IMAGE_EXPIRES));
 
 	*out = (struct image_config){ .created = 0 };
 	platform_format(root, out->platform);
 	if (created && !timestamp_parse(created, &out->created))
 		out->created = 0;
+	snprintf(out->expires, sizeof(out->expires), "%s", expires ? expires : "");
 }
 
 bool media_type_is_image_config(const char *media_type)

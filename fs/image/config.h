@@ -15,12 +15,16 @@
 #define MEDIA_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
 #define MEDIA_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
 
+#define IMAGE_EXPIRES "regfs.expires"	/* a label of the config, or an annotation of the manifest */
+#define IMAGE_EXPIRES_MAX 40		/* what it says, at most */
+
 struct manifest;
 
 /* A config over LIMIT_CONFIG is not looked into. */
 struct image_config {
 	char platform[LIMIT_PLATFORM + 1];	/* "linux/amd64", "linux/arm64/v8", or "" */
 	int64_t created;			/* nanoseconds since 1970; 0: not said */
+	char expires[IMAGE_EXPIRES_MAX + 2];	/* the label, cut to one character too many; "": there is none */
 };
 void image_config_parse(const void *data, size_t len, struct image_config *out);
 

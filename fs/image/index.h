@@ -12,7 +12,7 @@
  *	xattrs			sets: u32 count, then for each u16 name's length, u32 value's length, name, NUL, value
  *	extents			struct index_extent: of sparse files
  *	rows windows pieces	LAYER, COPY: struct span_table (span.h)
- *	layers			IMAGE: struct digest of each layer, base first
+ *	layers			IMAGE: struct digest of each layer, base first; LAYER: its own
  *	texts			names, link targets, each with its NUL
  *
  * What is damaged is noticed where it is looked at: nothing is given out then, as said below, and index_check() fails from then on.
@@ -36,7 +36,7 @@
 #include "fs/base/digest.h"
 #include "fs/image/span.h"
 
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 #define INDEX_ROOT 1
 
 enum index_kind {
@@ -125,7 +125,7 @@ const void *index_xattr_set(const struct index *ix, const struct index_inode *in
 
 /* LAYER, COPY: how to read its bytes; looked at, and checked against a blob of that size when the blob is there: span_table_check(). */
 struct span_table index_spans(const struct index *ix);
-/* IMAGE. */
+/* IMAGE; a LAYER has one, itself. */
 size_t index_layer_count(const struct index *ix);
 const struct digest *index_layer(const struct index *ix, size_t i);
 

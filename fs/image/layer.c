@@ -340,11 +340,12 @@ static int feed(void *arg, const void *data, size_t len, struct err *err)
 	return tar_feed(l->tar, data, len, err);
 }
 
-int layer_index(const struct content *blob, layer_stop_fn *stop, void *arg, int fd, struct err *err)
+int layer_index(const struct content *blob, const struct digest *digest, layer_stop_fn *stop, void *arg, int fd,
+		struct err *err)
 {
 	CLEANUP(layer_release) struct layer l = { .path = BUF_INIT, .target = BUF_INIT, .whiteouts = BUF_INIT };
 	auto_span_draft struct span_draft spans;
-	struct build_extra extra = { .kind = INDEX_LAYER, .spans = &spans };
+	struct build_extra extra = { .kind = INDEX_LAYER, .spans = &spans, .layers = digest, .layer_count = 1 };
 	int r;
 
 	span_draft_init(&spans);

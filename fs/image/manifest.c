@@ -404,6 +404,11 @@ void manifest_release(struct manifest *m)
 
 /* ---- What it holds ---- */
 
+const char *manifest_annotation(const struct manifest *m, const char *key)
+{
+	return m->memory ? json_text(json_get(json_get(m->memory->root, "annotations"), key)) : NULL;
+}
+
 const struct descriptor *manifest_ref(const struct manifest *m, enum manifest_role role, size_t i)
 {
 	size_t first = 0;

@@ -67,6 +67,7 @@ void manifest_release(struct manifest *m);
 const struct descriptor *manifest_config(const struct manifest *m);	/* or NULL */
 const struct descriptor *manifest_subject(const struct manifest *m);	/* or NULL */
 size_t manifest_count(const struct manifest *m, enum manifest_role role);
+const char *manifest_annotation(const struct manifest *m, const char *key);	/* or NULL */
 const struct descriptor *manifest_ref(const struct manifest *m, enum manifest_role role, size_t i);
 
 #endif

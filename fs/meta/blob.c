@@ -148,6 +148,7 @@ int blob_settle(struct db *db, int64_t id, struct err *err)
 	int64_t n = db_run(db, err,
 			   "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE id = ?1"
 			   " AND NOT EXISTS(SELECT 1 FROM repository_blob WHERE blob_id = ?1)"
+			   " AND NOT EXISTS(SELECT 1 FROM removed_blob WHERE blob_id = ?1)"
 			   " ON CONFLICT(digest) DO NOTHING",
 			   "i", id);
 

@@ -14,7 +14,9 @@ _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3, "USES nam
 	" AND m.blob_id = repository_blob.blob_id))"
 #define LISTED                                                                                \
 	"(on_purpose = 1 OR EXISTS(SELECT 1 FROM manifest WHERE repository_id = repository.id))"
-#define HELD "EXISTS(SELECT 1 FROM repository_blob WHERE blob_id = blob.id)"
+#define HELD                                                                                  \
+	"(EXISTS(SELECT 1 FROM repository_blob WHERE blob_id = blob.id)"                      \
+	" OR EXISTS(SELECT 1 FROM removed_blob WHERE blob_id = blob.id))"
 #define TAGGED "EXISTS(SELECT 1 FROM tag WHERE manifest_id = manifest.id)"
 
 #define BYTES_HELD                                                                            \
@@ -64,7 +66,7 @@ static const struct {
 	     " FROM tag WHERE id = ?1 AND NOT (" IN_HISTORY ")"),
 	RULE("a tag's history says wrongly which entry is an image's last", "tag_history", "latest <> " LATEST,
 	     "UPDATE tag_history SET latest = " LATEST " WHERE id = ?1"),
-	RULE("a blob has a row although no repository holds it", "blob", "NOT " HELD,
+	RULE("a blob has a row although no repository holds it, and nothing that can be brought back", "blob", "NOT " HELD,
 	     "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE id = ?1 AND NOT " HELD
 	     " ON CONFLICT(digest) DO NOTHING",
 	     "DELETE FROM blob WHERE id = ?1 AND NOT " HELD),

@@ -4,6 +4,8 @@
  *	push	an image was pushed, by tag or by digest
  *	tag	a tag was made or moved otherwise (the mount, the command)
  *	rollback	a tag was moved back to what it had named before
+ *	undo	what was removed was brought back (about: "repository", where it was one); each tag has one of its own
+ *	purge	what was removed can't be brought back any more (about: the tag, if it was one)
  *	untag	a tag was removed
  *	delete	an image was removed
  *	create	a repository was made on purpose
@@ -23,8 +25,8 @@
  *	{"v":1,"number":12,"at":"2026-11-25T18:07:00.123Z","kind":"push","repository":"shop/web","tag":"1.0","digest":"sha256:...",
  *	 "changed":true,"who":"alice","from":"192.0.2.1"}
  *
- * without the members that don't apply; besides these, about. It is written once, with its row. Rows from before there were lines
- * have none, and stand in no file. The files of repositories are without what is about people's rights.
+ * without the members that don't apply; besides these, about. It isn't stored, but made of the row, always the same: another
+ * version of lines needs a column that says which a row has. Rows from before there were lines stand in no file. The files of repositories are without what is about people's rights.
  */
 #include "fs/base/base.h"
 #include "fs/meta/event.h"
@@ -39,6 +41,7 @@ static const struct {
 	const char *name;
 	bool access;
 } kinds[] = {
+	{ "undo", false },	 { "purge", false },	    { "prune", false },	      { "expire", false },
 	{ "push", false },	 { "tag", false },	    { "rollback", false },    { "untag", false },
 	{ "delete", false },	 { "create", false },	    { "remove", false },      { "visibility", false },
 	{ "namespace", false },	 { "setting", false },	    { "grant", true },	      { "revoke", true },
@@ -94,18 +97,26 @@ void event_line(struct buf *b, int64_t number, const struct event *e)
 	buf_addc(b, '}');
 }
 
-/* Where the line ends in its repository's file; 0: it stands in none. */
-static int repository_place(struct db *db, const struct event *e, int64_t size, int64_t *out, struct err *err)
+/* Where the last line ends: that of the row before, or what is kept of it. */
+static int last_place(struct db *db, int64_t number, int64_t *out, struct err *err)
+{
+	int r = db_get_int(db, out, err, "SELECT place FROM event WHERE number = ?", "i", number);
+
+	if (!r)
+		r = db_get_int(db, out, err, "SELECT value FROM counter WHERE name = 'event-bytes'", "");
+	return MIN(r, 0);
+}
+
+static int last_own_place(struct db *db, const char *repository, int64_t *out, struct err *err)
 {
 	int r;
 
 	*out = 0;
-	if (!*e->repository || event_kind_is_access(e->kind))
-		return 0;
 	r = db_get_int(db, out, err,
-		       "INSERT INTO event_file(repository, size) VALUES (?, ?)"
-		       " ON CONFLICT(repository) DO UPDATE SET size = event_file.size + excluded.size RETURNING size",
-		       "si", e->repository, size);
+		       "SELECT own_place FROM event WHERE repository = ? AND own_place > 0 ORDER BY own_place DESC LIMIT 1", "s",
+		       repository);
+	if (!r)
+		r = db_get_int(db, out, err, "SELECT size FROM event_file WHERE repository = ?", "s", repository);
 	return MIN(r, 0);
 }
 
@@ -113,6 +124,7 @@ int event_add(struct db *db, const struct event *e, struct err *err)
 {
 	auto_buf struct buf line = BUF_INIT;
 	int64_t number = 0, place = 0, own = 0, size, n;
+	bool stands = *e->repository && !event_kind_is_access(e->kind);
 	int r = db_get_int(db, &number, err,
 			   "UPDATE counter SET value = value + 1 WHERE name = 'event' RETURNING value", "");
 
@@ -122,17 +134,16 @@ int event_add(struct db *db, const struct event *e, struct err *err)
 	if (buf_error(&line))
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	size = (int64_t)line.len + 1;
-	r = db_get_int(db, &place, err,
-		       "UPDATE counter SET value = value + ? WHERE name = 'event-bytes' RETURNING value", "i", size);
-	if (r > 0)
-		r = repository_place(db, e, size, &own, err);
-	if (r < 0)
+	r = last_place(db, number - 1, &place, err);
+	if (!r && stands)
+		r = last_own_place(db, e->repository, &own, err);
+	if (r)
 		return r;
 	n = db_run(db, err,
-		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin, about, line, size, place, own_place)"
-		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		   "iisssdissssiii", number, e->at, e->kind, e->repository, e->tag, e->digest,
-		   (int64_t)e->changed, e->who, e->origin ? e->origin : "", e->about, line.data, size, place, own);
+		   "INSERT INTO event(number, at, kind, repository, tag, digest, changed, who, origin, about, size, place, own_place)"
+		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "iisssdisssiii", number, e->at, e->kind, e->repository, e->tag, e->digest, (int64_t)e->changed, e->who,
+		   e->origin ? e->origin : "", e->about, size, place + size, stands ? own + size : 0);
 	db_ring(db);
 	return n < 0 ? (int)n : 0;
 }
@@ -146,6 +157,22 @@ int event_last(struct db *db, int64_t *out, struct err *err)
 
 /* ---- Removing ---- */
 
+/* What is about to go is kept of it: where the files end. */
+static int keep_places(struct db *db, int64_t number, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE counter SET value = (SELECT place FROM event WHERE number = ?) WHERE name = 'event-bytes'", "i",
+			   number);
+
+	if (n >= 0)
+		n = db_run(db, err,
+			   "INSERT INTO event_file(repository, size) SELECT repository, MAX(own_place) FROM event"
+			   " WHERE number <= ? AND own_place > 0 GROUP BY repository"
+			   " ON CONFLICT(repository) DO UPDATE SET size = excluded.size",
+			   "i", number);
+	return (int)MIN(n, INT64_C(0));
+}
+
 int event_trim(struct db *db, int64_t before, int64_t most, int64_t *removed, struct err *err)
 {
 	auto_query struct query *q = NULL;
@@ -156,6 +183,8 @@ int event_trim(struct db *db, int64_t before, int64_t most, int64_t *removed, st
 		number = query_int(q, 0);
 		r = 0;
 	}
+	if (r >= 0 && number)
+		r = keep_places(db, number, err);
 	if (r < 0)
 		return r;
 	n = number ? db_run(db, err, "DELETE FROM event WHERE number <= ?", "i", number) : 0;
@@ -217,20 +246,57 @@ int event_first(struct db *db, int64_t *out, struct err *err)
 
 /* ---- As bytes ---- */
 
+/* The first number whose line ends behind a place: numbers have no gaps, and places grow with them. */
+static int number_behind(struct db *db, int64_t place, int64_t *out, struct err *err)
+{
+	int64_t low = 0, high = 0, end = 0;
+	int r = event_first(db, &low, err);
+
+	if (!r)
+		r = event_last(db, &high, err);
+	high++;
+	while (!r && low < high) {
+		int64_t middle = low + (high - low) / 2;
+
+		r = db_get_int(db, &end, err, "SELECT place FROM event WHERE number = ?", "i", middle);
+		r = MIN(r, 0);
+		if (end > place)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	*out = low;
+	return r;
+}
+
+static int registry_span(struct db *db, int64_t *first, int64_t *end, struct err *err)
+{
+	int64_t number = 0;
+	int r = event_last(db, &number, err);
+
+	if (!r)
+		r = last_place(db, number, end, err);
+	if (!r)
+		r = number_behind(db, 0, &number, err);
+	*first = *end;
+	if (!r)
+		r = db_get_int(db, first, err, "SELECT place - size FROM event WHERE number = ?", "i", number);
+	return MIN(r, 0);
+}
+
 int event_span(struct db *db, const char *repository, int64_t *first, int64_t *end, struct err *err)
 {
 	int r;
 
-	*end = 0;
-	r = repository ? db_get_int(db, end, err, "SELECT size FROM event_file WHERE repository = ?", "s", repository) :
-			 db_get_int(db, end, err, "SELECT value FROM counter WHERE name = 'event-bytes'", "");
+	*first = *end = 0;
+	if (!repository)
+		return registry_span(db, first, end, err);
+	r = last_own_place(db, repository, end, err);
 	*first = *end;
-	if (r >= 0)
-		r = repository ?
-			    db_get_int(db, first, err,
-				       "SELECT own_place - size FROM event WHERE repository = ? AND own_place > 0"
-				       " ORDER BY own_place LIMIT 1", "s", repository) :
-			    db_get_int(db, first, err, "SELECT place - size FROM event WHERE place > 0 ORDER BY place LIMIT 1", "");
+	if (!r)
+		r = db_get_int(db, first, err,
+			       "SELECT own_place - size FROM event WHERE repository = ? AND own_place > 0 ORDER BY own_place LIMIT 1",
+			       "s", repository);
 	return MIN(r, 0);
 }
 
@@ -239,20 +305,35 @@ int event_time(struct db *db, const char *repository, int64_t *at, struct err *e
 	return repository ? db_get_int(db, at, err,
 				       "SELECT at FROM event WHERE repository = ? AND own_place > 0 ORDER BY own_place DESC LIMIT 1",
 				       "s", repository) :
-			    db_get_int(db, at, err, "SELECT at FROM event WHERE place > 0 ORDER BY place DESC LIMIT 1", "");
+			    db_get_int(db, at, err, "SELECT at FROM event WHERE place > 0 ORDER BY number DESC LIMIT 1", "");
+}
+
+#define SELECT_LINE(place) "SELECT number, at, kind, repository, tag, digest, changed, who, origin, about, size, " place " FROM event "
+
+static int give_line(struct query *q, event_line_fn *fn, void *arg, struct err *err)
+{
+	auto_buf struct buf line = BUF_INIT;
+	struct event_row row;
+
+	read_row(q, &row);
+	event_line(&line, row.number, &row.event);
+	if (buf_error(&line))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	return fn(arg, line.data, query_int(q, 10), query_int(q, 11));
 }
 
 int event_lines(struct db *db, const char *repository, int64_t after, event_line_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = repository ?
-			db_query(db, &q, err,
-				 "SELECT line, size, own_place FROM event WHERE repository = ? AND own_place > ? AND own_place > 0"
-				 " ORDER BY own_place", "si", repository, after) :
-			db_query(db, &q, err,
-				 "SELECT line, size, place FROM event WHERE place > ? AND place > 0 ORDER BY place", "i", after);
+	int64_t number = 0;
+	int r = repository ? 0 : number_behind(db, MAX(after, INT64_C(0)), &number, err);
 
+	if (!r)
+		r = repository ? db_query(db, &q, err,
+					  SELECT_LINE("own_place") "WHERE repository = ? AND own_place > ? AND own_place > 0"
+								   " ORDER BY own_place", "si", repository, after) :
+				 db_query(db, &q, err, SELECT_LINE("place") "WHERE number >= ? ORDER BY number", "i", number);
 	while (!r && (r = query_step(q, err)) > 0)
-		r = fn(arg, query_text(q, 0), query_int(q, 1), query_int(q, 2));
+		r = give_line(q, fn, arg, err);
 	return r;
 }

@@ -4,7 +4,7 @@
  * Numbers come from a counter row, so they follow the order of the commits without gaps: who
  * remembers a number misses nothing.
  *
- * A row holds its line, as the files in the mount have it, and two places: the bytes of all lines that were ever written, up
+ * A row stands for a line, as the files in the mount have it, and has two places: the bytes of all lines that were ever written, up
  * to and with its own, of the registry and of its repository. So a byte of such a file has a place of its own for ever, and the file is
  * what lies between the first row's beginning and the last row's end.
  */

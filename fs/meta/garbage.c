@@ -8,6 +8,7 @@
 #include "fs/meta/garbage.h"
 
 #include "fs/base/buf.h"
+#include "fs/base/timestamp.h"
 #include "fs/meta/blob.h"
 #include "fs/meta/image.h"
 #include "fs/meta/repo.h"
@@ -25,24 +26,37 @@
 #define KEEP                                                                                  \
 	"(SELECT COALESCE((SELECT CAST(value AS INTEGER) FROM setting WHERE name = ''"        \
 	" AND below = 1 AND key = 'history-keep'), " HISTORY_KEEP_TEXT "))"
-/* It is among the last of them that a tag, which is there, has named. */
-#define IN_HISTORY                                                                            \
-	"EXISTS(SELECT 1 FROM tag_history h JOIN tag ht ON ht.repository_id = h.repository_id" \
-	" AND ht.name = h.tag WHERE h.repository_id = m.repository_id AND h.digest = b.digest" \
-	" AND h.latest = 1 AND (SELECT COUNT(*) FROM (SELECT 1 FROM tag_history x"            \
+/* A tag of m's repository was removed, and can come back. */
+#define REMOVED(what, but_past)                                                               \
+	"EXISTS(SELECT 1 FROM removed_tag rt JOIN removal x ON x.id = rt.removal_id"          \
+	" JOIN repository xr ON xr.name = x.repository AND xr.id = m.repository_id WHERE " what but_past ")"
+/* It is among the last of them that a tag, which is there or can come back, has named. */
+#define IN_HISTORY(but_past)                                                                  \
+	"EXISTS(SELECT 1 FROM tag_history h WHERE h.repository_id = m.repository_id"          \
+	" AND h.digest = b.digest AND h.latest = 1 AND (EXISTS(SELECT 1 FROM tag ht"          \
+	"  WHERE ht.repository_id = h.repository_id AND ht.name = h.tag)"                     \
+	"  OR " REMOVED("rt.name = h.tag", but_past) ")"                                      \
+	" AND (SELECT COUNT(*) FROM (SELECT 1 FROM tag_history x"                             \
 	"  WHERE x.repository_id = h.repository_id AND x.tag = h.tag AND x.latest = 1"        \
 	"  AND x.number > h.number LIMIT " KEEP ")) < " KEEP ")"
 
-/* No tag, history, index or subject holds an image, but those left out; 3 and 4 are ROLE_CHILD, _SUBJECT. */
-#define ORPHAN_IMAGE(but_parent, but_subject)                                                 \
-	"m.untagged > 0 AND m.untagged < ?1"                                                  \
-	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
-	" AND NOT " IN_HISTORY                                                                \
-	" AND NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
+/* No index or subject holds it; 3 and 4 are ROLE_CHILD, _SUBJECT. */
+#define NOT_HELD(but_parent, but_subject)                                                     \
+	"NOT EXISTS(SELECT 1 FROM manifest_ref f WHERE f.digest = b.digest"              \
 	"  AND f.repository_id = m.repository_id AND f.role = 3" but_parent ")"               \
 	" AND NOT EXISTS(SELECT 1 FROM manifest_ref s JOIN blob sb ON sb.digest = s.digest"   \
 	"  JOIN manifest sm ON sm.blob_id = sb.id AND sm.repository_id = m.repository_id"     \
 	"  WHERE s.manifest_id = m.id AND s.role = 4" but_subject ")"
+/* Nor does a tag, or the history of one, or one that can come back. */
+#define ORPHAN_IMAGE(but_parent, but_subject, but_past)                                       \
+	"m.untagged > 0 AND m.untagged < ?1"                                                  \
+	" AND NOT EXISTS(SELECT 1 FROM tag t WHERE t.manifest_id = m.id)"                     \
+	" AND NOT " IN_HISTORY(but_past) " AND NOT " REMOVED("rt.digest = b.digest", but_past) \
+	" AND " NOT_HELD(but_parent, but_subject)
+/* A tagged image refers to it. */
+#define IN_SUBJECT                                                                            \
+	"EXISTS(SELECT 1 FROM manifest_ref r JOIN tag rt ON rt.manifest_id = r.manifest_id"   \
+	" WHERE r.digest = b.digest AND r.repository_id = m.repository_id AND r.role = 4)"
 
 _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3 && ROLE_SUBJECT == 4,
 	       "the macros above name them");
@@ -83,11 +97,13 @@ int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out
 	" JOIN blob ib ON ib.id = i.blob_id JOIN manifest_ref h ON h.digest = ib.digest"      \
 	" AND h.repository_id = i.repository_id AND h.role = 4"
 
+#define BUT_PAST " AND x.id NOT IN (SELECT id FROM past)"
+
 static int predict_images(struct db *db, int64_t untagged, int64_t *out, struct err *err)
 {
 	int64_t n = db_run(db, err,
 			   "INSERT INTO gone(id) SELECT m.id FROM manifest m"
-			   " JOIN blob b ON b.id = m.blob_id WHERE " ORPHAN_IMAGE("", ""),
+			   " JOIN blob b ON b.id = m.blob_id WHERE " ORPHAN_IMAGE("", "", BUT_PAST),
 			   "i", untagged);
 
 	for (*out = MAX(n, 0); n > 0; *out += MAX(n, 0))
@@ -96,7 +112,7 @@ static int predict_images(struct db *db, int64_t untagged, int64_t *out, struct 
 			   " CROSS JOIN manifest m CROSS JOIN blob b"
 			   " WHERE m.id = held.id AND b.id = m.blob_id AND m.id NOT IN (SELECT id FROM gone) AND "
 			   ORPHAN_IMAGE(" AND f.manifest_id NOT IN (SELECT id FROM gone)",
-					" AND sm.id NOT IN (SELECT id FROM gone)"),
+					" AND sm.id NOT IN (SELECT id FROM gone)", BUT_PAST),
 			   "i", untagged);
 	return (int)MIN(n, 0);
 }
@@ -131,16 +147,28 @@ static int predict_links(struct db *db, int64_t before, int64_t *out, struct err
 	return (int)MIN(n, 0);
 }
 
-int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
+static int predict_removals(struct db *db, int64_t removed, int64_t *out, struct err *err)
+{
+	int64_t n = db_run(db, err, "INSERT INTO past(id) SELECT id FROM removal WHERE until <= ? OR at <= ?", "ii",
+			   timestamp_now(), removed);
+
+	*out = MAX(n, 0);
+	return (int)MIN(n, 0);
+}
+
+int garbage_predict(struct db *db, int64_t untagged, int64_t before, int64_t removed, struct garbage_prediction *out,
 		    struct err *err)
 {
 	struct garbage_count doomed = { 0 };
 	int r = db_exec(db,
+			"CREATE TEMP TABLE past(id INTEGER PRIMARY KEY);"
 			"CREATE TEMP TABLE gone(id INTEGER PRIMARY KEY);"
 			"CREATE TEMP TABLE going(id INTEGER PRIMARY KEY, blob_id INTEGER NOT NULL);",
 			err);
 
 	memset(out, 0, sizeof(*out));
+	if (!r)
+		r = predict_removals(db, removed, &out->removals, err);
 	if (!r && untagged)
 		r = predict_images(db, untagged, &out->images, err);
 	if (!r)
@@ -148,9 +176,11 @@ int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garb
 	if (!r)
 		r = count_two(db, &out->blobs, err,
 			      "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob"
-			      " WHERE id IN (SELECT blob_id FROM going) AND NOT EXISTS(SELECT 1"
+			      " WHERE id IN (SELECT blob_id FROM going UNION SELECT p.blob_id FROM removed_blob p"
+			      " WHERE p.removal_id IN (SELECT id FROM past)) AND NOT EXISTS(SELECT 1"
 			      " FROM repository_blob o WHERE o.blob_id = blob.id"
-			      " AND o.id NOT IN (SELECT id FROM going))",
+			      " AND o.id NOT IN (SELECT id FROM going)) AND NOT EXISTS(SELECT 1 FROM removed_blob p"
+			      " WHERE p.blob_id = blob.id AND p.removal_id NOT IN (SELECT id FROM past))",
 			      "", 0);
 	if (!r)
 		r = count_two(db, &doomed, err, "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM doomed", "",
@@ -185,7 +215,7 @@ int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
 			 "SELECT m.id FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE "
-			 ORPHAN_IMAGE("", "") " LIMIT ?2",
+			 ORPHAN_IMAGE("", "", "") " LIMIT ?2",
 			 "ii", before, limit);
 
 	while (!r && (r = query_step(q, err)) > 0) {
@@ -203,7 +233,7 @@ static int find_orphan(struct db *db, int64_t id, int64_t before, struct victim 
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
 			 "SELECT m.repository_id, b.digest FROM manifest m JOIN blob b ON b.id = m.blob_id"
-			 " WHERE m.id = ?2 AND " ORPHAN_IMAGE("", ""),
+			 " WHERE m.id = ?2 AND " ORPHAN_IMAGE("", "", ""),
 			 "ii", before, id);
 
 	if (!r)
@@ -211,6 +241,49 @@ static int find_orphan(struct db *db, int64_t id, int64_t before, struct victim 
 	if (r > 0) {
 		v->repository_id = query_int(q, 0);
 		query_digest(q, 1, &v->digest);
+	}
+	return r;
+}
+
+int garbage_is_orphan(struct db *db, int64_t id, int64_t before, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT 1 FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE m.id = ?2 AND NOT " IN_SUBJECT
+			   " AND " ORPHAN_IMAGE("", "", " AND 0"),
+			   "ii", before, id);
+
+	return r < 0 ? r : (int)is;
+}
+
+int garbage_is_held(struct db *db, int64_t id, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT 1 FROM manifest m JOIN blob b ON b.id = m.blob_id WHERE m.id = ? AND (" IN_SUBJECT
+			   " OR NOT (" NOT_HELD("", "") "))",
+			   "i", id);
+
+	return r < 0 ? r : (int)is;
+}
+
+int garbage_held_by(struct db *db, int64_t id, struct buf *out, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT c.id FROM manifest_ref h JOIN blob cb ON cb.digest = h.digest"
+			 " JOIN manifest c ON c.blob_id = cb.id AND c.repository_id = h.repository_id"
+			 " WHERE h.manifest_id = ?1 AND h.role = 3"
+			 " UNION SELECT h.manifest_id FROM manifest i JOIN blob ib ON ib.id = i.blob_id"
+			 " JOIN manifest_ref h ON h.digest = ib.digest AND h.repository_id = i.repository_id"
+			 " WHERE i.id = ?1 AND h.role = 4",
+			 "i", id);
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		int64_t held = query_int(q, 0);
+
+		buf_add(out, &held, sizeof(held));
+		r = buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	}
 	return r;
 }

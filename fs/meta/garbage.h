@@ -24,18 +24,26 @@ struct garbage_count {
 int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out,
 			struct err *err) MUST_CHECK;
 /* What would go, in a read transaction. Images untagged before `untagged` (0: none), and theirs; links last asked for
- * before `before`; blobs that lose all their links or are doomed already. */
+ * before `before`; what was removed until `removed`, or is past its time; blobs that lose all their links or are doomed already. */
 struct garbage_prediction {
-	int64_t images, links;
+	int64_t images, links, removals;
 	struct garbage_count blobs;
 };
-int garbage_predict(struct db *db, int64_t untagged, int64_t before, struct garbage_prediction *out,
+int garbage_predict(struct db *db, int64_t untagged, int64_t before, int64_t removed, struct garbage_prediction *out,
 		    struct err *err) MUST_CHECK;
 
 /* Images that no tag names since before `before`, that are none of the last ones of a tag, that no index holds and whose subject, if any, is gone: at most
  * `limit` ids (int64_t) into `out`. To be read beside writers, so that none waits for the search. */
 int garbage_images(struct db *db, int64_t before, int64_t limit, struct buf *out,
 		   struct err *err) MUST_CHECK;
+
+/* Of one image, for who removed its tag. 1 if, whatever tags and histories name, an index names it, it refers to an image that is here,
+ * or a tagged image refers to it; else 0. */
+int garbage_is_held(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+/* 1 if it is one of those that garbage_images() finds, but for what can be brought back, and no tagged image refers to it; else 0. */
+int garbage_is_orphan(struct db *db, int64_t id, int64_t before, struct err *err) MUST_CHECK;
+/* What may be left without it: its children, and what refers to it: their ids (int64_t) into `out`. */
+int garbage_held_by(struct db *db, int64_t id, struct buf *out, struct err *err) MUST_CHECK;
 
 /* Inside a write transaction. */
 

@@ -6,7 +6,7 @@
 
 #define SELECT_IMAGE \
 	"SELECT m.id, m.repository_id, m.blob_id, b.digest, b.size, m.is_index, m.config, m.size," \
-	" m.created, m.pushed, m.media_type, m.artifact_type, m.platform" \
+	" m.created, m.pushed, m.media_type, m.artifact_type, m.platform, m.pulled, m.expires" \
 	" FROM manifest m JOIN blob b ON b.id = m.blob_id "
 #define SELECT_REF \
 	"SELECT id, manifest_id, repository_id, role, position, digest, size, media_type, platform" \
@@ -27,6 +27,8 @@ static void read_image(struct query *q, struct image_row *out)
 	snprintf(out->media_type, sizeof(out->media_type), "%s", query_text(q, 10));
 	snprintf(out->artifact_type, sizeof(out->artifact_type), "%s", query_text(q, 11));
 	snprintf(out->platform, sizeof(out->platform), "%s", query_text(q, 12));
+	out->pulled = query_int(q, 13);
+	snprintf(out->expires, sizeof(out->expires), "%s", query_text(q, 14));
 }
 
 DEFINE_ROWS(image, struct image_row, read_image)
@@ -221,21 +223,35 @@ int image_insert(struct db *db, struct image_row *row, const struct manifest *m,
 {
 	int r = db_get_int(db, &row->id, err,
 			   "INSERT INTO manifest(repository_id, blob_id, is_index, media_type,"
-			   " artifact_type, config, platform, size, created, pushed, untagged)"
-			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-			   "iiissdsiiii", row->repository_id, row->blob_id, (int64_t)row->is_index,
+			   " artifact_type, config, platform, size, created, pushed, untagged, expires)"
+			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+			   "iiissdsiiiis", row->repository_id, row->blob_id, (int64_t)row->is_index,
 			   row->media_type, row->artifact_type, &row->config, row->platform, row->size,
-			   row->created, row->pushed, row->pushed);
+			   row->created, row->pushed, row->pushed, row->expires);
 
 	for (size_t i = 0; r >= 0 && i < m->ref_count; i++)
 		r = insert_ref(db, row, &m->refs[i], err);
 	return r < 0 ? r : count_uses(db, row->id, 1, err);
 }
 
-int image_renew(struct db *db, int64_t id, int64_t now, struct err *err)
+int image_renew(struct db *db, int64_t id, int64_t now, const char *expires, struct err *err)
 {
 	int64_t n = db_run(db, err, "UPDATE manifest SET untagged = ? WHERE id = ? AND untagged > 0", "ii",
 			   now, id);
+
+	/* One that was pushed before labels were looked at. */
+	if (n >= 0)
+		n = db_run(db, err, "UPDATE manifest SET expires = ?1 WHERE id = ?2 AND expires <> ?1", "si", expires, id);
+	return n < 0 ? (int)n : 0;
+}
+
+int image_pulled(struct db *db, const char *repo, const struct digest *d, int64_t at, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE manifest SET pulled = ?1 WHERE pulled < ?1"
+			   " AND repository_id = (SELECT id FROM repository WHERE name = ?2)"
+			   " AND blob_id = (SELECT id FROM blob WHERE digest = ?3)",
+			   "isd", at, repo, d);
 
 	return n < 0 ? (int)n : 0;
 }

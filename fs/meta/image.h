@@ -21,6 +21,8 @@ struct image_row {
 	int64_t size;		/* with config and layers, or children */
 	int64_t created;	/* 0: not said */
 	int64_t pushed;
+	int64_t pulled;		/* to some minutes; 0: never */
+	char expires[IMAGE_EXPIRES_MAX + 1];	/* when tags that name it end, as its label says; "": it doesn't */
 	char media_type[LIMIT_MEDIA_TYPE + 1];
 	char artifact_type[LIMIT_MEDIA_TYPE + 1];
 	char platform[PLATFORMS_MAX];
@@ -81,7 +83,9 @@ int ref_exists(struct db *db, int64_t repository_id, const struct digest *d, enu
 int image_insert(struct db *db, struct image_row *row, const struct manifest *m,
 		 struct err *err) MUST_CHECK;
 /* It was pushed again: if no tag names it, that counts from now. */
-int image_renew(struct db *db, int64_t id, int64_t now, struct err *err) MUST_CHECK;
+int image_renew(struct db *db, int64_t id, int64_t now, const char *expires, struct err *err) MUST_CHECK;
+/* It was pulled; an image that isn't there any more is passed over. */
+int image_pulled(struct db *db, const char *repo, const struct digest *d, int64_t at, struct err *err) MUST_CHECK;
 int image_delete(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
 #endif

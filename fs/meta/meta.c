@@ -23,6 +23,10 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/base/log.h"
 
 #define BATCH 256
 #define ROUNDS 4
@@ -51,6 +55,35 @@ struct meta {
 	size_t idle_count;		/* guarded by lock */
 };
 
+/* Hashes and secrets are in there. By name, since whoever closes a descriptor of a file gives up SQLite's locks on it. */
+static void close_to_others(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !(st.st_mode & (S_IRWXG | S_IRWXO)) || st.st_uid != geteuid())
+		return;
+	if (chmod(path, st.st_mode & S_IRWXU) < 0)
+		log_warn("%s can't be closed to other users: %s", path, strerror(errno));
+}
+
+/* Nobody but the owner reads the database, whatever the umask: SQLite makes its other files as this one is. */
+static int keep_private(const char *path, bool create, struct err *err)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+
+	if (create && mknod(path, S_IFREG | S_IRUSR | S_IWUSR, 0) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "can't make the database %s", path);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		auto_buf struct buf file = BUF_INIT;
+
+		buf_addf(&file, "%s%s", path, suffixes[i]);
+		if (buf_error(&file))
+			return err_set(err, ERR_NO_MEMORY, "out of memory");
+		close_to_others(file.data);
+	}
+	return 0;
+}
+
 int meta_open(const char *path, bool create, struct meta **out, struct err *err)
 {
 	struct meta *m = calloc(1, sizeof(*m));
@@ -62,8 +95,9 @@ int meta_open(const char *path, bool create, struct meta **out, struct err *err)
 	m->last = &m->first;
 	m->bell = (struct bell)BELL_INIT;
 	m->path = strdup(path);
-	r = m->path ? db_open(path, create, &m->writer, err) :
-		      err_set(err, ERR_NO_MEMORY, "out of memory");
+	r = m->path ? keep_private(path, create, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!r)
+		r = db_open(path, create, &m->writer, err);
 	if (!r)
 		r = bell_open(path, &m->bell, err);
 	if (!r)

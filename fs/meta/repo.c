@@ -314,6 +314,7 @@ int repo_empty(struct db *db, int64_t id, struct err *err)
 		"INSERT INTO doomed(digest, size) SELECT b.digest, b.size FROM repository_blob rb"
 		" JOIN blob b ON b.id = rb.blob_id WHERE rb.repository_id = ?1 AND NOT EXISTS("
 		" SELECT 1 FROM repository_blob o WHERE o.blob_id = b.id AND o.repository_id <> ?1)"
+		" AND NOT EXISTS(SELECT 1 FROM removed_blob p WHERE p.blob_id = b.id)"
 		" ON CONFLICT(digest) DO NOTHING",
 		"DELETE FROM repository_blob WHERE repository_id = ?",
 		"DELETE FROM upload WHERE repository_id = ?",

@@ -17,7 +17,7 @@
  *	upload		   in progress; its bytes are in the store's uploads/
  *	doomed		   blobs that lost their row, whose files are to be unlinked
  *	counter, event	   what happened, numbered in the order of the commits
- *	event_file	   bytes of a repository's events that were ever written
+ *	event_file	   where a repository's file of events ended with the last row that was removed
  *	namespace	   what repositories below a name begin with, and whether a push makes them
  *	principal	   users, groups and robots
  *	member		   that a principal is in a group
@@ -25,12 +25,15 @@
  *	access_grant	   that a principal may do something in the repositories that a pattern matches
  *	audit		   who did what, and who tried to: see audit.h
  *	tag_history	   what each tag named, and who made it do so
+ *	removal, removed_* what was removed and can be brought back, as it was
  *	setting		   of a repository, or of all below a name
  *	hook		   who wants to be told of what: see hook.h
  *	delivery	   that an event is to be told to a hook, or was; attempt: each time it was tried
  *
  * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
- * of the audit trail, the removed ones included; 'event-bytes' likewise; 'delivery' is the last event of which deliveries were made.
+ * of the audit trail, the removed ones included; 'event-bytes' is where the
+ * last event that was removed ended; 'delivery' is the last event of which
+ * deliveries were made.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -246,17 +249,96 @@ static const char *const steps[] = {
 	" PRIMARY KEY(name, below, key));",
 
 	/* 5 */
-	"ALTER TABLE event ADD COLUMN line TEXT NOT NULL DEFAULT '';"	/* see event.h; '': of before there were lines */
-	"ALTER TABLE event ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"	/* of the line with its newline */
+	"ALTER TABLE manifest ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;"	/* when it was last, to some minutes; 0: never */
+	"ALTER TABLE manifest ADD COLUMN expires TEXT NOT NULL DEFAULT '';"	/* as its label says */
+	"ALTER TABLE tag ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"	/* 0: never */
+	"ALTER TABLE tag ADD COLUMN own_end INTEGER NOT NULL DEFAULT 0;"	/* 1: that was set for the tag, the label is passed over */
+	"CREATE INDEX tag_expires ON tag(repository_id, expires) WHERE expires > 0;",
+
+	/* 6 */
+	"CREATE TABLE removal("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" until INTEGER NOT NULL,"		/* it can be brought back until then */
+	" kind TEXT NOT NULL,"			/* of its event */
+	" repository TEXT NOT NULL,"
+	" tag TEXT NOT NULL,"
+	" digest BLOB,"
+	" at INTEGER NOT NULL,"
+	" event INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"
+	" origin TEXT NOT NULL,"
+	" public INTEGER NOT NULL,"		/* what the repository was */
+	" on_purpose INTEGER NOT NULL,"
+	" created INTEGER NOT NULL);"
+	"CREATE INDEX removal_until ON removal(until);"
+	"CREATE INDEX removal_at ON removal(at);"
+	"CREATE INDEX removal_event ON removal(event);"
+	"CREATE INDEX removal_repository ON removal(repository);"
+	"CREATE TABLE removed_tag("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" name TEXT NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" moved INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" own_end INTEGER NOT NULL);"
+	"CREATE INDEX removed_tag_removal ON removed_tag(removal_id);"
+	"CREATE INDEX removed_tag_digest ON removed_tag(digest);"
+	"CREATE TABLE removed_manifest("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" old_id INTEGER NOT NULL,"		/* the row's that it was */
+	" blob_id INTEGER NOT NULL REFERENCES blob(id),"
+	" is_index INTEGER NOT NULL,"
+	" media_type TEXT NOT NULL,"
+	" artifact_type TEXT NOT NULL,"
+	" config BLOB,"
+	" platform TEXT NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" pushed INTEGER NOT NULL,"
+	" pulled INTEGER NOT NULL,"
+	" expires TEXT NOT NULL,"
+	" PRIMARY KEY(removal_id, old_id));"
+	"CREATE INDEX removed_manifest_blob ON removed_manifest(blob_id);"
+	"CREATE TABLE removed_ref("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" old_id INTEGER NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" position INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" media_type TEXT NOT NULL,"
+	" platform TEXT NOT NULL,"
+	" PRIMARY KEY(removal_id, old_id, role, position));"
+	"CREATE TABLE removed_blob("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" blob_id INTEGER NOT NULL REFERENCES blob(id),"
+	" PRIMARY KEY(removal_id, blob_id));"
+	"CREATE INDEX removed_blob_blob ON removed_blob(blob_id);"
+	"CREATE TABLE removed_history("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" tag TEXT NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL, latest INTEGER NOT NULL,"
+	" at INTEGER NOT NULL, event INTEGER NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL,"
+	" removed INTEGER, removed_event INTEGER, removed_who TEXT, removed_origin TEXT,"
+	" PRIMARY KEY(removal_id, tag, number));"
+	"CREATE TABLE removed_grant("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" principal TEXT NOT NULL, pattern TEXT NOT NULL, actions INTEGER NOT NULL, origin TEXT NOT NULL,"
+	" created INTEGER NOT NULL, who TEXT NOT NULL, PRIMARY KEY(removal_id, principal, pattern));"
+	"CREATE TABLE removed_setting("
+	" removal_id INTEGER NOT NULL REFERENCES removal(id) ON DELETE CASCADE,"
+	" key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(removal_id, key));",
+
+	/* 7 */
+	"ALTER TABLE event ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"	/* of its line, see event.h; 0: of before there were lines */
 	"ALTER TABLE event ADD COLUMN place INTEGER NOT NULL DEFAULT 0;"	/* where it ends, among all; 0: it stands nowhere */
 	"ALTER TABLE event ADD COLUMN own_place INTEGER NOT NULL DEFAULT 0;"	/* the same, among its repository's */
 	"DROP INDEX event_repository;"
-	"CREATE INDEX event_place ON event(place) WHERE place > 0;"
 	"CREATE INDEX event_own_place ON event(repository, own_place) WHERE own_place > 0;"
-	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE event_file(repository TEXT PRIMARY KEY, size INTEGER NOT NULL);"
 	"INSERT INTO counter(name, value) VALUES ('event-bytes', 0);",
 
-	/* 6 */
+	/* 8 */
 	"CREATE TABLE hook("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" pattern TEXT NOT NULL,"		/* of the repositories that it is about */

@@ -4,9 +4,9 @@
 
 #include "fs/meta/rows.h"
 
-#define SELECT_TAG \
-	"SELECT t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name FROM tag t" \
-	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
+#define TAG_COLUMNS "t.id, t.repository_id, t.manifest_id, b.digest, t.moved, t.name, t.expires, t.own_end"
+#define TAG_TABLES " FROM tag t JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id "
+#define SELECT_TAG "SELECT " TAG_COLUMNS TAG_TABLES
 
 static void read_row(struct query *q, struct tag_row *out)
 {
@@ -16,6 +16,8 @@ static void read_row(struct query *q, struct tag_row *out)
 	query_digest(q, 3, &out->digest);
 	out->moved = query_int(q, 4);
 	snprintf(out->name, sizeof(out->name), "%s", query_text(q, 5));
+	out->expires = query_int(q, 6);
+	out->own_end = query_int(q, 7) != 0;
 }
 
 DEFINE_ROWS(row, struct tag_row, read_row)
@@ -97,6 +99,42 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+int tag_list_uses(struct db *db, int64_t repository_id, tag_use_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err,
+			 "SELECT " TAG_COLUMNS ", m.pulled, m.size, (SELECT h.event FROM tag_history h"
+			 " WHERE h.repository_id = t.repository_id AND h.tag = t.name ORDER BY h.number DESC LIMIT 1)"
+			 TAG_TABLES "WHERE t.repository_id = ? ORDER BY t.name",
+			 "i", repository_id);
+
+	while (!r && (r = query_step(q, err)) > 0) {
+		struct tag_use use = { .pulled = query_int(q, 8), .size = query_int(q, 9), .order = query_int(q, 10) };
+
+		read_row(q, &use.tag);
+		r = fn(arg, &use);
+	}
+	return r;
+}
+
+int tag_ends_before(struct db *db, int64_t repository_id, int64_t at, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err,
+			   "SELECT EXISTS(SELECT 1 FROM tag WHERE repository_id = ? AND expires > 0 AND expires <= ?)", "ii",
+			   repository_id, at);
+
+	return r < 0 ? r : (int)is;
+}
+
+int tag_names_image(struct db *db, int64_t manifest_id, struct err *err)
+{
+	int64_t is = 0;
+	int r = db_get_int(db, &is, err, "SELECT EXISTS(SELECT 1 FROM tag WHERE manifest_id = ?)", "i", manifest_id);
+
+	return r < 0 ? r : (int)is;
+}
+
 /* Notes since when no tag names an image, or that one does. */
 static int note_untagged(struct db *db, int64_t manifest_id, int64_t now, struct err *err)
 {
@@ -138,6 +176,16 @@ int tag_put(struct db *db, int64_t repository_id, const char *name, int64_t mani
 		   now, row.id);
 	r = n < 0 ? (int)n : note_untagged(db, manifest_id, now, err);
 	return r ? r : note_untagged(db, row.manifest_id, now, err);
+}
+
+int tag_set_end(struct db *db, int64_t id, int64_t expires, bool own, bool only_label, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE tag SET expires = ?2, own_end = ?3 WHERE id = ?1 AND (expires <> ?2 OR own_end <> ?3)"
+			   " AND (?4 = 0 OR own_end = 0)",
+			   "iiii", id, expires, (int64_t)own, (int64_t)only_label);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int tag_delete(struct db *db, const struct tag_row *row, int64_t now, struct err *err)

@@ -114,6 +114,7 @@ DEFINE_CLEANUP(cleanup_mount, struct mount *, mount_free)
 int mount_start(const struct mount_options *options, struct mount **out, struct err *err)
 {
 	auto_mount struct mount *m = calloc(1, sizeof(*m));
+	const struct point_options how = { .allow_other = options->allow_other, .read_only = options->read_only };
 	auto_fd int dev = -1;
 	int r;
 
@@ -132,7 +133,7 @@ int mount_start(const struct mount_options *options, struct mount **out, struct 
 	r = cred_is_boundless(&m->ops.cred) ? 0 : numbers_hide(&m->ops.numbers, err);
 	if (r < 0)
 		return r;
-	if ((r = point_attach(options->dir, options->allow_other, &m->point, &dev, err)) < 0 ||
+	if ((r = point_attach(options->dir, &how, &m->point, &dev, err)) < 0 ||
 	    (r = make_session(m, &dev, err)) < 0)
 		return r;
 	r = workers_start(m->session, options->ended, options->ended_arg, &m->workers, err);

@@ -19,6 +19,7 @@ struct mount_options {
 	struct cred cred;  /* for whom; copied */
 	bool allow_other;  /* other local users act as that principal */
 	bool hide_trees;   /* rootfs/ and tree/ are left out of listings; they answer when they are named */
+	bool read_only;	   /* nothing can be changed, by whoever might */
 	/* Called once, from a thread of the mount, when somebody unmounted it; mount_stop() is still
 	 * to be called, not from there. */
 	void (*ended)(void *arg);

@@ -21,4 +21,8 @@ uint64_t number_shown(const struct numbers *n, uint64_t node);
 /* The reverse. Any number has one, which need not be a node's. */
 uint64_t number_node(const struct numbers *n, uint64_t shown);
 
+/* The same of places in directories (cookies, below 2^62, as offsets), which are rows, too. That before all is itself: 0. */
+uint64_t place_shown(const struct numbers *n, uint64_t place);
+uint64_t place_of(const struct numbers *n, uint64_t shown);
+
 #endif

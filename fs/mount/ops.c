@@ -486,7 +486,7 @@ static int add_child(void *arg, const char *name, const struct node_attr *attr, 
 		return 0;
 	if (!attr->name_forever)
 		e.ino = 0;
-	return add_entry(p, name, &e, (off_t)(next + OFF_PARENT));
+	return add_entry(p, name, &e, (off_t)(place_shown(&p->ops->numbers, next) + OFF_PARENT));
 }
 
 static int fill(struct page *p, uint64_t node, off_t from, struct err *err)
@@ -505,7 +505,7 @@ static int fill(struct page *p, uint64_t node, off_t from, struct err *err)
 			return 0;
 		from = OFF_PARENT;
 	}
-	r = node_list(o->tree, &o->cred, node, (uint64_t)(from - OFF_PARENT), add_child, p, err);
+	r = node_list(o->tree, &o->cred, node, place_of(&o->numbers, (uint64_t)(from - OFF_PARENT)), add_child, p, err);
 	/* What went wrong behind the first ones, the next call will say. */
 	return p->used ? 0 : r;
 }

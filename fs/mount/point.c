@@ -227,12 +227,15 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
-static int open_channel(const char *dir, bool allow_other, int *fd, struct err *err)
+static int open_channel(const char *dir, const struct point_options *options, int *fd, struct err *err)
 {
 	struct message message = { .text = "" };
+	char text[sizeof(OPTIONS) + sizeof(",allow_other,ro")];
 
+	snprintf(text, sizeof(text), OPTIONS "%s%s", options->allow_other ? ",allow_other" : "",
+		 options->read_only ? ",ro" : "");
 	capture = &message;
-	*fd = fuse_open_channel(dir, allow_other ? OPTIONS ",allow_other" : OPTIONS);
+	*fd = fuse_open_channel(dir, text);
 	capture = NULL;
 	if (*fd >= 0)
 		return 0;
@@ -244,7 +247,7 @@ static int open_channel(const char *dir, bool allow_other, int *fd, struct err *
 		       dir);
 }
 
-int point_attach(const char *dir, bool allow_other, struct point *out, int *fd, struct err *err)
+int point_attach(const char *dir, const struct point_options *options, struct point *out, int *fd, struct err *err)
 {
 	auto_point struct point p = { .dir = NULL };
 	auto_fd int dev = -1;
@@ -256,7 +259,7 @@ int point_attach(const char *dir, bool allow_other, struct point *out, int *fd, 
 	p.dir = realpath(dir, NULL);
 	if (!p.dir)
 		return err_sys(err, errno, "can't mount on %s", dir);
-	r = open_channel(p.dir, allow_other, &dev, err);
+	r = open_channel(p.dir, options, &dev, err);
 	if (r < 0)
 		return r;
 	r = device_of(p.dir, &p.device);

@@ -11,13 +11,18 @@ struct point {
 	uint64_t device; /* of the file system mounted there: tells ours from another's */
 };
 
+struct point_options {
+	bool allow_other; /* than the user whose mount it is */
+	bool read_only;
+};
+
 /*
  * Mounts a FUSE file system (nosuid,nodev) on a directory, which is made if it isn't there; what a
  * crash left mounted there is detached first. *fd: the session's /dev/fuse, the caller's to
  * close. ERR_NOT_DIRECTORY, ERR_NOT_EMPTY, ERR_NOT_FOUND (no /dev/fuse), ERR_DENIED; the text says
  * what to do.
  */
-int point_attach(const char *dir, bool allow_other, struct point *out, int *fd,
+int point_attach(const char *dir, const struct point_options *options, struct point *out, int *fd,
 		 struct err *err) MUST_CHECK;
 /* Takes the mount away at once; files that are open stay usable while it is served. Does
  * nothing where it is gone already. */

@@ -39,9 +39,9 @@ struct subject_slot {
 struct decision {
 	int64_t subject;
 	uint64_t hash;
-	char *repo;		/* NULL: empty; "": the registry */
+	char *repo;		/* NULL: the registry, which no name is, "" neither */
 	struct db_mark mark;
-	struct rights *rights;	/* by which it was made */
+	struct rights *rights;	/* by which it was made; NULL: empty */
 	unsigned actions;
 };
 
@@ -301,9 +301,16 @@ static uint64_t hash_key(int64_t subject, const char *repo)
 {
 	uint64_t h = (0xcbf29ce484222325u ^ (uint64_t)subject) * 0x100000001b3u;
 
-	for (; *repo; repo++)
+	for (; repo && *repo; repo++)
 		h = (h ^ (unsigned char)*repo) * 0x100000001b3u;
 	return h ^ (h >> 29);
+}
+
+static bool is_decision(const struct decision *d, int64_t subject, uint64_t hash, const char *repo)
+{
+	if (!d->rights || d->hash != hash || d->subject != subject || !d->repo != !repo)
+		return false;
+	return !repo || streq(d->repo, repo);
 }
 
 /* 1 and the actions, 0: it isn't there, or negative: the subject isn't good any more. */
@@ -315,8 +322,7 @@ static int kept_decision(const struct ask *a, const char *repo, unsigned *out)
 	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (d->repo && d->hash == hash && d->subject == a->cred->subject && same_mark(&d->mark, &a->mark) &&
-	    streq(d->repo, repo)) {
+	if (is_decision(d, a->cred->subject, hash, repo) && same_mark(&d->mark, &a->mark)) {
 		*out = d->actions;
 		r = check_good(d->rights, a->cred, a->err);
 		r = r ? r : 1;
@@ -330,9 +336,9 @@ static void keep_decision(const struct ask *a, const char *repo, struct rights *
 	uint64_t hash = hash_key(a->cred->subject, repo);
 	struct shard *s = &a->tree->access->shards[hash % SHARDS];
 	struct decision *d = &s->slots[hash / SHARDS % DECISIONS];
-	char *name = a->marked ? strdup(repo) : NULL;
+	char *name = repo ? strdup(repo) : NULL;
 
-	if (!name)
+	if (repo && !name)
 		return;
 	pthread_mutex_lock(&s->lock);
 	drop(d);
@@ -360,7 +366,8 @@ static int decide(struct ask *a, const char *repo, unsigned *out)
 	if (r)
 		return r;
 	*out = granted(rights, repo) | (row.public ? ACTION_PULL : 0);
-	keep_decision(a, repo ? repo : "", rights, *out);
+	if (a->marked)
+		keep_decision(a, repo, rights, *out);
 	return 0;
 }
 
@@ -373,7 +380,7 @@ int access_actions(struct tree *tree, const struct cred *cred, const char *repo,
 	if (has_all(cred))
 		return 0;
 	access_ask(&a, tree, NULL, cred, err);
-	r = a.marked ? kept_decision(&a, repo ? repo : "", out) : 0;
+	r = a.marked ? kept_decision(&a, repo, out) : 0;
 	return r ? MIN(r, 0) : decide(&a, repo, out);
 }
 

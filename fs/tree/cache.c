@@ -45,6 +45,7 @@ struct cache {
 struct box {
 	struct tree_image image;
 	int count;	/* atomic */
+	uint32_t pulled;	/* atomic: pulls_clock() and 1, when its pull was noted last; 0: it wasn't */
 	void (*door_release)(void *);
 	char behind[];
 };
@@ -86,6 +87,17 @@ void tree_image_release(struct tree_image *image)
 	if (box->image.door)
 		box->door_release(box->image.door);
 	free(box);
+}
+
+bool shared_image_pulled(struct tree_image *image)
+{
+	struct box *box = container_of(image, struct box, image);
+	uint32_t now = pulls_clock() + 1, last = __atomic_load_n(&box->pulled, __ATOMIC_RELAXED);
+
+	if (last && now - last < PULLS_EACH)
+		return false;
+	/* Of several threads one notes it. */
+	return __atomic_compare_exchange_n(&box->pulled, &last, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void *tree_image_door(struct tree_image *image)

@@ -1,5 +1,5 @@
 /*
- * call.c: see call.h. What stands for a call in JSON, and what it does; call_inside.c has those inside images.
+ * call.c: see call.h. What stands for a call in JSON, and what it does; call_people.c has those of people, call_inside.c those inside images.
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
@@ -86,10 +86,22 @@ static const struct record_field setting_set_args[] = {
 	SETTING_OF, FIELD(struct call_setting, value, "value", RECORD_BYTES, NEEDED),
 	FIELD(struct call_setting, dry_run, "dry-run", RECORD_BOOL), { 0 },
 };
+static const struct record_field end_args[] = {
+	FIELD(struct call_end, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_end, tag, "tag", RECORD_TEXT, NEEDED),
+	FIELD(struct call_end, text, "expires", RECORD_TEXT, NEEDED), FIELD(struct call_end, dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
+static const struct record_field prune_args[] = {
+	FIELD(struct call_end, name, "repository", RECORD_TEXT), FIELD(struct call_end, dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
 static const struct record_field rollback_args[] = {
 	FIELD(struct call_rollback, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_rollback, tag, "tag", RECORD_TEXT, NEEDED),
 	FIELD(struct call_rollback, to, "to", RECORD_NUMBER), FIELD(struct call_rollback, dry_run, "dry-run", RECORD_BOOL), { 0 },
 };
+static const struct record_field undo_list_args[] = {
+	FIELD(struct call_undo, name, "repository", RECORD_TEXT), FIELD(struct call_undo, by, "by", RECORD_TEXT),
+	FIELD(struct call_undo, since, "since", RECORD_NUMBER), { 0 },
+};
+static const struct record_field undo_args[] = { FIELD(struct call_undo, id, "id", RECORD_NUMBER, NEEDED), { 0 } };
 static const struct record_field kind_args[] = {
 	FIELD(struct call_person, kind, "kind", RECORD_WORD, NEEDED, WORDS(kinds)), { 0 },
 };
@@ -162,20 +174,31 @@ static const struct record_field status_row[] = {
 static const struct record_field repo_row[] = {
 	REPO(name, "name", RECORD_TEXT), REPO(tags, "tags", RECORD_NUMBER), REPO(images, "images", RECORD_NUMBER),
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
-	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT), { 0 },
+	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT),
+	REPO(retention, "retention", RECORD_BYTES), { 0 },
 };
-static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_TEXT, NEEDED), { 0 } };
+static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_BYTES, NEEDED), { 0 } };
+static const struct record_field time_row[] = { FIELD(struct call_time, at, "expires", RECORD_TIME), { 0 } };
+
+#define PRUNED(member, name, kind, ...) FIELD(struct tree_pruned, member, name, kind, __VA_ARGS__)
+static const struct record_field pruned_row[] = {
+	PRUNED(repo, "repository", RECORD_TEXT, NEEDED), PRUNED(tag, "tag", RECORD_TEXT, NEEDED),
+	PRUNED(digest, "digest", RECORD_DIGEST, NEEDED), PRUNED(keep, "kept", RECORD_BOOL, NEEDED),
+	PRUNED(image, "image-removed", RECORD_BOOL), PRUNED(size, "size", RECORD_NUMBER, NEEDED),
+	PRUNED(why, "why", RECORD_TEXT, NEEDED), { 0 },
+};
 
 #define IMAGE_FIELDS(type, m)                                                                                              \
 	FIELD(type, m digest, "digest", RECORD_DIGEST, NEEDED), FIELD(type, m config, "image-id", RECORD_DIGEST),          \
 	FIELD(type, m media_type, "media-type", RECORD_TEXT, NEEDED),                                                      \
 	FIELD(type, m artifact_type, "artifact-type", RECORD_TEXT, NEEDED),                                                \
 	FIELD(type, m platform, "platform", RECORD_TEXT, NEEDED), FIELD(type, m size, "size", RECORD_NUMBER, NEEDED),      \
-	FIELD(type, m created, "created", RECORD_TIME), FIELD(type, m pushed, "pushed", RECORD_TIME),                      \
+	FIELD(type, m created, "created", RECORD_TIME), FIELD(type, m pushed, "pushed", RECORD_TIME), FIELD(type, m pulled, "pulled", RECORD_TIME),                     \
 	FIELD(type, m is_index, "index", RECORD_BOOL)
 static const struct record_field image_row[] = { IMAGE_FIELDS(struct tree_image_info,), { 0 } };
 static const struct record_field tag_row[] = {
-	FIELD(struct call_tag, tag, "tag", RECORD_TEXT, NEEDED), IMAGE_FIELDS(struct call_tag, image.), { 0 },
+	FIELD(struct call_tag, tag, "tag", RECORD_TEXT, NEEDED), FIELD(struct call_tag, expires, "expires", RECORD_TIME),
+	IMAGE_FIELDS(struct call_tag, image.), { 0 },
 };
 
 #define DEED(member, name)                                                                                                   \
@@ -186,6 +209,13 @@ static const struct record_field history_row[] = {
 	FIELD(struct tree_history, tag, "tag", RECORD_TEXT, NEEDED), FIELD(struct tree_history, number, "number", RECORD_NUMBER, NEEDED),
 	FIELD(struct tree_history, digest, "digest", RECORD_DIGEST, NEEDED), DEED(named, "named"), DEED(removed, "removed"),
 	FIELD(struct tree_history, current, "current", RECORD_BOOL), FIELD(struct tree_history, held, "held", RECORD_BOOL), { 0 },
+};
+static const struct record_field removal_row[] = {
+	FIELD(struct tree_removal, id, "id", RECORD_NUMBER, NEEDED), FIELD(struct tree_removal, what, "what", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, repo, "repository", RECORD_TEXT, NEEDED), FIELD(struct tree_removal, tag, "tag", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, digest, "digest", RECORD_DIGEST), FIELD(struct tree_removal, deed.at, "at", RECORD_TIME),
+	FIELD(struct tree_removal, deed.event, "event", RECORD_NUMBER), FIELD(struct tree_removal, deed.who, "who", RECORD_TEXT, NEEDED),
+	FIELD(struct tree_removal, deed.from, "from", RECORD_TEXT, NEEDED), FIELD(struct tree_removal, until, "until", RECORD_TIME), { 0 },
 };
 static const struct record_field rollback_row[] = {
 	FIELD(struct tree_rollback, number, "number", RECORD_NUMBER, NEEDED),
@@ -258,19 +288,13 @@ static const struct record_field run_row[] = {
 
 /* ---- Rows on their way ---- */
 
-#define GIVES(name, type)                                           \
-	static int give_##name(void *arg, const type *row)          \
-	{                                                           \
-		return give(arg, row);                              \
-	}
 GIVES(repo, struct tree_repo)
 GIVES(image, struct tree_image_info)
 GIVES(history, struct tree_history)
+GIVES(removal, struct tree_removal)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
-GIVES(token, struct tree_token)
-GIVES(grant, struct tree_grant)
-GIVES(access, struct tree_access)
+GIVES(pruned, struct tree_pruned)
 
 /* ---- The registry ---- */
 
@@ -389,12 +413,13 @@ static RUN(setting_set)
 struct tag_in_hand {
 	const struct answer *answer;
 	const char *tag;
+	int64_t expires;
 };
 
 static int give_tag_image(void *arg, const struct tree_image_info *image)
 {
 	const struct tag_in_hand *t = arg;
-	const struct call_tag row = { .tag = t->tag, .image = *image };
+	const struct call_tag row = { .tag = t->tag, .expires = t->expires, .image = *image };
 
 	return give(t->answer, &row);
 }
@@ -404,7 +429,10 @@ static int give_tag(void *arg, const char *name)
 	const struct answer *a = arg;
 	const struct call_page *p = a->args;
 	struct tag_in_hand t = { .answer = a, .tag = name };
-	int r = tree_image_show(a->tree, a->cred, p->name, name, give_tag_image, &t, a->err);
+	int r = tree_tag_end(a->tree, a->cred, p->name, name, &t.expires, a->err);
+
+	if (!r)
+		r = tree_image_show(a->tree, a->cred, p->name, name, give_tag_image, &t, a->err);
 
 	return r == -ENOENT ? 0 : r;	/* removed meanwhile */
 }
@@ -433,6 +461,24 @@ static RUN(tag_rm)
 	return tree_tag_rm(tree, cred, a->name, a->reference, err);
 }
 
+static RUN(tag_set)
+{
+	const struct call_end *e = args;
+	struct call_time row;
+	int r = tree_tag_set_end(tree, cred, e->name, e->tag, e->text, e->dry_run, &row.at, err);
+
+	return r ? r : fn(arg, &row);
+}
+
+static RUN(prune)
+{
+	struct answer a = ANSWER;
+	const struct call_end *e = args;
+	const struct tree_prune_options o = { .repo = e->name, .dry_run = e->dry_run, .fn = give_pruned, .arg = &a };
+
+	return tree_prune(tree, cred, &o, err);
+}
+
 static RUN(history)
 {
 	struct answer a = ANSWER;
@@ -448,6 +494,24 @@ static RUN(rollback)
 	int r = tree_rollback(tree, cred, b->name, b->tag, b->to, b->dry_run, &row, err);
 
 	return r ? r : fn(arg, &row);
+}
+
+static RUN(undo_list)
+{
+	struct answer a = ANSWER;
+	const struct call_undo *u = args;
+
+	return tree_undo_list(tree, cred, u->name, u->since, u->by, give_removal, &a, err);
+}
+
+static RUN(undo)
+{
+	return tree_undo(tree, cred, ((const struct call_undo *)args)->id, err);
+}
+
+static RUN(undo_purge)
+{
+	return tree_undo_purge(tree, cred, ((const struct call_undo *)args)->id, err);
 }
 
 static RUN(image_list)
@@ -512,141 +576,6 @@ static RUN(used_by)
 	return tree_used_by(tree, cred, n->name, &n->digest, give_use, &a, err);
 }
 
-/* ---- People ---- */
-
-static int add_group(void *arg, const struct tree_person *person)
-{
-	struct buf *b = arg;
-
-	buf_addf(b, "%s%s", b->len ? "," : "", person->name);
-	return 0;
-}
-
-static int give_person(void *arg, const struct tree_person *person)
-{
-	const struct answer *a = arg;
-	auto_buf struct buf groups = BUF_INIT;
-	struct call_listed_person row = { .person = *person };
-	int r = tree_person_groups(a->tree, a->cred, person->name, add_group, &groups, a->err);
-
-	if (!r && buf_error(&groups))
-		r = err_set(a->err, ERR_NO_MEMORY, "out of memory");
-	row.groups = groups.data;
-	return r == -ENOENT ? 0 : r ? r : give(a, &row);	/* removed meanwhile */
-}
-
-static RUN(person_list)
-{
-	struct answer a = ANSWER;
-
-	return tree_person_list(tree, cred, ((const struct call_person *)args)->kind, give_person, &a, err);
-}
-
-static RUN(person_show)
-{
-	struct answer a = ANSWER;
-
-	return tree_person_show(tree, cred, ((const struct call_names *)args)->name, give_person, &a, err);
-}
-
-static RUN(person_add)
-{
-	const struct call_person *p = args;
-
-	return tree_person_add(tree, cred, p->name, &p->change, err);
-}
-
-static RUN(person_set)
-{
-	const struct call_person *p = args;
-
-	return tree_person_set(tree, cred, p->name, &p->change, err);
-}
-
-static RUN(person_rm)
-{
-	return tree_person_rm(tree, cred, ((const struct call_names *)args)->name, err);
-}
-
-static RUN(member_add)
-{
-	const struct call_names *n = args;
-
-	return tree_member_add(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(member_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_member_rm(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(token_list)
-{
-	struct answer a = ANSWER;
-
-	return tree_token_list(tree, cred, ((const struct call_names *)args)->name, give_token, &a, err);
-}
-
-static RUN(token_add)
-{
-	const struct call_token *t = args;
-	struct call_secret row = { .secret = "" };
-	int r = tree_token_add(tree, cred, t->owner, t->name, t->scopes, t->expires, row.secret, err);
-
-	row.text = row.secret;
-	r = r ? r : fn(arg, &row);
-	secret_forget(&row, sizeof(row));
-	return r;
-}
-
-static RUN(token_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_token_rm(tree, cred, n->name, n->reference, err);
-}
-
-/* ---- Grants ---- */
-
-static RUN(grant_show)
-{
-	struct answer a = ANSWER;
-	const struct call_names *n = args;
-
-	return tree_grant_show(tree, cred, n->name, n->reference, give_grant, &a, err);
-}
-
-static RUN(grant_set)
-{
-	const struct call_names *n = args;
-
-	return tree_grant_set(tree, cred, n->name, n->reference, n->actions, err);
-}
-
-static RUN(grant_rm)
-{
-	const struct call_names *n = args;
-
-	return tree_grant_rm(tree, cred, n->name, n->reference, err);
-}
-
-static RUN(grant_policy)
-{
-	const struct call_policy *p = args;
-
-	return tree_grant_policy(tree, cred, p->who, p->policy, strlen(p->policy), p->origin, p->dry_run, err);
-}
-
-static RUN(access)
-{
-	struct answer a = ANSWER;
-	const struct call_names *n = args;
-
-	return tree_access_explain(tree, cred, n->name, n->reference, give_access, &a, err);
-}
-
 /* ---- Events ---- */
 
 static int give_event(void *arg, const struct event_row *row)
@@ -687,8 +616,13 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_TAG_LIST] = { "tag-list", tag_page_args, tag_row, false, run_tag_list },
 	[CALL_TAG_ADD] = { "tag-add", tag_args, NULL, true, run_tag_add },
 	[CALL_TAG_RM] = { "tag-rm", tag_rm_args, NULL, true, run_tag_rm },
+	[CALL_TAG_SET] = { "tag-set", end_args, time_row, true, run_tag_set },
+	[CALL_PRUNE] = { "prune", prune_args, pruned_row, true, run_prune },
 	[CALL_HISTORY] = { "history", history_args, history_row, false, run_history },
 	[CALL_ROLLBACK] = { "rollback", rollback_args, rollback_row, true, run_rollback },
+	[CALL_UNDO_LIST] = { "undo-list", undo_list_args, removal_row, false, run_undo_list },
+	[CALL_UNDO] = { "undo", undo_args, NULL, true, run_undo },
+	[CALL_UNDO_PURGE] = { "undo-purge", undo_args, NULL, true, run_undo_purge },
 	[CALL_IMAGE_LIST] = { "image-list", name_args, image_row, false, run_image_list },
 	[CALL_IMAGE_SHOW] = { "image-show", reference_args, image_row, false, run_image_show },
 	[CALL_IMAGE_CHILDREN] = { "image-children", digest_args, image_row, false, run_image_children },
@@ -740,6 +674,7 @@ FITS(call_names);
 FITS(call_person);
 FITS(call_tag);
 FITS(tree_history);
+FITS(tree_removal);
 FITS(call_entry);
 FITS(call_event);
 FITS(tree_stats);

@@ -15,7 +15,9 @@
 #include "fs/tree/events.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/history.h"
+#include "fs/tree/undo.h"
 #include "fs/tree/people.h"
+#include "fs/tree/prune.h"
 #include "fs/tree/rootfs.h"
 #include "fs/tree/settings.h"
 
@@ -35,8 +37,13 @@ enum call_id {
 	CALL_TAG_LIST,
 	CALL_TAG_ADD,
 	CALL_TAG_RM,
+	CALL_TAG_SET,
+	CALL_PRUNE,
 	CALL_HISTORY,
 	CALL_ROLLBACK,
+	CALL_UNDO_LIST,
+	CALL_UNDO,
+	CALL_UNDO_PURGE,
 	CALL_IMAGE_LIST,
 	CALL_IMAGE_SHOW,
 	CALL_IMAGE_CHILDREN,
@@ -102,10 +109,23 @@ struct call_setting {
 	bool dry_run;
 };
 
+/* When a tag goes; or (`text` NULL) a repository to be pruned, or all. */
+struct call_end {
+	const char *name, *tag, *text;
+	bool dry_run;
+};
+
 struct call_rollback {
 	const char *name, *tag;
 	int64_t to;
 	bool dry_run;
+};
+
+struct call_undo {
+	const char *name;		/* a repository, or NULL */
+	const char *by;
+	int64_t since;
+	int64_t id;			/* of one removal */
 };
 
 struct call_person {
@@ -155,12 +175,17 @@ struct call_me {
 
 struct call_tag {
 	const char *tag;
+	int64_t expires;		/* when it goes; 0: never */
 	struct tree_image_info image;
 };
 
 struct call_event {
 	struct event_row row;
 	bool end, more;			/* the last row is none: its number is how far was looked, and whether there is more */
+};
+
+struct call_time {
+	int64_t at;			/* 0: never */
 };
 
 struct call_value {

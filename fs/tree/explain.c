@@ -43,6 +43,19 @@ static int give_public(struct explain *e, const struct repo_row *repo)
 	return e->fn(e->arg, &access);
 }
 
+static int give_all_public(struct explain *e)
+{
+	struct repo_row repo = { .id = 0 };
+	int r;
+
+	while ((r = repo_next(e->db, REPO_PUBLIC, repo.name, REPO_END, repo.name, e->err)) > 0) {
+		r = give_public(e, &repo);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
 static int give_administrator(void *arg, const struct principal_row *row)
 {
 	struct explain *e = arg;
@@ -107,6 +120,8 @@ static int explain(struct explain *e)
 
 	if (r > 0 && repo.public)
 		r = give_public(e, &repo);
+	if (!e->repo && anonymous)
+		r = give_all_public(e);
 	if (r < 0 || anonymous)
 		return r;
 	r = e->who ? need_person(e->db, e->who, &person, e->err) : 0;

@@ -163,14 +163,18 @@ static int rm_grant(struct db *db, void *arg, struct err *err)
 {
 	struct grant_change *c = arg;
 	struct principal_row person;
+	struct grant_row old;
 	int64_t n = need_person(db, c->who, &person, err);
 
-	if (n < 0)
-		return (int)n;
-	n = grant_delete(db, person.id, c->row.pattern, err);
-	if (n < 0)
-		return (int)n;
-	return n ? grant_event(db, c, "revoke", err) : no_grant(c->who, c->row.pattern, err);
+	if (!n)
+		n = grant_get(db, person.id, c->row.pattern, &old, err);
+	if (n > 0)
+		n = grant_delete(db, person.id, c->row.pattern, err);
+	else
+		return n ? (int)n : no_grant(c->who, c->row.pattern, err);
+	if (n > 0)
+		n = grant_event(db, c, "revoke", err);
+	return n ? (int)n : remember_grant(db, c->cred, &old, err);
 }
 
 int tree_grant_rm(struct tree *tree, const struct cred *cred, const char *who, const char *pattern, struct err *err)

@@ -10,7 +10,9 @@
 
 #include "fs/base/timestamp.h"
 #include "fs/meta/history.h"
+#include "fs/meta/removal.h"
 #include "fs/tree/state.h"
+#include "fs/upkeep/retention.h"
 
 /* What the last event says. */
 static int read_deed(struct db *db, const struct cred *cred, int64_t now, struct history_deed *out, struct err *err)
@@ -23,6 +25,20 @@ static int read_deed(struct db *db, const struct cred *cred, int64_t now, struct
 	return r;
 }
 
+/* A tag that names another image ends as that image's label says; one that is pushed again, anew, unless it has an end of its own. */
+static int set_end(struct db *db, const struct tag_move *m, int64_t id, int64_t now, bool changed, struct err *err)
+{
+	struct image_row image;
+	int64_t end = 0;
+	int r = image_by_id(db, m->manifest_id, &image, err);
+
+	if (r <= 0 || (!changed && !*image.expires))
+		return MIN(r, 0);
+	if (*image.expires && !retention_end(image.expires, now, &end))
+		end = 0;
+	return tag_set_end(db, id, end, false, !changed, err);
+}
+
 int name_tag(struct db *db, const struct tag_move *m, bool *changed, struct err *err)
 {
 	struct history_deed named;
@@ -32,6 +48,9 @@ int name_tag(struct db *db, const struct tag_move *m, bool *changed, struct err 
 	if (!r)
 		r = tag_put(db, m->repository_id, m->tag, m->manifest_id, now, &id, changed, err);
 	if (r || (!*changed && !m->always))
+		return r;
+	r = set_end(db, m, id, now, *changed, err);
+	if (r)
 		return r;
 	r = add_event(db, m->cred, m->kind, m->repo, m->tag, m->digest, *changed, err);
 	if (r || !*changed)
@@ -54,11 +73,16 @@ int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, cons
 	return r ? r : history_end(db, tag->repository_id, tag->name, &removed, err);
 }
 
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+int remove_tag(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct tag_row *tag, bool administers,
 	       struct err *err)
 {
-	int r = note_tag_gone(db, cred, repo, tag, administers, err);
+	int64_t removal = 0;
+	int r = note_tag_gone(db, cred, repo->name, tag, administers, err);
 
+	if (!r)
+		r = remember(db, cred, "untag", repo, tag->name, &tag->digest, &removal, err);
+	if (!r && removal)
+		r = removal_add_tag(db, removal, tag, err);
 	return r ? r : tag_delete(db, tag, timestamp_now(), err);
 }
 

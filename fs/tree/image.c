@@ -4,6 +4,8 @@
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
 
+#include "fs/meta/removal.h"
+
 #include "fs/base/timestamp.h"
 
 int read_config(struct tree *tree, const struct image_row *image, struct buf *out, struct err *err)
@@ -84,6 +86,8 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 
 	if (!r)
 		r = get_image(tree, repo, reference, out, err);
+	if (!r && shared_image_pulled(*out))
+		pulls_note(tree->pulls, repo, &(*out)->digest);
 	if (!r)
 		audit_pull(tree, cred, repo, reference, &(*out)->digest);
 	return r;
@@ -112,6 +116,21 @@ static int untag_event(void *arg, const struct tag_row *tag)
 	return note_tag_gone(u->db, u->removal->cred, u->removal->repo, tag, u->removal->administers, u->err);
 }
 
+int delete_image(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct image_row *image,
+		 struct err *err)
+{
+	int64_t removal;
+	int r = add_event(db, cred, "delete", repo->name, NULL, &image->digest, true, err);
+
+	if (!r)
+		r = remember(db, cred, "delete", repo, NULL, &image->digest, &removal, err);
+	if (!r && removal)
+		r = removal_add_image(db, removal, image->id, err);
+	if (!r)
+		r = image_delete(db, image->id, err);
+	return r ? r : repo_settle(db, repo->id, err);
+}
+
 static int rm_image(struct db *db, void *arg, struct err *err)
 {
 	const struct removal *c = arg;
@@ -123,12 +142,10 @@ static int rm_image(struct db *db, void *arg, struct err *err)
 	if (!r)
 		r = need_image_digest(db, &repo, c->digest, &image, err);
 	if (!r)
+		r = refuse_needed(db, &repo, c->digest, c->administers, err);
+	if (!r)
 		r = tag_list_of(db, image.id, 0, untag_event, &untag, err);
-	if (!r)
-		r = image_delete(db, image.id, err);
-	if (!r)
-		r = add_event(db, c->cred, "delete", c->repo, NULL, c->digest, true, err);
-	return r ? r : repo_settle(db, repo.id, err);
+	return r ? r : delete_image(db, c->cred, &repo, &image, err);
 }
 
 int tree_image_rm(struct tree *tree, const struct cred *cred, const char *repo,
@@ -154,6 +171,7 @@ static void info_of(const struct image_row *row, struct tree_image_info *out)
 		.size = row->size,
 		.created = row->created,
 		.pushed = row->pushed,
+		.pulled = row->pulled,
 		.is_index = row->is_index,
 	};
 }

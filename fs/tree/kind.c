@@ -45,6 +45,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY_PUSH_CREATES] = { .kind = KIND_REGISTRY_PUSH_CREATES, .parent = KIND_REGISTRY_SETTINGS, .name = "push-creates", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_push_creates_text, .write = view_push_creates_write },
 	[KIND_REGISTRY_HISTORY_KEEP] = { .kind = KIND_REGISTRY_HISTORY_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "history-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_IMMUTABLE] = { .kind = KIND_REGISTRY_IMMUTABLE, .parent = KIND_REGISTRY_SETTINGS, .name = "immutable", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_UNDO_KEEP] = { .kind = KIND_REGISTRY_UNDO_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "undo-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_RETENTION] = { .kind = KIND_REGISTRY_RETENTION, .parent = KIND_REGISTRY_SETTINGS, .name = "retention", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 
 	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = OPEN_DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
@@ -65,6 +67,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_IMAGE_CREATED] = { .kind = KIND_IMAGE_CREATED, .parent = KIND_IMAGE, .name = "created", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_has_created, .text = view_image_created_text },
 	[KIND_IMAGE_PLATFORM] = { .kind = KIND_IMAGE_PLATFORM, .parent = KIND_IMAGE, .name = "platform", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_has_platform, .text = view_image_platform_text },
 	[KIND_IMAGE_PUSHED] = { .kind = KIND_IMAGE_PUSHED, .parent = KIND_IMAGE, .name = "pushed", .row = ROW_IMAGE, .mode = FILE_MODE, .text = view_image_pushed_text },
+	[KIND_IMAGE_PULLED] = { .kind = KIND_IMAGE_PULLED, .parent = KIND_IMAGE, .name = "pulled", .row = ROW_IMAGE, .mode = FILE_MODE, .present = view_was_pulled, .text = view_image_pulled_text },
 	[KIND_IMAGE_HISTORY] = { .kind = KIND_IMAGE_HISTORY, .parent = KIND_IMAGE, .name = "history", .row = ROW_IMAGE, .mode = FILE_MODE, .fixed = true, .fixed_data = true, .present = view_is_image, .text = view_image_history_text },
 	[KIND_IMAGE_ROOTFS] = { .kind = KIND_IMAGE_ROOTFS, .parent = KIND_IMAGE, .name = "rootfs", .row = ROW_IMAGE, .mode = DIR_MODE, .fixed = true, .present = view_has_rootfs, .inside = view_rootfs },
 	[KIND_IMAGE_LAYERS] = { .kind = KIND_IMAGE_LAYERS, .parent = KIND_IMAGE, .name = "layers", .row = ROW_IMAGE, .mode = DIR_MODE, .present = view_is_image, .find = view_find_image_layer, .list = view_list_image_layers },
@@ -115,6 +118,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_VISIBILITY] = { .kind = KIND_VISIBILITY, .parent = KIND_SETTINGS, .name = "visibility", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_visibility_text, .write = view_visibility_write },
 	[KIND_PUSH_CREATES] = { .kind = KIND_PUSH_CREATES, .parent = KIND_SETTINGS, .name = "push-creates", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .present = view_is_namespace, .text = view_push_creates_text, .write = view_push_creates_write },
 	[KIND_IMMUTABLE] = { .kind = KIND_IMMUTABLE, .parent = KIND_SETTINGS, .name = "immutable", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_UNDO_KEEP] = { .kind = KIND_UNDO_KEEP, .parent = KIND_SETTINGS, .name = "undo-keep", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_RETENTION] = { .kind = KIND_RETENTION, .parent = KIND_SETTINGS, .name = "retention", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },
 };

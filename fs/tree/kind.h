@@ -33,6 +33,7 @@ enum node_kind {
 	KIND_REGISTRY_PUSH_CREATES,
 	KIND_REGISTRY_HISTORY_KEEP,
 	KIND_REGISTRY_IMMUTABLE,
+	KIND_REGISTRY_UNDO_KEEP,
 	KIND_REGISTRY_ACCESS,
 	KIND_REPO,		/* a repository or a namespace */
 	KIND_TAGS,
@@ -94,7 +95,11 @@ enum node_kind {
 	KIND_VISIBILITY,
 	KIND_PUSH_CREATES,
 	KIND_IMMUTABLE,
+	KIND_UNDO_KEEP,
 	KIND_ACCESS,
+	KIND_IMAGE_PULLED,
+	KIND_REGISTRY_RETENTION,
+	KIND_RETENTION,
 	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT
 };
@@ -184,7 +189,8 @@ struct kind {
 	int (*resolve)(const struct look *l, const struct node *n, struct node *out);
 	/* A small file's bytes. */
 	int (*text)(const struct look *l, const struct node *n, struct buf *out);
-	/* Takes what was written to a small file, without its newline. It asks for permission. */
+	/* Takes what was written to a small file, without its newline, of value_max bytes at most (0: LIMIT_VALUE). It asks for permission. */
+	size_t value_max;
 	int (*write)(struct tree *tree, const struct cred *cred, const struct node *n, const char *value, struct err *err);
 	/* A file that is larger, and grows: its size, when it last did, and its bytes. */
 	int (*size)(const struct look *l, const struct node *n, int64_t *out);

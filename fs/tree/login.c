@@ -241,32 +241,43 @@ static int keep_wanted(void *arg, const struct token_row *row)
 	return row->scopes ? scopes_parse(row->scopes, &w->scopes, w->err) : 0;
 }
 
-int tree_login_renew(struct tree *tree, int64_t subject, int64_t token, const char *stamp, const char *from,
-		     struct tree_login *out, struct err *err)
+/* *row: whose it was, if there is such an account (any more). */
+static int renew(struct tree *tree, int64_t subject, int64_t token, const char *stamp, const char *from,
+		 struct principal_row *row, struct tree_login *out, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
-	struct principal_row row = { .id = 0 };
 	struct wanted_token w = { .id = token, .now = timestamp_now(), .good = !token, .err = err };
 	char now[TREE_LOGIN_STAMP_LEN + 1] = "";
 	int r = tree_reader(tree, &rd, err);
 
-	*out = (struct tree_login){ .scopes = NULL };
 	if (!r)
-		r = principal_by_id(rd.db, subject, &row, err);
+		r = principal_by_id(rd.db, subject, row, err);
 	if (r > 0)
-		r = make_stamp(&row, token, now, err);
-	if (!r && token && row.id)
+		r = make_stamp(row, token, now, err);
+	if (!r && token && row->id)
 		r = token_list(rd.db, subject, keep_wanted, &w, err);
 	auto_scopes struct scopes *scopes = w.scopes;
 
 	if (r < 0)
 		return r;
-	if (!row.id || !is_good(&row, w.now) || !w.good || !streq(stamp, now))
+	if (!row->id || !is_good(row, w.now) || !w.good || !streq(stamp, now))
 		return refuse(err);
-	*out = (struct tree_login){ .cred = cred_subject(row.id, row.name, from), .scopes = steal(&scopes) };
+	*out = (struct tree_login){ .cred = cred_subject(row->id, row->name, from), .scopes = steal(&scopes) };
 	out->cred.token = token;
 	out->cred.scopes = out->scopes;
 	return 0;
+}
+
+int tree_login_renew(struct tree *tree, int64_t subject, int64_t token, const char *stamp, const char *from,
+		     struct tree_login *out, struct err *err)
+{
+	struct principal_row row = { .id = 0 };
+	int r;
+
+	*out = (struct tree_login){ .scopes = NULL };
+	r = renew(tree, subject, token, stamp, from, &row, out, err);
+	secret_forget(row.password, sizeof(row.password));
+	return noted(tree, row.id ? row.name : NULL, NULL, from, out, r);
 }
 
 /* ---- The first ---- */

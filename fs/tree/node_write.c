@@ -110,7 +110,7 @@ int node_symlink(struct tree *tree, const struct cred *cred, uint64_t parent, co
 	if (!r)
 		r = pending_name(name) ?
 			    add_pending(tree, cred, &tags, name, &digest, err) :
-			    tree_tag_set_id(tree, cred, tags.row_id, name, &digest, true, err);
+			    tree_tag_set_id(tree, cred, &tags.repo, name, &digest, true, err);
 	return r ? r : node_lookup(tree, cred, parent, name, out, NULL, err);
 }
 
@@ -128,10 +128,10 @@ int node_rename(struct tree *tree, const struct cred *cred, uint64_t parent, con
 		return r;
 	if (pending_find(tree->pending, tags.row_id, name, &digest) < 0) {
 		r = permit(tree, cred, ACTION_DELETE, tags.repo.name, err);
-		return r ? r : tree_tag_rename(tree, cred, tags.row_id, name, new_name,
+		return r ? r : tree_tag_rename(tree, cred, &tags.repo, name, new_name,
 					       !permit(tree, cred, ACTION_ADMIN, tags.repo.name, NULL), noreplace, err);
 	}
-	r = tree_tag_set_id(tree, cred, tags.row_id, new_name, &digest, noreplace, err);
+	r = tree_tag_set_id(tree, cred, &tags.repo, new_name, &digest, noreplace, err);
 	if (!r)
 		pending_remove(tree->pending, tags.row_id, name);
 	return r;
@@ -262,7 +262,8 @@ int node_may_write(struct tree *tree, const struct cred *cred, uint64_t file, st
 
 int node_write(struct tree *tree, const struct cred *cred, uint64_t file, const void *data, size_t len, struct err *err)
 {
-	char value[LIMIT_VALUE + 1];
+	char value[LIMIT_RETENTION + 1];	/* the longest of them */
+	size_t most = LIMIT_VALUE;
 	struct node n;
 	int r = load(tree, cred, file, &n, err);
 
@@ -270,8 +271,10 @@ int node_write(struct tree *tree, const struct cred *cred, uint64_t file, const 
 		r = read_only(err);
 	if (r)
 		return r;
-	if (len > LIMIT_VALUE || memchr(data, '\0', len))
-		return err_set(err, ERR_ARGUMENT, "that is no value: write a line, of %d bytes at most", LIMIT_VALUE);
+	if (kind_of(n.kind)->value_max)
+		most = kind_of(n.kind)->value_max;
+	if (len > most || memchr(data, '\0', len))
+		return err_set(err, ERR_ARGUMENT, "that is no value: write a line, of %zu bytes at most", most);
 	memcpy(value, data, len);
 	value[len] = '\0';
 	if (len && value[len - 1] == '\n')

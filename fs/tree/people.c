@@ -199,6 +199,12 @@ int tree_person_add(struct tree *tree, const struct cred *cred, const char *name
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "account-add", .about = name }, add_person, &c, err);
 }
 
+/* One who will be there, too: as principal_other_administrators() counts them. */
+static bool is_lasting_administrator(const struct principal_row *row)
+{
+	return row->administrator && !row->disabled && !row->expires;
+}
+
 /* ERR_IN_USE where none would be left who could undo it over HTTP. */
 static int keep_administrator(struct db *db, const struct principal_row *before, const struct principal_row *after,
 			      struct err *err)
@@ -206,7 +212,7 @@ static int keep_administrator(struct db *db, const struct principal_row *before,
 	int64_t others = 0;
 	int r = 0;
 
-	if (before->administrator && !before->disabled && (!after || !after->administrator || after->disabled)) {
+	if (is_lasting_administrator(before) && (!after || !is_lasting_administrator(after))) {
 		r = principal_other_administrators(db, before->id, &others, err);
 		if (!r && !others)
 			r = err_set(err, ERR_IN_USE, "%s is the last administrator: make another one first", before->name);
@@ -430,7 +436,7 @@ static int add_token(struct db *db, void *arg, struct err *err)
 	return r ? r : token_event(db, c, "token-add", err);
 }
 
-static int check_scopes(const char *text, struct err *err)
+int tree_scopes_check(const char *text, struct err *err)
 {
 	auto_scopes struct scopes *scopes = NULL;
 
@@ -451,7 +457,7 @@ int tree_token_add(struct tree *tree, const struct cred *cred, const char *owner
 	if (!r)
 		r = token_name_check(name, err);
 	if (!r)
-		r = check_scopes(scopes, err);
+		r = tree_scopes_check(scopes, err);
 	if (!r)
 		r = secret_new(secret, &c.row.hash, err);
 	if (r)

@@ -70,6 +70,8 @@ struct tree_token {
 	int64_t used;		/* last, to ten minutes; 0: never */
 };
 typedef int tree_token_fn(void *arg, const struct tree_token *token);
+/* Scopes as text (NULL: not limited): ERR_ARGUMENT names the one that is none. */
+int tree_scopes_check(const char *text, struct err *err) MUST_CHECK;
 /* Of one user or robot, by name. */
 int tree_token_list(struct tree *tree, const struct cred *cred, const char *owner, tree_token_fn *fn, void *arg,
 		    struct err *err) MUST_CHECK;

@@ -12,6 +12,7 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
+#include "fs/upkeep/retention.h"
 #include "fs/meta/namespace.h"
 
 struct tree_upload {
@@ -22,6 +23,15 @@ struct tree_upload {
 	char id[TREE_UPLOAD_ID_MAX + 1];
 	bool ended;	/* committed, or thrown away */
 };
+
+/* Whether who asks makes the repository where a push by itself makes none: by their grants. Of a token's scopes those for
+ * the push were asked for already; no client gets one for more. */
+static bool may_create(struct tree *tree, const struct cred *cred, const char *repo)
+{
+	unsigned actions = 0;
+
+	return !access_actions(tree, cred, repo, &actions, NULL) && actions & ACTION_ADMIN;
+}
 
 /* ---- Uploads ---- */
 
@@ -74,7 +84,7 @@ int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *re
 
 	if (!r)
 		r = name_check(repo, err);
-	b.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	b.may_create = !r && may_create(tree, cred, repo);
 	if (!r)
 		r = store_id_new(b.row.name, err);
 	if (!r)
@@ -317,6 +327,7 @@ struct push {
 	bool created;		/* out, and what the repository lacks of what the manifest names: */
 	bool subject_missing;
 	size_t missing_children, missing_layers;
+	bool bad_expires;	/* its label says no time */
 };
 
 /* ERR_MANIFEST_BLOB_UNKNOWN with the digests that the repository doesn't hold. */
@@ -419,7 +430,7 @@ static int insert_image(struct db *db, struct push *p, struct err *err)
 		r = image_by_digest(db, p->commit.repository_id, p->commit.digest, &old, err);
 	if (r > 0) {
 		p->row.id = old.id;
-		return image_renew(db, old.id, p->commit.now, err);
+		return image_renew(db, old.id, p->commit.now, p->row.expires, err);
 	}
 	p->row.repository_id = p->commit.repository_id;
 	p->row.blob_id = p->commit.blob_id;
@@ -497,6 +508,20 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 	return MIN(r, 0);
 }
 
+/* When its tags are to go: its annotation or else the config's label, where it says that in a way that is one. */
+static void describe_end(struct push *p, const char *label)
+{
+	const char *annotation = manifest_annotation(p->manifest, IMAGE_EXPIRES);
+	const char *text = annotation ? annotation : label;
+	int64_t end;
+
+	if (!*text)
+		return;
+	p->bad_expires = strlen(text) > IMAGE_EXPIRES_MAX || !retention_end(text, p->commit.now, &end);
+	if (!p->bad_expires)
+		snprintf(p->row.expires, sizeof(p->row.expires), "%s", text);
+}
+
 /* Fills in what is known of an image from its manifest and config. */
 static int describe(struct tree *tree, struct push *p, size_t size, struct err *err)
 {
@@ -514,8 +539,10 @@ static int describe(struct tree *tree, struct push *p, size_t size, struct err *
 	for (size_t i = 0; i < m->ref_count; i++)
 		if (m->refs[i].role == ROLE_CONFIG || m->refs[i].role == ROLE_LAYER)
 			p->row.size += m->refs[i].size;
-	if (!config)
+	if (!config) {
+		describe_end(p, "");
 		return 0;
+	}
 	p->row.config = config->digest;
 	if (media_type_is_image_config(config->media_type)) {
 		int r = read_config(tree, &p->row, &bytes, err);
@@ -524,6 +551,7 @@ static int describe(struct tree *tree, struct push *p, size_t size, struct err *
 			return r;
 		image_config_parse(bytes.data, bytes.len, &facts);
 	}
+	describe_end(p, facts.expires);
 	p->row.created = facts.created;
 	snprintf(p->row.platform, sizeof(p->row.platform), "%s", facts.platform);
 	return 0;
@@ -646,7 +674,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 		r = tag_check(tags[i], err);
 	if (!r)
 		r = manifest_parse(data, size, content_type, &m, err);
-	p.commit.may_create = !r && !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	p.commit.may_create = !r && may_create(tree, cred, repo);
 	if (!r)
 		r = store_and_commit(tree, &p, data, size, err);
 	if (r)
@@ -657,6 +685,7 @@ int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char 
 	out->subject_missing = p.subject_missing;
 	out->missing_children = p.missing_children;
 	out->missing_layers = p.missing_layers;
+	out->bad_expires = p.bad_expires;
 	subject = manifest_subject(&m);
 	if (subject)
 		out->subject = subject->digest;
@@ -739,6 +768,6 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 			return r ? r : not_held(&m, err);
 		m.from = any.name;
 	}
-	m.commit.may_create = !permit(tree, cred, ACTION_ADMIN, repo, NULL);
+	m.commit.may_create = may_create(tree, cred, repo);
 	return meta_write(tree->meta, true, mount_blob, &m, err);
 }

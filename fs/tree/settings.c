@@ -5,8 +5,10 @@
 #include "fs/tree/settings.h"
 
 #include "fs/auth/rule.h"
+#include "fs/base/timestamp.h"
 #include "fs/meta/garbage.h"
 #include "fs/tree/state.h"
+#include "fs/upkeep/retention.h"
 
 #define KEEP_MAX 1000000
 
@@ -27,6 +29,29 @@ static int check_immutable(const char *value, struct err *err)
 	return rules_check(value, err);
 }
 
+static int check_duration(const char *value, struct err *err)
+{
+	int64_t ignored;
+
+	return duration_parse(value, &ignored) ?
+		       0 :
+		       err_set(err, ERR_ARGUMENT, "undo-keep is a duration such as 12h, 7d or 0, not \"%.40s\"", value);
+}
+
+static int check_retention(const char *value, struct err *err)
+{
+	auto_retention struct retention *rules = NULL;
+
+	if (streq(value, RETENTION_NONE))
+		return 0;
+	if (!value[strspn(value, " \t\n;")])
+		return err_set(err, ERR_ARGUMENT, "retention is rules such as \"keep last 10\", or " RETENTION_NONE);
+	for (const char *c = value; *c; c++)
+		if ((*c < ' ' || *c > '~') && *c != '\n' && *c != '\t')
+			return err_set(err, ERR_ARGUMENT, "retention rules have printable ASCII only");
+	return retention_parse(value, &rules, err);
+}
+
 static const struct {
 	const char *key;
 	bool registry_only;
@@ -34,7 +59,9 @@ static const struct {
 	int (*check)(const char *value, struct err *err);
 } kinds[] = {
 	{ "history-keep", true, HISTORY_KEEP_TEXT, check_keep },
+	{ "undo-keep", false, UNDO_KEEP_TEXT, check_duration },
 	{ "immutable", false, IMMUTABLE_NONE, check_immutable },
+	{ "retention", false, RETENTION_NONE, check_retention },
 };
 
 static size_t find(struct settings_of of, const char *key)
@@ -95,10 +122,13 @@ static int set_setting(struct db *db, void *arg, struct err *err)
 	const struct setting_change *c = arg;
 	auto_buf struct buf about = BUF_INIT;
 	struct repo_row row;
+	char *newline;
 	int r = c->of.below ? 0 : need_repo(db, c->of.name, &row, err);
 
 	buf_addf(&about, "%s%s%s=%s", c->of.below ? c->of.name : "", c->of.below && *c->of.name ? " " : "", c->key,
 		 c->value ? c->value : SETTING_TEXT_INHERIT);
+	while (about.len && (newline = strpbrk(about.data, "\n\t")))	/* an event is a line */
+		*newline = *newline == '\n' ? ';' : ' ';
 	if (!r)
 		r = settings_put(db, c->of, c->key, c->value, err);
 	if (!r)

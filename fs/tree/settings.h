@@ -2,6 +2,8 @@
  * settings.h: settings that are a text, of a repository, a namespace or the registry.
  *
  *	history-keep	how many images of each tag are kept by gc, its own included; of the registry only
+ *	undo-keep	how long what is removed can be brought back (undo.h): a duration, or 0
+ *	retention	rules (fs/upkeep/retention.h), of several lines perhaps: which tags stay; RETENTION_NONE: all do
  *	immutable	rules (fs/auth/rule.h): a tag that matches names one image, once it does; IMMUTABLE_NONE: there are none
  *
  * A repository, and a namespace, has what the nearest namespace above it has, unless it has its own. Who may administer a repository
@@ -13,7 +15,9 @@
 #include "fs/meta/settings.h"
 #include "fs/tree/tree.h"
 
+#define UNDO_KEEP_TEXT "7d"	/* where nothing was set */
 #define IMMUTABLE_NONE "none"
+#define RETENTION_NONE "none"
 #define SETTING_TEXT_INHERIT "inherit"	/* as the one above says: what is shown, and set, where there is no own value */
 
 /* Whether there is such a setting, for that. */

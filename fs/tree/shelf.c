@@ -5,9 +5,11 @@
 #include "fs/base/base.h"
 #include "fs/tree/shelf.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "fs/base/log.h"
 #include "fs/base/timestamp.h"
 #include "fs/image/layer.h"
 #include "fs/image/merge.h"
@@ -19,6 +21,7 @@
 #define NICENESS 10
 #define SPAN_BUDGET (48 * 1024 * 1024)	/* decoded spans in memory: tar order and directory order differ by less */
 #define SPAN_THREADS 2
+#define MEMORY_MAX ((size_t)256 * 1024 * 1024)	/* of indexes that the disk has no room for */
 #define RETRY (30 * INT64_C(1000000000))
 
 /* ---- The table ---- */
@@ -67,6 +70,7 @@ static void forget(struct shelf *s, struct shelf_item *item)
 {
 	*find(s, item->kind, item->slot) = item->next;
 	unlink_idle(s, item);
+	s->in_memory -= item->in_memory;
 }
 
 void shelf_put(struct shelf_item *item)
@@ -77,6 +81,7 @@ void shelf_put(struct shelf_item *item)
 	pthread_mutex_lock(&s->lock);
 	if (--item->holds == 0 && item->discarded) {
 		old = item;
+		s->in_memory -= item->in_memory;
 	} else if (item->holds == 0) {
 		link_idle(s, item);
 		if (s->idle > ITEMS_MAX) {
@@ -229,6 +234,10 @@ int shelf_open_index(struct shelf *s, enum derived_kind kind, enum index_kind in
 
 	if (!r)
 		r = index_open(fd, index, out, err);
+	if (!r && index == INDEX_LAYER && (index_layer_count(*out) != 1 || !digest_equal(index_layer(*out, 0), key))) {
+		index_close(steal(out));
+		r = err_set(err, ERR_CORRUPT, "an index is of another layer");
+	}
 	if (r == -EIO)
 		(void)!derived_remove(s->derived, &name, NULL);
 	return r;
@@ -258,21 +267,106 @@ static int begin_index(struct shelf *s, enum derived_kind kind, enum index_kind 
 	return opened && r ? 1 : opened;
 }
 
-static int index_layer_now(struct shelf *s, const struct digest *d, struct index **out, struct err *err)
+/* The disk is full, or can't be written to: no reason not to read. */
+static bool is_full(int r)
 {
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS;
+}
+
+static int new_memory(int *fd, struct err *err)
+{
+	*fd = memfd_create("regfs-index", MFD_CLOEXEC);
+	return *fd < 0 ? err_sys(err, errno, "no memory for an index") : 0;
+}
+
+/* Room for an index in memory; what nobody holds makes way. */
+static int reserve(struct shelf_item *item, size_t size, struct err *err)
+{
+	struct shelf *s = item->shelf;
+	struct shelf_item *gone = NULL, *newer;
+	bool fits;
+
+	pthread_mutex_lock(&s->lock);
+	for (struct shelf_item *i = s->oldest; i && s->in_memory + size > MEMORY_MAX; i = newer) {
+		newer = i->newer;
+		if (!i->in_memory)
+			continue;
+		forget(s, i);
+		i->next = gone;
+		gone = i;
+	}
+	fits = s->in_memory + size <= MEMORY_MAX;
+	item->in_memory = fits ? size : 0;
+	s->in_memory += item->in_memory;
+	pthread_mutex_unlock(&s->lock);
+	while (gone) {
+		struct shelf_item *i = gone;
+
+		gone = i->next;
+		item_free(i);
+	}
+	return fits ? 0 : err_sys(err, ENOSPC, "the disk has no room for an index: free some");
+}
+
+/* Writes an index into an empty file. */
+typedef int make_fn(void *arg, int fd, struct err *err);
+
+static int make_in_memory(struct shelf_item *item, enum index_kind kind, make_fn *make, void *arg, struct err *err)
+{
+	auto_fd int memory = -1;
+	int r = new_memory(&memory, err);
+
+	if (!r)
+		r = make(arg, memory, err);
+	if (!r)
+		r = index_open(memory, kind, &item->index, err);
+	return r ? r : reserve(item, index_file_size(item->index), err);
+}
+
+/* On the disk; in memory if that doesn't take it. */
+static int make_index(struct shelf_item *item, struct draft *draft, enum index_kind kind, make_fn *make, void *arg, struct err *err)
+{
+	int r = draft->file.fd < 0 ? -ENOSPC : make(arg, draft->file.fd, err);
+
+	if (!r)
+		r = index_open(draft->file.fd, kind, &item->index, err);
+	if (!r)
+		r = derived_commit(item->shelf->derived, &draft->file, false, err);
+	if (!is_full(r))
+		return r;
+	log_warn("no room on the disk for an index: it is kept in memory");
+	if (item->index)
+		index_close(steal(&item->index));
+	return make_in_memory(item, kind, make, arg, err);
+}
+
+struct layer_work {
+	struct shelf *shelf;
+	const struct content *blob;
+	const struct digest *digest;
+};
+
+static int make_layer(void *arg, int fd, struct err *err)
+{
+	const struct layer_work *w = arg;
+
+	return shelf_blame(err, layer_index(w->blob, w->digest, shelf_is_stopping, w->shelf, fd, err), w->digest);
+}
+
+static int index_layer_now(struct shelf_item *item, struct err *err)
+{
+	struct shelf *s = item->shelf;
+	const struct digest *d = &item->digest;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
 	auto_content struct content *blob = NULL;
 	int r = shelf_blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
+	struct layer_work work = { s, blob, d };
 
 	if (!r)
-		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, out, err);
-	if (r <= 0)
+		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, &item->index, err);
+	if (r <= 0 && !is_full(r))
 		return r;
-	r = shelf_blame(err, layer_index(blob, shelf_is_stopping, s, draft.file.fd, err), d);
-	if (!r)
-		r = index_open(draft.file.fd, INDEX_LAYER, out, err);
-	if (!r)
-		r = derived_commit(s->derived, &draft.file, false, err);
+	r = make_index(item, &draft, INDEX_LAYER, make_layer, &work, err);
 	atomic_fetch_add(&s->indexed, !r);
 	return r;
 }
@@ -281,12 +375,11 @@ static int index_layer_now(struct shelf *s, const struct digest *d, struct index
 static void layer_job(struct work_job *job)
 {
 	struct shelf_item *item = container_of(job, struct shelf_item, job);
-	struct shelf *s = item->shelf;
 	struct err err = ERR_INIT;
 	int r;
 
 	shelf_be_nice();
-	r = index_layer_now(s, &item->digest, &item->index, &err);
+	r = index_layer_now(item, &err);
 	settle(item, r, &err);
 }
 
@@ -420,19 +513,24 @@ static int get_layers(struct shelf *s, struct layers *l, struct err *err)
 	return r;
 }
 
-static int merge_now(struct shelf *s, const struct digest *key, struct layers *l, struct index **out, struct err *err)
+static int make_merged(void *arg, int fd, struct err *err)
 {
+	const struct layers *l = arg;
+
+	return merge_index(l->indexes, l->digests, l->count, fd, err);
+}
+
+static int merge_now(struct shelf_item *item, struct layers *l, struct err *err)
+{
+	struct shelf *s = item->shelf;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
 	int r = get_layers(s, l, err);
 
 	if (!r)
-		r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, key, &draft, out, err);
-	if (r <= 0)
+		r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &draft, &item->index, err);
+	if (r <= 0 && !is_full(r))
 		return r;
-	r = merge_index(l->indexes, l->digests, l->count, draft.file.fd, err);
-	if (!r)
-		r = index_open(draft.file.fd, INDEX_IMAGE, out, err);
-	return r ? r : derived_commit(s->derived, &draft.file, false, err);
+	return make_index(item, &draft, INDEX_IMAGE, make_merged, l, err);
 }
 
 /* Layers' indexes that a merge found damaged are discarded. */
@@ -453,13 +551,13 @@ static bool discard_layers(struct layers *l)
 	return any;
 }
 
-static int merge(struct shelf *s, const struct digest *key, struct layers *l, struct index **out, struct err *err)
+static int merge(struct shelf_item *item, struct layers *l, struct err *err)
 {
-	int r = merge_now(s, key, l, out, err);
+	int r = merge_now(item, l, err);
 
 	/* A merge ends at the first that it finds. */
 	for (size_t i = 0; r == -EIO && i < l->count && discard_layers(l); i++)
-		r = merge_now(s, key, l, out, err);
+		r = merge_now(item, l, err);
 	return r;
 }
 
@@ -491,9 +589,9 @@ static int open_image(struct shelf_item *item, struct err *err)
 	if (!r && !is_of(item->index, l)) {
 		index_close(steal(&item->index));
 		r = derived_remove(s->derived, &(struct derived_name){ DERIVED_IMAGE, item->digest, 0 }, err);
-		return r ? r : merge(s, &item->digest, l, &item->index, err);
+		return r ? r : merge(item, l, err);
 	}
-	return r ? merge(s, &item->digest, l, &item->index, err) : 0;
+	return r ? merge(item, l, err) : 0;
 }
 
 int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err)

@@ -41,6 +41,7 @@ struct shelf_item {
 	int64_t slot;
 	struct digest digest;		/* a layer's, or of the list of an image's */
 	struct index *index;
+	size_t in_memory;		/* bytes of an index that the disk had no room for */
 	int64_t *slots;			/* an image's layers */
 	pthread_mutex_t opening;	/* held while bytes is made: decoding a copy takes as long as its readers would wait anyway */
 	struct bytes bytes;		/* guarded by opening until made, constant then */
@@ -66,6 +67,7 @@ struct shelf {
 	struct shelf_item *buckets[SHELF_BUCKETS];	/* guarded by lock, and what follows */
 	struct shelf_item *newest, *oldest;
 	unsigned idle;
+	size_t in_memory;		/* of all items */
 	struct {
 		int64_t slot;
 		uint32_t inode, opens;

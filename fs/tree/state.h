@@ -16,6 +16,7 @@
 #include "fs/store/store.h"
 #include "fs/tree/access.h"
 #include "fs/tree/permit.h"
+#include "fs/tree/pulls.h"
 #include "fs/tree/shelf.h"
 #include "fs/tree/trail.h"
 #include "fs/tree/tree.h"
@@ -30,6 +31,7 @@ struct tree {
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	struct trail *trail;	/* of the audit, trail.c */
+	struct pulls *pulls;	/* when images were pulled, pulls.c */
 	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
 	bool sparse;		/* images are taken without their layers */
@@ -68,11 +70,27 @@ struct tag_move {
 /* Makes a tag name an image; *changed: it didn't. */
 int name_tag(struct db *db, const struct tag_move *move, bool *changed, struct err *err) MUST_CHECK;
 /* administers: who asks has the right to administer the repository. */
-int remove_tag(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
+int remove_tag(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct tag_row *tag, bool administers,
 	       struct err *err) MUST_CHECK;
 /* The same of a tag whose row goes otherwise. */
 int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, const struct tag_row *tag, bool administers,
 		  struct err *err) MUST_CHECK;
+
+/* ---- undo.c ---- */
+
+/* Begins to remember what is about to be removed, and is still there; its event was the last. *id: to add to (removal.h); 0: it
+ * isn't kept. In a write transaction. */
+int remember(struct db *db, const struct cred *cred, const char *kind, const struct repo_row *repo, const char *tag,
+	     const struct digest *digest, int64_t *id, struct err *err) MUST_CHECK;
+/* A grant that was taken away, by the last event. */
+struct grant_row;
+int remember_grant(struct db *db, const struct cred *cred, const struct grant_row *grant, struct err *err) MUST_CHECK;
+
+/* ---- image.c ---- */
+
+/* Removes an image whose tags, if it has any, were noted as gone; with its event. In a write transaction. */
+int delete_image(struct db *db, const struct cred *cred, const struct repo_row *repo, const struct image_row *image,
+		 struct err *err) MUST_CHECK;
 
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
@@ -80,6 +98,9 @@ int note_tag_gone(struct db *db, const struct cred *cred, const char *repo, cons
 int refuse_move(struct db *db, const char *repo, int64_t repository_id, const char *tag, const struct digest *digest,
 		struct err *err) MUST_CHECK;
 int refuse_removal(struct db *db, const char *repo, const char *tag, bool administers, struct err *err) MUST_CHECK;
+/* ERR_DENIED: an index above the image has an immutable tag. */
+int refuse_needed(struct db *db, const struct repo_row *repo, const struct digest *digest, bool administers,
+		  struct err *err) MUST_CHECK;
 
 /* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
  * are for those who may administer all below it. Not in a write transaction. */
@@ -109,11 +130,11 @@ int read_manifest(struct tree *tree, const struct image_row *image, struct buf *
 
 /* These two go by the repository's id: the permission was asked, by its name.
  * Renames a tag, replacing the one that has the new name unless noreplace. One transaction. administers: as in remove_tag(). */
-int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_rename(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *name, const char *new_name, bool administers, bool noreplace,
 		    struct err *err) MUST_CHECK;
 /* As tree_tag_set(), by the repository's id; fresh: ERR_EXISTS if the tag is there. */
-int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_set_id(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *tag, const struct digest *digest, bool fresh, struct err *err) MUST_CHECK;
 
 /* ---- cache.c ---- */
@@ -121,6 +142,9 @@ int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t reposito
 /* A shared image with one reference, of the caller's: row's digest and media type, and the manifest's bytes. */
 int shared_image_new(const struct image_row *row, const struct buf *bytes, struct tree_image **out,
 		     struct err *err) MUST_CHECK;
+
+/* Whether its pull is to be noted: PULLS_EACH seconds have gone since that was said last. */
+bool shared_image_pulled(struct tree_image *image);
 
 struct cache;
 int cache_new(struct cache **out, struct err *err) MUST_CHECK;

@@ -137,17 +137,17 @@ int tree_tag_may_set(struct tree *tree, const struct cred *cred, const char *rep
 	return r ? r : refuse_move(rd.db, repo, row.id, tag, digest, err);
 }
 
-int tree_tag_set_id(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_set_id(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *tag, const struct digest *digest, bool fresh, struct err *err)
 {
 	struct tag_change c = { .cred = cred,
-				.repository_id = repository_id,
+				.repository_id = repo->id,
 				.tag = tag,
 				.digest = digest,
 				.fresh = fresh };
 	int r = tag_check(tag, err);
 
-	return r ? r : meta_write(tree->meta, true, set_tag, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "tag", .repo = repo->name, .tag = tag }, set_tag, &c, err);
 }
 
 static int rm_tag(struct db *db, void *arg, struct err *err)
@@ -159,7 +159,7 @@ static int rm_tag(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = change_tag(db, &repo, c->tag, &tag, err);
-	return r ? r : remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
+	return r ? r : remove_tag(db, c->cred, &repo, &tag, c->administers, err);
 }
 
 int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, const char *tag,
@@ -189,22 +189,23 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 	if (!r && c->fresh)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
-		r = remove_tag(db, c->cred, repo.name, &tag, c->administers, err);
+		r = remove_tag(db, c->cred, &repo, &tag, c->administers, err);
 	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
 							 .repository_id = repo.id, .tag = c->new_name,
 							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);
 }
 
-int tree_tag_rename(struct tree *tree, const struct cred *cred, int64_t repository_id,
+int tree_tag_rename(struct tree *tree, const struct cred *cred, const struct repo_row *repo,
 		    const char *name, const char *new_name, bool administers, bool noreplace, struct err *err)
 {
 	struct tag_change c = { .cred = cred,
-				.repository_id = repository_id,
+				.repository_id = repo->id,
 				.tag = name,
 				.new_name = new_name,
 				.administers = administers,
 				.fresh = noreplace };
 	int r = tag_check(new_name, err);
 
-	return r ? r : meta_write(tree->meta, true, rename_tag, &c, err);
+	return r ? r : audit_write(tree, &(struct attempt){ cred, "tag", .repo = repo->name, .tag = new_name, .about = name },
+				   rename_tag, &c, err);
 }

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "fs/base/timestamp.h"
+#include "fs/meta/removal.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/settings.h"
 
@@ -38,6 +39,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 		r = access_new(&t->access, err);
 	if (!r)
 		r = trail_new(t->meta, &t->trail, err);
+	if (!r)
+		r = pulls_new(t->meta, &t->pulls, err);
 	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
@@ -69,6 +72,7 @@ void tree_close(struct tree *t)
 	hashes_free(t->hashes);
 	access_free(t->access);
 	trail_free(t->trail);
+	pulls_free(t->pulls);
 	cache_free(t->cache);
 	meta_close(t->meta);
 	store_close(t->store);
@@ -225,7 +229,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
-	auto_buf struct buf immutable = BUF_INIT;
+	auto_buf struct buf immutable = BUF_INIT, retention = BUF_INIT;
 	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
@@ -238,6 +242,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = repo_sum(rd.db, row.id, &sums, err);
 	if (!r)
 		r = MIN(settings_effective(rd.db, name, "immutable", &immutable, err), 0);
+	if (!r)
+		r = MIN(settings_effective(rd.db, name, "retention", &retention, err), 0);
 	if (!r) {
 		const struct tree_repo repo = {
 			.name = row.name,
@@ -248,6 +254,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.created = row.created,
 			.public = row.public,
 			.immutable = immutable.len ? immutable.data : IMMUTABLE_NONE,
+			.retention = retention.len ? retention.data : RETENTION_NONE,
 		};
 
 		r = fn(arg, &repo);
@@ -307,16 +314,21 @@ static int rm_repo(struct db *db, void *arg, struct err *err)
 {
 	const struct repo_change *c = arg;
 	struct repo_row row;
+	int64_t removal = 0;
 	int r = need_repo(db, c->name, &row, err);
 
 	if (!r)
 		r = upload_list(db, row.id, 0, note_upload, c->uploads, err);
 	if (!r)
+		r = add_event(db, c->cred, "remove", c->name, NULL, NULL, true, err);
+	if (!r)
+		r = remember(db, c->cred, "remove", &row, NULL, NULL, &removal, err);
+	if (!r && removal)
+		r = removal_add_repo(db, removal, &row, err);
+	if (!r)
 		r = repo_empty(db, row.id, err);
 	if (!r)
 		r = repo_set_on_purpose(db, row.id, false, err);
-	if (!r)
-		r = add_event(db, c->cred, "remove", c->name, NULL, NULL, true, err);
 	return r;
 }
 

@@ -38,6 +38,7 @@ struct tree_repo {
 	int64_t created;	/* when it came to be */
 	bool public;		/* anyone may pull */
 	const char *immutable;	/* rules that hold for its tags (settings.h) */
+	const char *retention;	/* likewise; of several lines perhaps */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
@@ -109,6 +110,7 @@ struct tree_pushed {
 	bool subject_missing;	/* the repository has no such image (yet) */
 	size_t missing_children;	/* of an index: those the repository hasn't */
 	size_t missing_layers;	/* taken without them: see tree_set_sparse() */
+	bool bad_expires;	/* its label regfs.expires says no time: it is passed over */
 };
 
 /*
@@ -138,6 +140,7 @@ struct tree_image_info {
 	int64_t size;			/* manifest, config and layers; an index: with its children's */
 	int64_t created;		/* as the config says; 0: it doesn't */
 	int64_t pushed;
+	int64_t pulled;			/* to some minutes; 0: never */
 	bool is_index;
 };
 typedef int tree_image_fn(void *arg, const struct tree_image_info *info);
@@ -279,6 +282,7 @@ int tree_stats(struct tree *tree, const struct cred *cred, struct tree_stats *ou
 struct tree_gc_options {
 	int64_t grace;		/* nanoseconds: what was pushed or asked for later than this stays */
 	int64_t untagged;	/* nanoseconds after which an image without a tag goes; negative: never */
+	int64_t undo_keep;	/* nanoseconds after which what was removed can't be undone; negative: as undo-keep said then */
 	bool dry_run;
 	/* Called now and then with what was done so far; true ends the collection early. May be NULL. */
 	bool (*progress)(void *arg, const struct gc_report *report);

@@ -47,6 +47,7 @@ int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_opt
 	const struct gc_options o = {
 		.grace = options->grace,
 		.untagged = options->untagged < 0 ? GC_KEEP_UNTAGGED : options->untagged,
+		.undo_keep = options->undo_keep,
 		.dry_run = options->dry_run,
 		.progress = gc_progress,
 		.image = gc_image,

@@ -88,6 +88,8 @@ int view_image_pushed_text(const struct look *l, const struct node *n, struct bu
 int view_image_history_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_is_image(const struct look *l, const struct node *n) MUST_CHECK;
 int view_is_index(const struct look *l, const struct node *n) MUST_CHECK;
+int view_image_pulled_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_was_pulled(const struct look *l, const struct node *n) MUST_CHECK;
 int view_has_created(const struct look *l, const struct node *n) MUST_CHECK;
 int view_has_platform(const struct look *l, const struct node *n) MUST_CHECK;
 int view_has_rootfs(const struct look *l, const struct node *n) MUST_CHECK;

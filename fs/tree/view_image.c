@@ -101,6 +101,18 @@ int view_image_pushed_text(const struct look *l, const struct node *n, struct bu
 	return view_time_line(out, n->image.pushed);
 }
 
+int view_image_pulled_text(const struct look *l, const struct node *n, struct buf *out)
+{
+	(void)l;
+	return view_time_line(out, n->image.pulled);
+}
+
+int view_was_pulled(const struct look *l, const struct node *n)
+{
+	(void)l;
+	return n->image.pulled != 0;
+}
+
 int view_image_history_text(const struct look *l, const struct node *n, struct buf *out)
 {
 	auto_buf struct buf bytes = BUF_INIT, config = BUF_INIT;

@@ -3,7 +3,7 @@
  * they may be long.
  *
  * An open file goes by places, which are for ever: it grows for who has it open, and what of it was removed since can't be
- * read.
+ * read. It doesn't grow any more for who lost the right to it: it ends where it did when that was last asked.
  */
 #include "fs/base/base.h"
 #include "fs/tree/view.h"
@@ -49,8 +49,11 @@ static const char *whose(const struct node *n)
 
 struct log_file {
 	struct tree *tree;
+	struct cred cred;
+	enum action action;	/* that it takes */
 	const struct log_kind *kind;
 	int64_t first;	/* the place of its first byte */
+	_Atomic int64_t end;	/* of what might be read */
 	char *repository;
 };
 
@@ -86,12 +89,22 @@ static int read_line(void *arg, const char *line, int64_t size, int64_t place)
 	return rd->at == rd->end;
 }
 
+/* What may be read: all that there is, or what there was. */
+static int64_t end_of(struct log_file *f, bool may, int64_t end)
+{
+	if (!may)
+		return MIN(end, f->end);
+	f->end = end;
+	return end;
+}
+
 static ssize_t read_log(void *arg, void *data, size_t len, int64_t offset, struct err *err)
 {
-	const struct log_file *f = arg;
+	struct log_file *f = arg;
 	auto_reader struct meta_reader rd = { 0 };
 	struct log_read want = { .data = data, .at = f->first + offset };
 	int64_t first = 0, end = 0, room = (int64_t)MIN(len, (size_t)INT32_MAX);
+	bool may = permit(f->tree, &f->cred, f->action, f->repository, NULL) == 0;
 	int r = tree_reader(f->tree, &rd, err);
 
 	if (!r)
@@ -99,7 +112,7 @@ static ssize_t read_log(void *arg, void *data, size_t len, int64_t offset, struc
 	if (!r)
 		r = f->kind->span(rd.db, f->repository, &first, &end, err);
 	room += want.at;
-	want.end = MIN(end, room);
+	want.end = r ? 0 : MIN(end_of(f, may, end), room);
 	if (r || want.at >= want.end)
 		return r;
 	len = (size_t)(want.end - want.at);
@@ -138,11 +151,14 @@ int view_log_open(const struct look *l, const struct node *n, struct content **o
 		return err_set(l->err, ERR_NO_MEMORY, "out of memory");
 	}
 	f->tree = l->tree;
+	f->cred = *l->cred;
+	f->action = (enum action)kind_of(n->kind)->action;
 	f->kind = log_of(n);
 	r = f->kind->span(l->db, f->repository, &f->first, &end, l->err);
 	if (r) {
 		close_log(f);
 		return r;
 	}
+	f->end = end;
 	return content_from_reader(&reader, f, end - f->first, out, l->err);
 }

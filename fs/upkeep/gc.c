@@ -16,6 +16,7 @@
 #include "fs/base/timestamp.h"
 #include "fs/meta/blob.h"
 #include "fs/meta/garbage.h"
+#include "fs/meta/removal.h"
 #include "fs/meta/repo.h"
 #include "fs/meta/upload.h"
 
@@ -292,6 +293,21 @@ static int collect_images(struct run *g, struct err *err)
 	return r;
 }
 
+static int64_t removed_before(const struct run *g)
+{
+	return g->options->undo_keep < 0 ? INT64_MIN : timestamp_now() - g->options->undo_keep;
+}
+
+static int step_removals(struct db *db, void *arg, struct err *err)
+{
+	struct run *g = arg;
+	int r = removal_expire(db, timestamp_now(), removed_before(g), BATCH, &g->taken, err);
+
+	if (!r)
+		g->report->removals += g->taken;
+	return r;
+}
+
 static int step_links(struct db *db, void *arg, struct err *err)
 {
 	struct run *g = arg;
@@ -325,10 +341,11 @@ static int predict(struct run *g, struct db *db, struct err *err)
 	int64_t untagged = g->options->untagged == GC_KEEP_UNTAGGED ?
 				   0 :
 				   timestamp_now() - g->options->untagged;
-	int r = garbage_predict(db, untagged, g->before, &p, err);
+	int r = garbage_predict(db, untagged, g->before, removed_before(g), &p, err);
 
 	g->report->images = p.images;
 	g->report->links = p.links;
+	g->report->removals = p.removals;
 	g->report->blobs += p.blobs.count;
 	g->report->blob_bytes += p.blobs.bytes;
 	return r;
@@ -357,7 +374,7 @@ static int collect_indexes(struct run *g, struct err *err)
 	struct indexes_report report;
 	int r;
 
-	if (!g->options->dry_run && !o->images && !o->links && !o->blobs)
+	if (!g->options->dry_run && !o->images && !o->links && !o->blobs && !o->removals)
 		return 0;
 	r = indexes_collect(g->store, g->meta, g->options->dry_run, &report, err);
 	g->report->indexes = report.files;
@@ -379,6 +396,8 @@ int gc_run(struct store *store, struct meta *meta, const struct gc_options *opti
 	r = collect_uploads(&g, err);
 	if (!r)
 		r = store_upload_each(store, look_at_stray, &g, err);
+	if (!r && !options->dry_run)
+		r = until_done(&g, step_removals, err);
 	if (!r && !options->dry_run && options->untagged != GC_KEEP_UNTAGGED)
 		r = collect_images(&g, err);
 	if (!r && !options->dry_run)

@@ -17,6 +17,7 @@
 struct gc_options {
 	int64_t grace;		/* nanoseconds */
 	int64_t untagged;	/* nanoseconds after which an untagged image goes, or GC_KEEP_UNTAGGED */
+	int64_t undo_keep;	/* nanoseconds after which what was removed can't be brought back; negative: as was said then */
 	bool dry_run;
 	/* Called after each step of the work, may be NULL; true ends the collection early. */
 	bool (*progress)(void *arg, const struct gc_report *report);

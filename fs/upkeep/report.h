@@ -10,6 +10,7 @@
 struct gc_report {
 	int64_t uploads, upload_bytes;	/* abandoned */
 	int64_t images;			/* untagged */
+	int64_t removals;		/* that can't be undone any more */
 	int64_t links;			/* of blobs, out of repositories that don't need them */
 	int64_t blobs, blob_bytes;	/* files */
 	int64_t indexes, index_bytes;	/* derived files without an owner */

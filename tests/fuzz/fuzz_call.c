@@ -1,5 +1,6 @@
 /*
- * fuzz_call.c: what a client asks a server with, and what a server answers a client: the first byte chooses the call.
+ * fuzz_call.c: what a client asks a server with, and what a server answers a client: the first line is the call's name, or the first
+ * byte chooses one.
  */
 #include "fs/base/base.h"
 #include "fs/tree/call.h"
@@ -49,18 +50,36 @@ static void check_args(const struct call *call, const char *data, size_t size)
 		assert(err.reason == ERR_ARGUMENT && err.text[0]);
 }
 
+/* *used: how much of the data said which. */
+static const struct call *choose(const uint8_t *data, size_t size, size_t *used)
+{
+	const uint8_t *end = memchr(data, '\n', size);
+	char name[40] = "";
+	const struct call *call;
+
+	if (end && (size_t)(end - data) < sizeof(name))
+		memcpy(name, data, (size_t)(end - data));
+	call = call_find(name);
+	*used = call ? (size_t)(end - data) + 1 : 1;
+	return call ? call : call_at((enum call_id)(data[0] % CALL_COUNT));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct call *call = size ? call_at((enum call_id)(data[0] % CALL_COUNT)) : NULL;
-	const char *text = (const char *)data + 1;
+	const struct call *call;
 	struct err err = ERR_INIT;
+	const char *text;
+	size_t used;
 
 	if (!size)
 		return 0;
-	check_args(call, text, size - 1);
-	if (call_read_rows(call, text, size - 1, check_row, (void *)(uintptr_t)call, &err))
+	call = choose(data, size, &used);
+	text = (const char *)data + used;
+	size -= used;
+	check_args(call, text, size);
+	if (call_read_rows(call, text, size, check_row, (void *)(uintptr_t)call, &err))
 		assert(err.reason == ERR_CORRUPT && err.text[0]);
-	assert(call_read_refusal(data[0] * 2, text, size - 1, &err) < 0);
+	assert(call_read_refusal(data[0] * 2, text, size, &err) < 0);
 	assert(err.reason > ERR_NONE && err.reason < ERR_REASON_COUNT && err.errnum > 0);
 	return 0;
 }

@@ -58,6 +58,7 @@ static void merge_with_itself(const struct index *layer, size_t times)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
+	const struct digest digest = { .algorithm = DIGEST_SHA256 };
 	auto_content struct content *blob = NULL;
 	auto_index struct index *layer = NULL;
 	auto_buf struct buf text = BUF_INIT;
@@ -76,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (content_from_buf(&data, &blob, &err))
 		return 0;
 	fd = memory_file();
-	if (layer_index(blob, NULL, NULL, fd, &err)) {
+	if (layer_index(blob, &digest, NULL, NULL, fd, &err)) {
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return 0;
 	}

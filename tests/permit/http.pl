@@ -361,7 +361,7 @@ sub walk_bearer {
 	walk_http($phase, 'bearer', $who, $words, $bearer{$who}, sub {
 		my ($column, $action) = @_;
 		my $now = letter($words->{$column}, $action);
-		return $now eq 'a' ? 'c' : $now if letter($early{$who}{$column}, $action) =~ /[+nca]/;
+		return $now =~ tr|a|+|r if letter($early{$who}{$column}, $action) =~ /[+nca]/;
 		return $away || $who eq 'anonymous' ? 'LS' : 'S';
 	});
 }

@@ -14,6 +14,7 @@
 #include "fs/tree/rootfs.h"
 #include "fs/tree/settings.h"
 #include "fs/tree/state.h"
+#include "fs/tree/undo.h"
 #include "tests/unit/pushing.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
@@ -122,6 +123,35 @@ static void test_history(struct registry *g)
 
 /* ---- Immutable tags: they move for nobody, and are removed by who may administer ---- */
 
+/* An index of one image, or of one index. */
+static int push_index(struct registry *g, const char *reference, const char *media_type, const struct digest *child, struct digest *out)
+{
+	auto_buf struct buf json = BUF_INIT;
+	struct tree_pushed pushed;
+	int r;
+
+	buf_adds(&json, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[");
+	add_descriptor_json(&json, media_type, child, 2, NULL);
+	buf_adds(&json, "]}");
+	r = tree_image_push(g->tree, &g->admin, "shop/web", reference, NULL, json.data, json.len, &pushed, NULL);
+	*out = pushed.digest;
+	return r;
+}
+
+static void test_immutable_index(struct registry *g, const struct digest *image)
+{
+	struct cred bob = as(g, "bob"), root = as(g, "root");
+	struct digest inner, outer;
+	struct err err = ERR_INIT;
+
+	is_int(push_index(g, "inner", MEDIA_OCI_MANIFEST, image, &inner), 0, "an index");
+	is_int(push_index(g, "i2", MEDIA_OCI_INDEX, &inner, &outer), 0, "one of indexes, whose tag is immutable");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", image, &err), -EACCES, "what it needs: %s", err.text);
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, &err), -EACCES, "and on the way: %s", err.text);
+	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i2", NULL), 0, "without the tag");
+	is_int(tree_image_rm(g->tree, &bob, "shop/web", &inner, NULL), 0, "it may go");
+}
+
 static void test_immutable(struct registry *g)
 {
 	static const struct {
@@ -163,6 +193,7 @@ static void test_immutable(struct registry *g)
 	is_int(tree_tag_set(g->tree, &bob, "shop/web", "i", &second, NULL), 0, "then it may be made anew");
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "i", NULL), -EACCES, "and is immutable again");
 	is_int(tree_tag_rm(g->tree, &root, "shop/web", "i", NULL), 0, "who may administer removes it");
+	test_immutable_index(g, &second);
 	is_int(tree_tag_rm(g->tree, &bob, "shop/web", "free", NULL), 0, "others are as they were");
 	is_int(tree_setting_set(g->tree, &g->admin, shop, "immutable", "inherit", false, NULL), 0, "no rule any more");
 }
@@ -337,7 +368,7 @@ static void is_dir(struct registry *g, const char *who, const char *path, const 
 static void test_nodes(struct registry *g)
 {
 	static const char plain[] = "_tags _images _layers _blobs _oci _history";
-	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _settings _access";
+	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _events _settings _access";
 
 	is_dir(g, "anonymous", "", "pub");
 	is_dir(g, "anonymous", "pub/web", plain);
@@ -352,7 +383,7 @@ static void test_nodes(struct registry *g)
 	is_dir(g, "alice", "hidden/x", "absent");
 	is_dir(g, "+ci", "", "pub");
 	is_dir(g, "carol", "_registry", "absent");
-	is_dir(g, "root", "_registry", "version stats audit blobs used-by settings access");
+	is_dir(g, "root", "_registry", "version stats audit events blobs used-by settings access");
 	is_dir(g, "root", "", "_registry pub shop own hidden centos");
 }
 
@@ -502,6 +533,64 @@ static void test_blob_mounts(struct registry *g)
 	is_int((int)err.reason, ERR_NAME_UNKNOWN, "%s", err.text);
 }
 
+/* ---- What can be undone is known by numbers, which anybody can try ---- */
+
+static int keep_last(void *arg, const struct tree_removal *removal)
+{
+	*(int64_t *)arg = removal->id;
+	return 1;	/* the last one stands first */
+}
+
+static void test_undo(struct registry *g)
+{
+	static const struct {
+		const char *who;
+		int answer;
+	} cases[] = { { "anonymous", -EACCES }, { "carol", -ENOENT }, { "alice", -ENOENT } };
+	struct digest d;
+	int64_t ids[2] = { 0 };
+	struct err err = ERR_INIT;
+
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "gone", "gone", &d, NULL), 0, "a tag");
+	is_int(tree_tag_rm(g->tree, &g->admin, "hidden/x", "gone", NULL), 0, "that is removed");
+	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[0], NULL), 0, "can be undone");
+	is_int(grant(g, "carol", "hidden/y", "push"), 0, "a grant");
+	is_int(tree_grant_rm(g->tree, &g->admin, "carol", "hidden/y", NULL), 0, "that is taken away");
+	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[1], NULL), 0, "likewise");
+	ok(ids[0] && ids[0] != ids[1], "two numbers");
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct cred c = as(g, cases[i / 2].who);
+
+		is_int(tree_undo(g->tree, &c, ids[i % 2], &err), cases[i / 2].answer, "not by %s: %s", cases[i / 2].who, err.text);
+		ok(!strstr(err.text, "hidden"), "who isn't told of what it is");
+	}
+	struct cred bob = as(g, "bob");
+
+	is_int(tree_grant_set(g->tree, &g->admin, "bob", "hidden/x", ACTION_PULL, NULL), 0, "who may see it");
+	is_int(tree_undo(g->tree, &bob, ids[0], &err), -EACCES, "is told: %s", err.text);
+	is_int(tree_grant_rm(g->tree, &g->admin, "bob", "hidden/x", NULL), 0, "not any more");
+	is_int(tree_undo(g->tree, &g->admin, ids[0], NULL), 0, "and the administrator may");
+	is_int(tree_tag_rm(g->tree, &g->admin, "hidden/x", "gone", NULL), 0, "as it was");
+}
+
+/* ---- The registry is no repository, whatever a pattern matches, and whoever asked what before ---- */
+
+static void test_registry(struct registry *g)
+{
+	struct err err = ERR_INIT;
+	struct cred frank;
+
+	is_int(add_person(g, "frank", SETTING_INHERIT), 0, "a user");
+	is_int(grant(g, "frank", "**", "owner"), 0, "who owns all repositories");
+	frank = as(g, "frank");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "hidden/x", &err), 0, "administers one");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "", &err), -EINVAL, "\"\" is none: %s", err.text);
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, NULL, &err), -EACCES, "and not the registry: %s", err.text);
+	is_int(permit(g->tree, &g->admin, ACTION_ADMIN, NULL, &err), 0, "which is the administrator's");
+	is_int(permit(g->tree, &frank, ACTION_ADMIN, "", NULL), -EINVAL, "in any order");
+	is_int(tree_person_rm(g->tree, &g->admin, "frank", NULL), 0, "gone");
+}
+
 /* ---- Taking away ---- */
 
 static void test_revocation(struct registry *g)
@@ -532,6 +621,31 @@ static void test_revocation(struct registry *g)
 	is_int(tree_person_rm(g->tree, &g->admin, "dave", NULL), 0, "removed");
 	is_int(add_person(g, "dave", SETTING_INHERIT), 0, "and made again");
 	is_int(permit(g->tree, &dave, ACTION_PULL, "pub/web", &err), -EACCES, "is another one: %s", err.text);
+}
+
+/* What is open is read to its end; of what comes behind that, nothing. */
+static void test_open_events(struct registry *g)
+{
+	auto_content struct content *content = NULL;
+	const struct cred bob = as(g, "bob");
+	char data[4096];
+	ssize_t before, after;
+	struct digest d;
+	uint64_t node;
+	int r;
+
+	is_int(grant(g, "bob", "hidden/x", "pull,push"), 0, "granted");
+	node = find(g, &bob, "hidden/x/_events", &r);
+	is_int(r, 0, "the events");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), 0, "are opened");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "e", "e", &d, NULL), 0, "one more");
+	is_int(content_read(content, data, sizeof(data), content_size(content), NULL) > 0, 1, "is read");
+	before = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(tree_grant_rm(g->tree, &g->admin, "bob", "hidden/x", NULL), 0, "revoked");
+	is_int(push_simple(g->tree, &g->admin, "hidden/x", "f", "f", &d, NULL), 0, "one that is none of his business");
+	after = content_read(content, data, sizeof(data), content_size(content), NULL);
+	is_int(after, before, "what was there is read still, and no more");
+	is_int(node_open(g->tree, &bob, node, &content, NULL, NULL), -ENOENT, "nor opened again");
 }
 
 static void test_expiry(struct registry *g)
@@ -902,7 +1016,10 @@ int main(void)
 	test_blob_mounts(&g);
 	test_inside(&g);
 	test_login(&g);
+	test_registry(&g);
+	test_undo(&g);
 	test_revocation(&g);
+	test_open_events(&g);
 	test_expiry(&g);
 	test_threads(&g);
 	test_speed(&g);

@@ -231,8 +231,8 @@ static void test_logins(const struct scratch *tmp)
 {
 	auto_registry struct registry g = { 0 };
 	auto_free char *logins = NULL, *lines = NULL;
-	char secret[SECRET_TEXT_MAX + 1];
-	auto_tree_login struct tree_login l = { .scopes = NULL };
+	char secret[SECRET_TEXT_MAX + 1], stamp[TREE_LOGIN_STAMP_LEN + 1];
+	auto_tree_login struct tree_login l = { .scopes = NULL }, again = { .scopes = NULL }, none = { .scopes = NULL };
 
 	if (!registry_open(&g, tmp, "logins"))
 		return;
@@ -250,11 +250,16 @@ static void test_logins(const struct scratch *tmp)
 	secret[SECRET_TEXT_MAX - 1] ^= 1;
 	is_int(login(&g, secret, PASSWORD), -EACCES, "a secret as a name");
 	tree_audit_throttled(g.tree, "alice", "192.0.2.1");
+	is_int(tree_login_stamp(g.tree, &l.cred, stamp, NULL), 0, "what a refresh token says");
+	is_int(tree_login_renew(g.tree, l.cred.subject, l.cred.token, stamp, "192.0.2.3", &again, NULL), 0, "by one");
+	is_int(tree_login_renew(g.tree, l.cred.subject, 0, stamp, "192.0.2.3", &none, NULL), -EACCES, "one that isn't good any more");
+	is_int(tree_login_renew(g.tree, 12345, 0, stamp, "192.0.2.3", &none, NULL), -EACCES, "or is nobody's");
 	logins = sums_of(&g, "login");
 	is_str(logins,
 	       "alice ok 192.0.2.1 - x1; alice ok 192.0.2.2 - x1; alice denied 192.0.2.1 unauthorized x1; "
 	       "mallory denied 192.0.2.1 unauthorized x1; ? denied 192.0.2.1 unauthorized x4; ? denied 192.0.2.2 unauthorized x1; "
-	       "alice denied 192.0.2.1 throttled x1",
+	       "alice denied 192.0.2.1 throttled x1; alice ok 192.0.2.3 - x1; alice denied 192.0.2.3 unauthorized x1; "
+	       "? denied 192.0.2.3 unauthorized x1",
 	       "all of them are rows");
 	lines = lines_of(&g);
 	ok(lines && strstr(lines, "\"who\":\"alice\",\"kind\":\"user\",\"token\":\"laptop\",\"from\":\"192.0.2.2\""),

@@ -174,6 +174,24 @@ static void test_names(void)
 
 /* ---- Secrets, passwords ---- */
 
+/* How many of all texts that differ in one bit are taken for equal. */
+static int wrongly_equal(void)
+{
+	unsigned char a[40] = "a secret, and what may be shown for it.", b[40];
+	int wrong = 0;
+
+	for (size_t len = 1; len <= sizeof(a); len++) {
+		memcpy(b, a, sizeof(b));
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			b[bit / 8] ^= (unsigned char)(1 << bit % 8);
+			wrong += secret_equal(a, b, len);
+			b[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		}
+		wrong += !secret_equal(a, b, len);
+	}
+	return wrong;
+}
+
 static void test_secrets(void)
 {
 	char a[SECRET_TEXT_MAX + 1], b[SECRET_TEXT_MAX + 1], p[SECRET_PASSWORD_LEN + 1], q[SECRET_PASSWORD_LEN + 1];
@@ -189,6 +207,7 @@ static void test_secrets(void)
 	is_int(secret_password(p, NULL) + secret_password(q, NULL), 0, "two passwords");
 	ok(!streq(p, q) && strlen(p) == SECRET_PASSWORD_LEN, "differ");
 	ok(secret_equal("abc", "abc", 3) && !secret_equal("abc", "abd", 3) && secret_equal("", "", 0), "are compared");
+	is_int(wrongly_equal(), 0, "each bit of each byte counts, whatever the length");
 	secret_forget(p, sizeof(p));
 	ok(p[0] == '\0' && p[SECRET_PASSWORD_LEN - 1] == '\0', "are forgotten");
 }

@@ -24,6 +24,8 @@ static int memory_file(void)
 	return memfd_create("regfs-test", MFD_CLOEXEC);
 }
 
+static const struct digest any_digest = { .algorithm = DIGEST_SHA256 };
+
 static int index_of_tar(const struct buf *tar, int fd, struct index **out, struct err *err)
 {
 	auto_content struct content *blob = NULL;
@@ -33,7 +35,7 @@ static int index_of_tar(const struct buf *tar, int fd, struct index **out, struc
 	buf_add(&copy, tar->data, tar->len);
 	r = content_from_buf(&copy, &blob, err);
 	if (!r)
-		r = layer_index(blob, NULL, NULL, fd, err);
+		r = layer_index(blob, &any_digest, NULL, NULL, fd, err);
 	if (!r)
 		r = index_open(fd, INDEX_LAYER, out, err);
 	return r ? r : index_verify(*out, err);
@@ -545,13 +547,13 @@ static void endless_release(void *arg)
 
 static int index_endless(struct endless *e, uint64_t count, struct index **out, struct err *err)
 {
-	static const struct content_reader reader = { endless_read, endless_release };
+	static const struct content_reader reader = { .read = endless_read, .release = endless_release };
 	auto_content struct content *blob = NULL;
 	auto_fd int fd = memory_file();
 	int r = content_from_reader(&reader, e, (int64_t)(count * e->entry.len), &blob, err);
 
 	if (!r)
-		r = layer_index(blob, NULL, NULL, fd, err);
+		r = layer_index(blob, &any_digest, NULL, NULL, fd, err);
 	return r || !out ? r : index_open(fd, INDEX_LAYER, out, err);
 }
 

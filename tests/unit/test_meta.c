@@ -145,6 +145,29 @@ static void test_schema_2(const char *dir)
 	meta_close(m);
 }
 
+/* What a store of schema 4 held: a tag that moved, one that was removed, a rule, a grant, an audit trail. */
+static void test_schema_4(const char *dir)
+{
+	auto_free char *path = scratch_path(dir, "schema-4.db"), *sql = read_text("tests/unit/schema-4.sql");
+	struct db *db;
+	struct meta *m;
+	struct err err = ERR_INIT;
+
+	if (!ok(sql != NULL, "there is a dump") || !is_int(db_open(path, true, &db, &err), 0, "a database %s", err.text))
+		return;
+	is_int(db_exec(db, sql, &err), 0, "it is read in %s", err.text);
+	db_close(db);
+	is_int(meta_open(path, false, &m, &err), 0, "it is brought up to date %s", err.text);
+	ok(number_of(m, "SELECT value FROM registry WHERE name = 'schema'") >= 5, "to schema 5 or later");
+	is_int(number_of(m, "SELECT COUNT(*) FROM tag_history"), 3, "its history is there");
+	is_int(number_of(m, "SELECT COUNT(*) FROM setting"), 1, "its rule");
+	is_int(number_of(m, "SELECT COUNT(*) FROM access_grant"), 1, "its grant");
+	ok(number_of(m, "SELECT COUNT(*) FROM audit") > 0, "its audit trail");
+	is_int(number_of(m, "SELECT COUNT(*) FROM removal"), 0, "what was removed before can't be brought back");
+	is_int(number_of(m, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0, "all references hold");
+	meta_close(m);
+}
+
 /* Tags of a store without a history have their first entry then. */
 static void test_first_entries(const char *dir)
 {
@@ -817,6 +840,7 @@ int main(void)
 	test_upgrade(tmp.dir);
 	test_schema_1(tmp.dir);
 	test_schema_2(tmp.dir);
+	test_schema_4(tmp.dir);
 	test_first_entries(tmp.dir);
 	test_history_clock(tmp.dir);
 	test_race(tmp.dir);

@@ -37,6 +37,23 @@ static void test_one_to_one(const struct numbers *n)
 	is_int((long)equal, 0, "no two are the same");
 }
 
+static void test_places(const struct numbers *a, const struct numbers *b)
+{
+	size_t wrong = 0, large = 0, same = 0;
+
+	for (uint64_t i = 1; i < MANY; i++) {
+		uint64_t place = (uint64_t)1 << 48 | i, shown = place_shown(a, place);
+
+		wrong += place_of(a, shown) != place || place_shown(a, place_of(a, i)) != i;
+		large += shown >> 62 != 0;
+		same += shown == place || shown == place_shown(b, place) || shown == number_shown(a, place);
+	}
+	is_int((long)wrong, 0, "places are found again");
+	is_int((long)large, 0, "each is an offset");
+	is_int((long)same, 0, "and says nothing");
+	ok(place_shown(a, 0) == 0 && place_of(a, 0) == 0, "the beginning is itself");
+}
+
 int main(void)
 {
 	static const uint64_t ends[] = { 2, UINT32_MAX, (uint64_t)UINT32_MAX + 1, UINT64_MAX - 1, UINT64_MAX };
@@ -46,6 +63,7 @@ int main(void)
 	is_int(numbers_hide(&a, NULL), 0, "a secret");
 	is_int(numbers_hide(&b, NULL), 0, "another");
 	test_one_to_one(&a);
+	test_places(&a, &b);
 	for (uint64_t i = 0; i < 2; i++)
 		ok(number_shown(&a, i) == i && number_node(&a, i) == i, "%d is FUSE's own", (int)i);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)

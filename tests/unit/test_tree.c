@@ -430,22 +430,22 @@ static void test_tags(struct registry *g)
 	is_events(g->tree, before, "tag t c 1; tag t c 1");
 	is_tags(g, "t", "a b c");
 	before = last_event(g->tree);
-	is_int(tree_tag_rename(g->tree, &g->cred, repo.id, "c", "d", true, false, NULL), 0, "renamed");
+	is_int(tree_tag_rename(g->tree, &g->cred, &repo, "c", "d", true, false, NULL), 0, "renamed");
 	is_events(g->tree, before, "untag t c 1; tag t d 1");
 	before = last_event(g->tree);
-	is_reason(tree_tag_rename(g->tree, &g->cred, repo.id, "d", "a", true, true, &err), &err, ERR_EXISTS,
+	is_reason(tree_tag_rename(g->tree, &g->cred, &repo, "d", "a", true, true, &err), &err, ERR_EXISTS,
 		  "renamed to one that is taken");
-	is_int(tree_tag_rename(g->tree, &g->cred, repo.id, "d", "a", true, false, NULL), 0, "replacing it");
+	is_int(tree_tag_rename(g->tree, &g->cred, &repo, "d", "a", true, false, NULL), 0, "replacing it");
 	is_events(g->tree, before, "untag t d 1; tag t a 1");
 	before = last_event(g->tree);
-	is_int(tree_tag_rename(g->tree, &g->cred, repo.id, "a", "b", true, false, NULL), 0, "over its like");
+	is_int(tree_tag_rename(g->tree, &g->cred, &repo, "a", "b", true, false, NULL), 0, "over its like");
 	is_events(g->tree, before, "untag t a 1");
 	is_tags(g, "t", "b");
 	before = last_event(g->tree);
-	is_int(tree_tag_rename(g->tree, &g->cred, repo.id, "b", "b", true, false, NULL), 0, "to itself");
-	is_reason(tree_tag_rename(g->tree, &g->cred, repo.id, "x", "y", true, false, &err), &err,
+	is_int(tree_tag_rename(g->tree, &g->cred, &repo, "b", "b", true, false, NULL), 0, "to itself");
+	is_reason(tree_tag_rename(g->tree, &g->cred, &repo, "x", "y", true, false, &err), &err,
 		  ERR_MANIFEST_UNKNOWN, "one that isn't there");
-	is_reason(tree_tag_rename(g->tree, &g->cred, repo.id, "b", "../y", true, false, &err), &err,
+	is_reason(tree_tag_rename(g->tree, &g->cred, &repo, "b", "../y", true, false, &err), &err,
 		  ERR_TAG_INVALID, "to what is no tag");
 	(void)!digest_of(DIGEST_SHA256, "none", 4, &none, NULL);
 	is_reason(tree_tag_set(g->tree, &g->cred, "t", "c", &none, &err), &err, ERR_MANIFEST_UNKNOWN,
