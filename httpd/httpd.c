@@ -732,6 +732,11 @@ static void resume_all(struct httpd *h)
 	pthread_mutex_unlock(&h->lock);
 }
 
+const char *httpd_public_url(const struct httpd *h)
+{
+	return h->public_url;
+}
+
 void httpd_stop(struct httpd *h)
 {
 	MHD_socket fd = MHD_quiesce_daemon(h->daemon);

@@ -34,6 +34,7 @@
 #define GOING_ALL    256	/* for all of them */
 #define RESTS_AFTER  5		/* failures in a row */
 #define SECOND	     INT64_C(1000000000)
+#define MILLISECOND  INT64_C(1000000)
 #define TRIM_EVERY   (600 * SECOND)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
 #define WAIT_MAX_MS  60000
@@ -77,6 +78,7 @@ struct hooks {
 	int64_t turn;			/* the hook that was served last */
 	int64_t wake;			/* when something becomes due, at the latest */
 	int64_t trimmed;
+	bool yields;			/* sends nothing more: another has a claim to it */
 };
 
 /* ---- Receivers ---- */
@@ -404,7 +406,7 @@ static int trim(struct hooks *h, struct err *err)
 		wake_at(h, h->trimmed + TRIM_EVERY);
 		return 0;
 	}
-	r = tree_deliveries_trim(h->options.tree, now - h->options.keep, &more, err);
+	r = tree_deliveries_trim(h->options.tree, h->options.keep ? now - h->options.keep : 0, &more, err);
 	if (!r && more)
 		wake_at(h, now);
 	else
@@ -419,13 +421,15 @@ static int wait_ms(const struct hooks *h)
 	return left < 0 ? 0 : left > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left;
 }
 
+/* As long as it leads and needn't give way. */
 static int turn(struct hooks *h, struct err *err)
 {
 	int r = note_ended(h, err);
 
 	h->wake = INT64_MAX;
-	if (!r)
-		r = plan(h, err);
+	if (r || h->yields)
+		return r;
+	r = plan(h, err);
 	if (!r)
 		r = send_due(h, err);
 	if (!r)
@@ -434,19 +438,28 @@ static int turn(struct hooks *h, struct err *err)
 	return r;
 }
 
-static void *work(void *arg)
+static int wait_for_lead(struct hooks *h, struct err *err)
 {
-	struct hooks *h = arg;
+	int r;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	r = lead_wait(h->lead, h->options.claims, err);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	/* Another may have planned meanwhile. */
+	h->seen = 0;
+	return r;
+}
+
+/* While it leads: until it is to stop, or what is going has ended and another has a claim. */
+static void lead(struct hooks *h)
+{
 	struct err err = ERR_INIT;
 
-	/* This thread's only: Linux keeps niceness for each thread. */
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-	if (lead_wait(h->lead, &err))
-		log_error("hooks: %s: nothing is delivered", err.text);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	while (!h->stopping) {
+	for (h->yields = false; !h->stopping; h->yields = h->yields || (!h->options.claims && lead_is_claimed(h->lead))) {
 		bool failed = turn(h, &err);
+
+		if (h->yields && !h->going)
+			return;
 
 		if (failed) {
 			log_warn("hooks: %s", err.text);
@@ -457,6 +470,23 @@ static void *work(void *arg)
 			log_warn("hooks: %s", err.text);
 		tree_events_seen(h->events);
 		programs_take(h->programs);
+	}
+}
+
+static void *work(void *arg)
+{
+	struct hooks *h = arg;
+	struct err err = ERR_INIT;
+
+	/* This thread's only: Linux keeps niceness for each thread. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+	while (!h->stopping) {
+		if (wait_for_lead(h, &err)) {
+			log_error("hooks: %s: nothing is delivered", err.text);
+			return NULL;
+		}
+		lead(h);
+		lead_give_up(h->lead);
 	}
 	return NULL;
 }
@@ -492,6 +522,8 @@ static int open_files(struct hooks *h, struct err *err)
 	if (asprintf(&path, "%s/hooks.lead", h->store) < 0)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	r = lead_open(path, &h->lead, err);
+	if (!r && h->options.claims)
+		r = lead_claim(h->lead, err);
 	return r ? r : tree_events_open(h->options.tree, &h->events, err);
 }
 
@@ -499,7 +531,7 @@ static int prepare(struct hooks *h, const struct hooks_options *o, struct err *e
 {
 	int r = err_about("hook-allow", ranges_new(o->allow, &h->allowed, err), err);
 	const struct courier_options courier = {
-		.connect_ms = (long)o->connect_ms, .total_ms = (long)o->total_ms, .allowed = h->allowed, .limit = LIMIT_HOOK_ANSWER,
+		.connect_ms = (long)(o->timeout / MILLISECOND), .total_ms = (long)(o->timeout / MILLISECOND), .allowed = h->allowed, .limit = LIMIT_HOOK_ANSWER,
 	};
 
 	if (!r)
@@ -510,7 +542,7 @@ static int prepare(struct hooks *h, const struct hooks_options *o, struct err *e
 		return r;
 
 	const struct programs_options programs = {
-		.tree = o->tree, .store = h->store, .user = o->program_user, .total_ms = o->total_ms, .courier = h->courier,
+		.tree = o->tree, .store = h->store, .user = o->program_user, .total_ms = o->timeout / MILLISECOND, .courier = h->courier,
 	};
 
 	return err_about("hook-user", programs_new(&programs, &h->programs, err), err);

@@ -20,8 +20,7 @@
 struct tree;
 struct hooks;
 
-#define HOOK_CONNECT_MS	10000
-#define HOOK_TOTAL_MS	10000
+#define HOOK_TIMEOUT	(INT64_C(10) * 1000000000)
 #define HOOK_GIVE_UP	(INT64_C(24) * 3600 * 1000000000)
 #define HOOK_KEEP	(INT64_C(30) * 24 * 3600 * 1000000000)
 
@@ -30,12 +29,13 @@ struct hooks_options {
 	const char *store;	/* its directory: the lead's file, and hooks.d/ */
 	const char *public_url;	/* how clients call the registry; for bodies. "": unknown */
 	const char *allow;	/* "10.0.0.0/8, ::1": addresses besides public ones; NULL: none */
-	int64_t connect_ms, total_ms;	/* of one attempt */
-	int64_t give_up, keep;	/* nanoseconds: see above; how long what is over is kept */
 	const char *program_user;	/* whom programs run as where the server is root's; NULL: nobody */
+	int64_t timeout;	/* nanoseconds: of a connection, and of all of one attempt */
+	int64_t give_up, keep;	/* nanoseconds: see above; how long what is over is kept (0: for ever) */
+	bool claims;		/* whoever has no claim gives way: a mount to a server, whose options are meant (lead.h) */
 };
 
-/* Copies what it needs. ERR_ARGUMENT about "hook-allow". */
+/* Copies what it needs. ERR_ARGUMENT about "hook-allow" or "hook-user". */
 int hooks_start(const struct hooks_options *options, struct hooks **out, struct err *err) MUST_CHECK;
 /* Gives up what is on its way, which is told again by who comes next. */
 void hooks_stop(struct hooks *h);

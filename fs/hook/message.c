@@ -110,6 +110,7 @@ int message_make(const struct hook_row *hook, const struct tree_delivery *delive
 		.sequence = delivery->row.number,
 		.media_type = delivery->media_type,
 		.size = delivery->size,
+		.created = delivery->created,
 		.public = delivery->public,
 	};
 	auto_buf struct buf own = BUF_INIT;

@@ -13,8 +13,8 @@
 #define REGFS_HOOK_MESSAGE_H
 
 #include "fs/hook/payload.h"
-#include "fs/meta/hook.h"
 #include "fs/tree/deliveries.h"
+#include "fs/tree/hooks.h"
 
 #define MESSAGE_FIELDS (PAYLOAD_HEADERS + LIMIT_HOOK_HEADERS + 8)
 

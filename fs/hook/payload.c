@@ -1,8 +1,9 @@
 /*
  * payload.c: see payload.h.
  *
- * What the formats are like: Docker's is that of distribution's notifications/event.go and its documentation of envelopes,
- * ACR's that of Alibaba Cloud's page "Manage triggers"; CloudEvents are those of spec.md and http-protocol-binding.md, 1.0.
+ * Shapes that are not ours were checked against: CloudEvents 1.0.2, its JSON format and HTTP binding; what Alibaba's documentation
+ * of triggers shows (times without a zone: here they are UTC); notifications/event.go of distribution, whose media type has been
+ * "v1" in every release of version 2, which is what receivers know.
  */
 #include "fs/base/base.h"
 #include "fs/hook/payload.h"
@@ -16,192 +17,259 @@ void payload_release(struct payload *p)
 	buf_release(&p->headers);
 }
 
-static void text(struct buf *b, const char *key, const char *value)
+/* ---- Members ---- */
+
+static void add_text(struct buf *b, const char *key, const char *text)
 {
 	json_add_key(b, key);
-	json_add_string(b, value ? value : "");
+	json_add_string(b, text ? text : "");
 }
 
-static void text_if(struct buf *b, const char *key, const char *value)
-{
-	if (value && *value)
-		text(b, key, value);
-}
-
-static void number(struct buf *b, const char *key, int64_t value)
+static void add_number(struct buf *b, const char *key, int64_t number)
 {
 	json_add_key(b, key);
-	buf_addf(b, "%" PRId64, value);
+	buf_addf(b, "%" PRId64, number);
 }
 
-static const char *digest_of_event(const struct event *e, char out[static DIGEST_TEXT_MAX + 1])
+static void add_time(struct buf *b, const char *key, int64_t at)
 {
-	return e->digest ? digest_format(e->digest, out) : "";
+	char text[TIMESTAMP_TEXT_MAX + 1];
+
+	add_text(b, key, timestamp_format(at, text));
 }
 
-/* Where the image is, for who may pull it; "" where nobody knows how the registry is called. */
-static void add_url(struct buf *b, const struct payload_facts *f, const char *key)
+static void add_object(struct buf *b, const char *key)
 {
-	const struct event *e = &f->event->event;
-	char digest[DIGEST_TEXT_MAX + 1];
-
-	if (!*f->public_url || !e->digest)
-		return;
 	json_add_key(b, key);
-	buf_addf(b, "\"%s/v2/%s/manifests/%s\"", f->public_url, e->repository, digest_of_event(e, digest));
+	buf_addc(b, '{');
 }
 
-/* ---- Our own: the line of the event log, and what a receiver wants besides ---- */
+/* "": the event is about no image. */
+static const char *digest_text(const struct event *e, char out[static DIGEST_TEXT_MAX + 1])
+{
+	*out = '\0';
+	return e->digest && e->digest->algorithm != DIGEST_NONE ? digest_format(e->digest, out) : out;
+}
+
+/* ---- Our own ---- */
 
 static void add_own(const struct payload_facts *f, struct buf *b)
 {
+	buf_adds(b, "{\"v\":1");
+	if (*f->public_url)
+		add_text(b, "registry", f->public_url);
+	add_text(b, "hook", f->hook);
+	add_number(b, "sequence", f->sequence);
+	json_add_key(b, "event");
 	event_line(b, f->event->number, &f->event->event);
-	buf_truncate(b, b->len - 1);
-	text(b, "hook", f->hook);
-	number(b, "sequence", f->sequence);
-	text_if(b, "media-type", f->media_type);
-	if (f->size)
-		number(b, "size", f->size);
-	add_url(b, f, "url");
 	buf_addc(b, '}');
 }
 
-static void make_regfs(const struct payload_facts *f, struct payload *out)
+static void make_own(const struct payload_facts *f, struct payload *out)
 {
+	out->type = "application/json";
 	add_own(f, &out->body);
 }
 
-/* ---- CloudEvents 1.0 ---- */
+/* ---- CloudEvents ---- */
 
-#define CE_TYPE "io.regfs."
+enum attribute {
+	SPECVERSION,
+	ID,
+	SOURCE,
+	TYPE,
+	SUBJECT,
+	TIME,
+	SEQUENCE,
+	ATTRIBUTES
+};
 
-/* As members of an object, or as header fields. */
-static void add_attribute(struct buf *b, bool header, const char *name, const char *value)
-{
-	if (header)
-		buf_addf(b, "ce-%s: %s%c", name, value, '\0');
-	else
-		text(b, name, value);
-}
+static const char *const names[ATTRIBUTES] = { "specversion", "id", "source", "type", "subject", "time", "sequence" };
 
-static void add_attributes(const struct payload_facts *f, bool header, struct buf *b)
+/* The texts of an event's attributes, each with its NUL; "" is left out. */
+static void find_attributes(const struct payload_facts *f, struct buf values[static ATTRIBUTES])
 {
 	const struct event *e = &f->event->event;
-	char id[24], sequence[24], type[64], time[TIMESTAMP_TEXT_MAX + 1];
+	char digest[DIGEST_TEXT_MAX + 1], time[TIMESTAMP_TEXT_MAX + 1];
 
-	snprintf(id, sizeof(id), "%" PRId64, f->event->number);
-	snprintf(sequence, sizeof(sequence), "%" PRId64, f->sequence);
-	snprintf(type, sizeof(type), CE_TYPE "%s", e->kind);
-	add_attribute(b, header, "specversion", "1.0");
-	add_attribute(b, header, "id", id);
-	add_attribute(b, header, "source", *f->public_url ? f->public_url : "/regfs");
-	add_attribute(b, header, "type", type);
-	add_attribute(b, header, "time", timestamp_format(e->at, time));
-	if (*e->repository)
-		add_attribute(b, header, "subject", e->repository);
-	add_attribute(b, header, "sequence", sequence);
+	buf_adds(&values[SPECVERSION], "1.0");
+	buf_addf(&values[ID], "%" PRId64, f->event->number);
+	buf_addf(&values[SOURCE], "%s/%s", f->public_url, e->repository);
+	buf_addf(&values[TYPE], "regfs.%s", e->kind);
+	buf_adds(&values[SUBJECT], e->tag ? e->tag : digest_text(e, digest));
+	buf_adds(&values[TIME], timestamp_format(e->at, time));
+	buf_addf(&values[SEQUENCE], "%" PRId64, f->sequence);
 }
 
-static void make_cloudevents(const struct payload_facts *f, struct payload *out)
+static void release_attributes(struct buf values[static ATTRIBUTES])
 {
+	for (int i = 0; i < ATTRIBUTES; i++)
+		buf_release(&values[i]);
+}
+
+static void make_structured(const struct payload_facts *f, struct payload *out)
+{
+	struct buf values[ATTRIBUTES];
+
+	for (int i = 0; i < ATTRIBUTES; i++)
+		values[i] = (struct buf)BUF_INIT;
+	find_attributes(f, values);
+	out->type = "application/cloudevents+json";
 	buf_addc(&out->body, '{');
-	add_attributes(f, false, &out->body);
-	text(&out->body, "datacontenttype", "application/json");
+	for (int i = 0; i < ATTRIBUTES; i++)
+		if (values[i].len)
+			add_text(&out->body, names[i], values[i].data);
+	add_text(&out->body, "datacontenttype", "application/json");
 	json_add_key(&out->body, "data");
 	add_own(f, &out->body);
 	buf_addc(&out->body, '}');
+	release_attributes(values);
 }
 
-static void make_cloudevents_binary(const struct payload_facts *f, struct payload *out)
+/* As the HTTP binding has it: a space, a quote, a percent sign and all that isn't printable ASCII is escaped, byte by byte. */
+static void add_field(struct buf *out, const char *name, const char *value)
 {
-	add_attributes(f, true, &out->headers);
+	buf_addf(out, "ce-%s: ", name);
+	for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+		if (*c > ' ' && *c <= '~' && *c != '"' && *c != '%')
+			buf_addc(out, (char)*c);
+		else
+			buf_addf(out, "%%%02X", *c);
+	buf_addc(out, '\0');
+}
+
+static void make_binary(const struct payload_facts *f, struct payload *out)
+{
+	struct buf values[ATTRIBUTES];
+
+	for (int i = 0; i < ATTRIBUTES; i++)
+		values[i] = (struct buf)BUF_INIT;
+	find_attributes(f, values);
+	out->type = "application/json";
+	for (int i = 0; i < ATTRIBUTES; i++)
+		if (values[i].len)
+			add_field(&out->headers, names[i], values[i].data);
 	add_own(f, &out->body);
+	release_attributes(values);
 }
 
-/* ---- Alibaba Cloud's ---- */
+/* ---- Alibaba ---- */
 
-/* "2016-11-10 15:14:45" */
-static void plain_time(int64_t at, char out[static TIMESTAMP_TEXT_MAX + 1])
+/* "2026-11-25 18:07:00" */
+static void add_plain_time(struct buf *b, const char *key, int64_t at)
 {
-	timestamp_format(at, out);
-	out[strcspn(out, "T")] = ' ';
-	out[strcspn(out, "Z")] = '\0';
+	char text[TIMESTAMP_TEXT_MAX + 1];
+
+	timestamp_format(at, text);
+	text[strcspn(text, "T")] = ' ';
+	text[strcspn(text, "Z")] = '\0';
+	add_text(b, key, text);
 }
 
 static void make_acr(const struct payload_facts *f, struct payload *out)
 {
 	const struct event *e = &f->event->event;
-	const char *slash = strrchr(e->repository, '/');
-	char digest[DIGEST_TEXT_MAX + 1], at[TIMESTAMP_TEXT_MAX + 1], namespace[LIMIT_NAME + 1];
+	const char *slash = strrchr(e->repository, '/'), *name = slash ? slash + 1 : e->repository;
+	char digest[DIGEST_TEXT_MAX + 1];
 	struct buf *b = &out->body;
 
-	plain_time(e->at, at);
-	snprintf(namespace, sizeof(namespace), "%.*s", slash ? (int)(slash - e->repository) : 0, e->repository);
-	buf_adds(b, "{\"push_data\":{");
-	text(b, "digest", digest_of_event(e, digest));
-	text(b, "pushed_at", at);
-	text(b, "tag", e->tag);
-	buf_adds(b, "},\"repository\":{");
-	text(b, "date_created", at);
-	text(b, "name", slash ? slash + 1 : e->repository);
-	text(b, "namespace", namespace);
-	text(b, "region", "");
-	text(b, "repo_authentication_type", "NO_CERTIFIED");
-	text(b, "repo_full_name", e->repository);
-	text(b, "repo_type", f->public ? "PUBLIC" : "PRIVATE");
+	out->type = "application/json";
+	buf_addc(b, '{');
+	add_object(b, "push_data");
+	add_text(b, "digest", digest_text(e, digest));
+	add_plain_time(b, "pushed_at", e->at);
+	add_text(b, "tag", e->tag);
+	buf_addc(b, '}');
+	add_object(b, "repository");
+	if (f->created)
+		add_plain_time(b, "date_created", f->created);
+	add_text(b, "name", name);
+	json_add_key(b, "namespace");
+	json_add_stringn(b, e->repository, slash ? (size_t)(slash - e->repository) : 0);
+	add_text(b, "region", "");
+	add_text(b, "repo_authentication_type", "NO_CERTIFIED");
+	add_text(b, "repo_full_name", e->repository);
+	add_text(b, "repo_origin_type", "NO_CERTIFIED");
+	add_text(b, "repo_type", f->public ? "PUBLIC" : "PRIVATE");
 	buf_adds(b, "}}");
 }
 
-/* ---- Docker's ---- */
+/* ---- Docker's distribution ---- */
 
-/* What distribution knows are push, pull, mount and delete. */
-static const char *docker_action(const char *kind)
+static const struct {
+	const char *kind, *action, *method;
+} actions[] = {
+	{ "push", "push", "PUT" },   { "tag", "push", "PUT" },	     { "rollback", "push", "PUT" },
+	{ "untag", "delete", "DELETE" }, { "delete", "delete", "DELETE" }, { "remove", "delete", "DELETE" },
+};
+
+static void add_target(const struct payload_facts *f, const char *digest, struct buf *b)
 {
-	return streq(kind, "push") || streq(kind, "tag") || streq(kind, "rollback") ? "push" :
-	       streq(kind, "delete") || streq(kind, "untag") || streq(kind, "remove") ? "delete" : kind;
+	const struct event *e = &f->event->event;
+	const char *reference = *digest ? digest : e->tag ? e->tag : "";
+
+	add_object(b, "target");
+	if (*f->media_type)
+		add_text(b, "mediaType", f->media_type);
+	if (f->size) {
+		add_number(b, "size", f->size);
+		add_number(b, "length", f->size);
+	}
+	if (*digest)
+		add_text(b, "digest", digest);
+	add_text(b, "repository", e->repository);
+	if (*f->public_url && *reference) {
+		json_add_key(b, "url");
+		buf_addc(b, '"');
+		/* None of the three has anything that JSON escapes: they were checked. */
+		buf_addf(b, "%s/v2/%s/manifests/%s\"", f->public_url, e->repository, reference);
+	}
+	if (e->tag)
+		add_text(b, "tag", e->tag);
+	buf_addc(b, '}');
 }
 
 static void make_docker(const struct payload_facts *f, struct payload *out)
 {
 	const struct event *e = &f->event->event;
-	char digest[DIGEST_TEXT_MAX + 1], at[TIMESTAMP_TEXT_MAX + 1];
+	const char *host = strstr(f->public_url, "://");
+	char digest[DIGEST_TEXT_MAX + 1], id[24];
 	struct buf *b = &out->body;
+	size_t i = 0;
 
+	while (i < ARRAY_SIZE(actions) && !streq(actions[i].kind, e->kind))
+		i++;
+	host = host ? host + 3 : "";
+	snprintf(id, sizeof(id), "%" PRId64, f->event->number);
+	out->type = "application/vnd.docker.distribution.events.v1+json";
 	buf_adds(b, "{\"events\":[{");
-	json_add_key(b, "id");
-	buf_addf(b, "\"%" PRId64 "\"", f->event->number);
-	text(b, "timestamp", timestamp_format(e->at, at));
-	text(b, "action", docker_action(e->kind));
-	buf_adds(b, ",\"target\":{");
-	text_if(b, "mediaType", f->media_type);
-	if (f->size) {
-		number(b, "size", f->size);
-		number(b, "length", f->size);
-	}
-	text_if(b, "digest", digest_of_event(e, digest));
-	text(b, "repository", e->repository);
-	add_url(b, f, "url");
-	text_if(b, "tag", e->tag);
-	buf_adds(b, "},\"request\":{");
-	text_if(b, "addr", e->origin);
-	buf_adds(b, "},\"actor\":{");
-	text(b, "name", e->who);
-	buf_adds(b, "},\"source\":{");
-	text_if(b, "addr", f->public_url);
+	add_text(b, "id", id);
+	add_time(b, "timestamp", e->at);
+	add_text(b, "action", i < ARRAY_SIZE(actions) ? actions[i].action : e->kind);
+	add_target(f, digest_text(e, digest), b);
+	add_object(b, "request");
+	add_text(b, "id", id);
+	add_text(b, "addr", e->origin);
+	add_text(b, "host", host);
+	add_text(b, "method", i < ARRAY_SIZE(actions) ? actions[i].method : "");
+	add_text(b, "useragent", "");
+	buf_addc(b, '}');
+	add_object(b, "actor");
+	add_text(b, "name", e->who);
+	buf_addc(b, '}');
+	add_object(b, "source");
+	add_text(b, "addr", host);
 	buf_adds(b, "}}]}");
 }
 
 /* ---- The table ---- */
 
 static const struct {
-	const char *name, *type;
+	const char *name;
 	void (*make)(const struct payload_facts *facts, struct payload *out);
 } formats[] = {
-	{ "regfs", "application/json", make_regfs },
-	{ "cloudevents", "application/cloudevents+json; charset=utf-8", make_cloudevents },
-	{ "cloudevents-binary", "application/json", make_cloudevents_binary },
-	{ "acr", "application/json", make_acr },
-	{ "docker", "application/vnd.docker.distribution.events.v1+json", make_docker },
+	{ "regfs", make_own },	 { "cloudevents", make_structured }, { "cloudevents-binary", make_binary },
+	{ "acr", make_acr },	 { "docker", make_docker },
 };
 
 int payload_make(const char *format, const struct payload_facts *facts, struct payload *out, struct err *err)
@@ -209,9 +277,8 @@ int payload_make(const char *format, const struct payload_facts *facts, struct p
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (!streq(formats[i].name, format))
 			continue;
-		out->type = formats[i].type;
 		formats[i].make(facts, out);
 		return buf_error(&out->body) || buf_error(&out->headers) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	}
-	return err_set(err, ERR_ARGUMENT, "there is no format %.40s", format);
+	return err_set(err, ERR_ARGUMENT, "there is no format %.40s: regfs, cloudevents, cloudevents-binary, acr and docker are", format);
 }

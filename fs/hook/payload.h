@@ -14,8 +14,7 @@
 
 #include "fs/base/buf.h"
 #include "fs/base/err.h"
-#include "fs/base/limits.h"
-#include "fs/meta/event.h"
+#include "fs/tree/events.h"
 
 struct payload_facts {
 	const struct event_row *event;
@@ -24,7 +23,8 @@ struct payload_facts {
 	int64_t sequence;	/* of the deliveries of that hook */
 	const char *media_type;	/* of the image; "" where it isn't there */
 	int64_t size;		/* of its manifest */
-	bool public;		/* anyone may pull from the repository */
+	int64_t created;	/* when the repository was; 0: unknown */
+	bool public;		/* it is */
 };
 
 #define PAYLOAD_HEADERS 12

@@ -25,6 +25,7 @@
 #include "fs/base/work.h"
 #include "fs/tree/hooks.h"
 
+#define NOBODY	   65534	/* also where there is no passwd(5) */
 #define THREADS	   4
 #define VARIABLES  12
 #define MILLISECOND INT64_C(1000000)
@@ -74,6 +75,9 @@ static int find_user(struct programs *p, const char *name, struct err *err)
 
 	if (geteuid())
 		return 0;
+	p->uid = p->gid = NOBODY;
+	if (!name)
+		return 0;
 	if (getpwnam_r(name, &entry, memory, sizeof(memory), &found) || !found || !found->pw_uid)
 		return err_set(err, ERR_ARGUMENT, "there is no user %.60s to run hooks' programs as, other than root", name);
 	p->uid = found->pw_uid;
@@ -113,7 +117,7 @@ int programs_new(const struct programs_options *options, struct programs **out, 
 		p->directory = NULL;
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
-	r = find_user(p, options->user ? options->user : "nobody", err);
+	r = find_user(p, options->user, err);
 	if (!r)
 		r = work_new(THREADS, &p->work, err);
 	if (!r)
@@ -142,12 +146,13 @@ static void list_kind(const struct programs *p, const char *kind, struct buf *ou
 
 int programs_look(struct programs *p, int64_t seen, struct err *err)
 {
-	static const char *const kinds[] = { HOOK_EVENT_KINDS };
 	auto_buf struct buf names = BUF_INIT;
+	const char *kind;
 
 	if (!access(p->directory, F_OK))
-		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-			list_kind(p, kinds[i], &names);
+		for (size_t i = 0; (kind = event_kind_at(i)); i++)
+			if (hook_may_be_told(kind))
+				list_kind(p, kind, &names);
 	if (buf_error(&names))
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	return tree_hook_programs(p->options.tree, names.data, names.len, seen, err);

@@ -16,6 +16,7 @@ const char *delivery_state_name(enum delivery_state state)
 	return states[state];
 }
 
+#define SELECT_ATTEMPT	"SELECT id, delivery_id, at, latency, status, why, request, response FROM attempt "
 #define SELECT_DELIVERY "SELECT id, hook_id, event, state, due, attempts, first, at, number FROM delivery "
 
 static void read_delivery(struct query *q, struct delivery_row *out)
@@ -108,10 +109,15 @@ int delivery_list(struct db *db, int64_t hook_id, int64_t before, int64_t most, 
 int delivery_attempts(struct db *db, int64_t delivery_id, attempt_row_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err,
-			 "SELECT id, delivery_id, at, latency, status, why, request, response FROM attempt"
-			 " WHERE delivery_id = ? ORDER BY id",
-			 "i", delivery_id);
+	int r = db_query(db, &q, err, SELECT_ATTEMPT "WHERE delivery_id = ? ORDER BY id", "i", delivery_id);
+
+	return r ? r : each_attempt(q, fn, arg, err);
+}
+
+int delivery_last_attempt(struct db *db, int64_t delivery_id, attempt_row_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_ATTEMPT "WHERE delivery_id = ? ORDER BY id DESC LIMIT 1", "i", delivery_id);
 
 	return r ? r : each_attempt(q, fn, arg, err);
 }

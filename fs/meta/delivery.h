@@ -64,6 +64,7 @@ int delivery_by_id(struct db *db, int64_t id, struct delivery_row *out, struct e
 int delivery_list(struct db *db, int64_t hook_id, int64_t before, int64_t most, delivery_row_fn *fn, void *arg,
 		  struct err *err) MUST_CHECK;
 int delivery_attempts(struct db *db, int64_t delivery_id, attempt_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+int delivery_last_attempt(struct db *db, int64_t delivery_id, attempt_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
 /* ---- Inside a write transaction ---- */
 

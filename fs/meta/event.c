@@ -67,6 +67,11 @@ bool event_kind_is_access(const char *kind)
 	return false;
 }
 
+const char *event_kind_at(size_t i)
+{
+	return i < ARRAY_SIZE(kinds) ? kinds[i].name : NULL;
+}
+
 /* ---- Adding ---- */
 
 static void add_text(struct buf *b, const char *key, const char *text)

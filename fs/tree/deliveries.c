@@ -65,7 +65,7 @@ static int plan_one(void *arg, const struct hook_row *hook)
 	enum delivery_state state;
 	char lane[LIMIT_NAME + 1];
 
-	if (*hook->disabled || hook->since >= p->event->number || starts_with(e->kind, "hook-") || !is_about(hook, e) ||
+	if (*hook->disabled || hook->since >= p->event->number || !hook_may_be_told(e->kind) || !is_about(hook, e) ||
 	    !has_kind(hook->kinds, e->kind))
 		return 0;
 	p->rows++;
@@ -203,6 +203,7 @@ static int find_image(struct due *d, const struct event *e, struct image_row *ou
 	int r = *e->repository ? repo_by_name(d->db, e->repository, &repo, d->err) : 0;
 
 	d->now.public = r > 0 && repo.public;
+	d->now.created = r > 0 ? repo.created : 0;
 	if (r > 0 && e->digest)
 		r = image_by_digest(d->db, repo.id, e->digest, out, d->err);
 	else

@@ -27,7 +27,8 @@ struct tree_delivery {
 	const struct event_row *event;	/* NULL: it is gone, there is nothing to tell */
 	const char *media_type;		/* of the image that the event is about; "" where it isn't there (any more) */
 	int64_t size;			/* of its manifest; 0 */
-	bool public;			/* anyone may pull from the repository */
+	int64_t created;		/* the repository was; 0: it isn't there */
+	bool public;			/* anyone may pull from it */
 };
 typedef int tree_delivery_fn(void *arg, const struct tree_delivery *delivery);
 /* What is due at `now` for a hook, at most `most`, the longest first. */

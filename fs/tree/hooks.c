@@ -29,15 +29,19 @@ static int check_name(const char *name, struct err *err)
 		       name, LIMIT_HOOK_NAME);
 }
 
-static const char *const kinds[] = { HOOK_EVENT_KINDS };
 static const char *const formats[] = { HOOK_FORMATS };
+
+/* Who is told of hooks would be told of what he is told. */
+bool hook_may_be_told(const char *kind)
+{
+	return !starts_with(kind, "hook-");
+}
 
 static bool is_kind(const char *word, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (strlen(kinds[i]) == len && memcmp(kinds[i], word, len) == 0)
-			return true;
-	return len == strlen(HOOK_ANY) && memcmp(word, HOOK_ANY, len) == 0;
+	if (len == strlen(HOOK_ANY) && memcmp(word, HOOK_ANY, len) == 0)
+		return true;
+	return event_kind_known(word, len) && hook_may_be_told(word);
 }
 
 static int check_kinds(const char *text, struct err *err)
@@ -46,7 +50,7 @@ static int check_kinds(const char *text, struct err *err)
 		size_t len = strcspn(text, ",");
 
 		if (!is_kind(text, len))
-			return err_set(err, ERR_ARGUMENT, "there are no events \"%.*s\": they are push, tag, untag, delete, ... (regfs-hooks(7)), or " HOOK_ANY,
+			return err_set(err, ERR_ARGUMENT, "there are no events \"%.*s\" to be told of: regfs(5) lists them (push, tag, untag, delete, ...); or " HOOK_ANY,
 				       (int)MIN(len, (size_t)40), text);
 		text += len;
 	} while (*text++ == ',');
@@ -231,16 +235,16 @@ static void apply(struct hook_row *row, const struct tree_hook_change *change)
 {
 	if (change->secret && *row->secret && *change->secret && !streq(row->secret, change->secret))
 		row->old_secret = row->secret;
-	if (change->drop_old_secret > 0 || (change->secret && !*change->secret))
+	if (change->drop_old_secret || (change->secret && !*change->secret))
 		row->old_secret = "";
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (text_in(change, &texts[i]))
 			*(const char **)(void *)((char *)row + texts[i].to) = text_in(change, &texts[i]);
-	if (change->parallel >= 0)
-		row->parallel = change->parallel;
-	if (change->paused >= 0)
-		row->paused = change->paused;
-	if (!change->paused)
+	if (change->parallel != SETTING_INHERIT)
+		row->parallel = change->parallel == SETTING_YES;
+	if (change->paused != SETTING_INHERIT)
+		row->paused = change->paused == SETTING_YES;
+	if (change->paused == SETTING_NO)
 		row->disabled = "";
 }
 
@@ -411,18 +415,75 @@ int tree_hook_list(struct tree *tree, const struct cred *cred, const char *patte
 
 /* ---- What became of deliveries ---- */
 
+struct each_delivery {
+	struct db *db;
+	struct tree_hook_delivery now;
+	tree_hook_delivery_fn *fn;
+	void *arg;
+	bool given;
+	struct err *err;
+};
+
+static int give_with_attempt(void *arg, const struct attempt_row *attempt)
+{
+	struct each_delivery *e = arg;
+	int r;
+
+	e->now.status = attempt->status;
+	e->now.latency = attempt->latency;
+	e->now.why = attempt->why;
+	e->given = true;
+	r = e->fn(e->arg, &e->now);
+	return r ? r : 1;
+}
+
+static int give_with_event(void *arg, const struct event_row *event)
+{
+	struct each_delivery *e = arg;
+	int r;
+
+	if (event) {
+		e->now.kind = event->event.kind;
+		e->now.repository = event->event.repository;
+		e->now.tag = event->event.tag ? event->event.tag : "";
+	}
+	r = delivery_last_attempt(e->db, e->now.row.id, give_with_attempt, e, e->err);
+	if (r >= 0 && !e->given) {
+		e->given = true;
+		r = e->fn(e->arg, &e->now);
+	}
+	return r;
+}
+
+static int give_delivery(void *arg, const struct delivery_row *row)
+{
+	struct each_delivery *e = arg;
+	int r;
+
+	e->now = (struct tree_hook_delivery){ .row = *row, .kind = "", .repository = "", .tag = "", .why = "" };
+	e->given = false;
+	r = event_by_number(e->db, row->event, give_with_event, e, e->err);
+	if (r >= 0 && !e->given)
+		r = give_with_event(e, NULL);
+	return MIN(r, 0);
+}
+
 int tree_hook_log(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t before, int64_t most,
-		  delivery_row_fn *fn, void *arg, struct err *err)
+		  tree_hook_delivery_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	auto_hook_copy struct hook_copy hook = { 0 };
+	struct each_delivery each = { .fn = fn, .arg = arg, .err = err };
 	int r = ask(tree, cred, pattern, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
 	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
 		r = need_hook(rd.db, pattern, name, &hook, err);
-	return r ? r : MIN(0, delivery_list(rd.db, hook.row.id, before, most, fn, arg, err));
+	each.db = rd.db;
+	return r ? r : MIN(0, delivery_list(rd.db, hook.row.id, before, most, give_delivery, &each, err));
 }
 
 /* A delivery of that hook. */
@@ -485,7 +546,7 @@ static int test_hook(struct db *db, void *arg, struct err *err)
 	int r = need_hook(db, e->pattern, e->name, &hook, err);
 
 	if (!r && *hook.row.disabled)
-		r = err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): set paused=no first", e->name, e->pattern, hook.row.disabled);
+		r = err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): `regfs hook set --resume` first", e->name, e->pattern, hook.row.disabled);
 	if (!r)
 		r = note(db, e, err);
 	if (!r)

@@ -12,19 +12,18 @@
 
 #include "fs/meta/delivery.h"
 #include "fs/meta/hook.h"
+#include "fs/meta/namespace.h"
 #include "fs/tree/tree.h"
 
 /* What a body may look like, the first one where nothing is said; fs/hook/payload.c makes them. */
 #define HOOK_FORMATS "regfs", "cloudevents", "cloudevents-binary", "acr", "docker"
-/* Kinds of events that a hook is about where it doesn't say. */
+/* Kinds of events that a hook is about where it doesn't say: those of event.c, but what is about hooks themselves. */
 #define HOOK_KINDS "push"
-/* What it may be told of; see event.c. */
-#define HOOK_EVENT_KINDS                                                                                              \
-	"push", "tag", "rollback", "untag", "delete", "create", "remove", "visibility", "namespace", "setting", "grant", "revoke"
 /* In the place of a kind: all of them. */
 #define HOOK_ANY "all"
+bool hook_may_be_told(const char *kind);
 
-/* What is to become of a hook; NULL and -1: as it is, or as new ones are. */
+/* What is to become of a hook; NULL and SETTING_INHERIT: as it is, or as new ones are. */
 struct tree_hook_change {
 	const char *kinds;	/* of events, by commas: "push,untag", or HOOK_ANY */
 	const char *tags;	/* rules (fs/auth/rule.h); "": any, and events about no tag */
@@ -34,11 +33,11 @@ struct tree_hook_change {
 	const char *headers;	/* "Name: value", a line each; not those that deliveries have anyway */
 	const char *ca;		/* PEM: whom to believe instead of the system's list; "": that */
 	const char *secret;	/* to sign with; the one before goes on signing beside it; "": none */
-	int drop_old_secret;	/* 1: that one no longer */
-	int parallel;		/* 1: deliveries of one repository needn't be in order */
-	int paused;		/* 1: deliveries wait; 0: go on, also where it was disabled */
+	bool drop_old_secret;	/* that one no longer */
+	enum setting parallel;	/* deliveries of one repository needn't be in order */
+	enum setting paused;	/* deliveries wait; SETTING_NO: they go on, also where it was disabled */
 };
-#define TREE_HOOK_AS_IT_IS { .drop_old_secret = -1, .parallel = -1, .paused = -1 }
+#define TREE_HOOK_AS_IT_IS { .parallel = SETTING_INHERIT, .paused = SETTING_INHERIT }
 
 /* Durable. ERR_EXISTS; ERR_ARGUMENT. check_only: nothing is done. */
 int tree_hook_add(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
@@ -64,9 +63,18 @@ int tree_hook_list(struct tree *tree, const struct cred *cred, const char *patte
  */
 int tree_hook_programs(struct tree *tree, const char *names, size_t len, int64_t since, struct err *err) MUST_CHECK;
 
+/* A delivery, with what it tells and how the last attempt went. Texts live until the callback returns. */
+struct tree_hook_delivery {
+	struct delivery_row row;
+	const char *kind, *repository, *tag;	/* of the event; "" where it is gone */
+	int status;
+	int64_t latency;
+	const char *why;
+};
+typedef int tree_hook_delivery_fn(void *arg, const struct tree_hook_delivery *delivery);
 /* Deliveries of a hook, newest event first, those of events before `before` (0: all), at most `most`. */
 int tree_hook_log(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t before, int64_t most,
-		  delivery_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+		  tree_hook_delivery_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* Every attempt of one delivery, oldest first; `delivery` gets its row. ERR_NOT_FOUND. */
 int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id,
 		       struct delivery_row *delivery, attempt_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
