@@ -297,7 +297,7 @@ static int read_inside(const char *options, const char *index, const char *cache
 #define TIMEOUT_MIN (100 * INT64_C(1000000))
 #define TIMEOUT_MAX (3600 * INT64_C(1000000000))
 
-static int read_delivery(const struct delivery_options *o, struct hooks_options *out, struct err *err)
+static int read_delivery(const struct delivery_options *o, int64_t gc_interval, struct hooks_options *out, struct err *err)
 {
 	int r = option_duration("hook-timeout", o->timeout, HOOK_TIMEOUT, &out->timeout, err);
 
@@ -309,6 +309,8 @@ static int read_delivery(const struct delivery_options *o, struct hooks_options 
 		r = option_duration("hook-keep", o->keep, HOOK_KEEP, &out->keep, err);
 	out->allow = o->allow;
 	out->program_user = o->user;
+	/* As often as garbage is collected, also where it isn't. */
+	out->trim_every = gc_interval ? gc_interval : DEFAULT_GC_INTERVAL;
 	return r;
 }
 
@@ -513,7 +515,7 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	if (!r)
 		r = read_inside(o->mount_options, o->index, o->index_cache, &plan.mount, err);
 	if (!r)
-		r = read_delivery(&o->delivery, &plan.hooks, err);
+		r = read_delivery(&o->delivery, plan.schedule.gc_interval, &plan.hooks, err);
 	if (!r)
 		r = check_on_off("audit-pulls", o->audit_pulls, err);
 	if (!r)
@@ -580,7 +582,7 @@ static int run_mount(const void *options, char **operands, int count, struct err
 
 	(void)count;
 	if (!r)
-		r = read_delivery(&o->delivery, &hooks, err);
+		r = read_delivery(&o->delivery, DEFAULT_GC_INTERVAL, &hooks, err);
 	if (!r)
 		r = read_inside(o->options, NULL, o->index_cache, &settings, err);
 	prepare_process();

@@ -98,7 +98,7 @@
 #define LIMIT_HOOK_NAME 64		     /* a hook's name, unique for its pattern */
 #define LIMIT_HOOK_SECRET 1024		     /* what a hook signs with */
 #define LIMIT_HOOK_HEADERS 16		     /* header fields of its own, each of LIMIT_VALUE bytes */
-#define LIMIT_HOOK_ANSWER 4096		     /* bytes of a receiver's answer, or a program's output, that are kept */
+#define LIMIT_HOOK_ANSWER 4096		     /* bytes of a request, of its answer, or a program's output, that are kept */
 #define LIMIT_HOOKS 64			     /* of one pattern */
 #define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */

@@ -332,6 +332,8 @@ static bool set_up_errand(struct errand *e)
 	ok = ok && !curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* One connection to a server that takes many requests on it, rather than many that begin at the same time. */
+	ok = ok && !curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, o->connect_ms);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, o->total_ms);

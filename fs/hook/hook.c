@@ -8,8 +8,11 @@
  *
  * Invariants:
  *  1. What is going or ended isn't sent once more: its id is in its receiver's list until the note is in the database.
- *  2. What is remembered of a receiver here (failures in a row, its rest) is an economy; it may be forgotten.
+ *  2. What is remembered of a receiver here (its window, failures in a row, its rest) is an economy; it may be forgotten.
  *  3. Memory is bounded by GOING_ALL parcels, whatever waits.
+ *
+ * What lies in the database as a time is the clock's, which may be set back: see mind_the_clock(). What is only remembered is
+ * monotonic.
  */
 #include "fs/base/base.h"
 #include "fs/hook/hook.h"
@@ -32,12 +35,14 @@
 
 #define GOING_EACH   16		/* attempts for one hook at the same time */
 #define GOING_ALL    256	/* for all of them */
+#define GOING_DOUBT  192	/* of these for hooks that haven't taken one lately: the others aren't held up by them */
 #define RESTS_AFTER  5		/* failures in a row */
+#define FORGET_AFTER (3600 * SECOND)
 #define SECOND	     INT64_C(1000000000)
 #define MILLISECOND  INT64_C(1000000)
-#define TRIM_EVERY   (600 * SECOND)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
-#define WAIT_MAX_MS  60000
+#define WAIT_MAX     (60 * SECOND)
+#define CLOCK_SLACK  SECOND	/* that the clock may be set back without a word */
 
 struct parcel {
 	struct hooks *hooks;
@@ -47,6 +52,7 @@ struct parcel {
 	struct delivery_row row;
 	struct message message;
 	int64_t begun;
+	bool doubtful;			/* its receiver's window was 1 */
 	struct tree_attempt attempt;
 	char *why, *response;
 	char disable[32];
@@ -57,9 +63,9 @@ struct receiver {
 	int64_t hook_id;
 	struct hook_copy hook;		/* as it was when something was last sent */
 	int64_t going[GOING_EACH];	/* ids of deliveries */
-	size_t count;
+	size_t count, window;		/* how many are going, and may: more with each success, fewer with each failure */
 	int failures;			/* in a row */
-	int64_t rests_until;
+	int64_t rests_until, used;	/* monotonic */
 };
 
 struct hooks {
@@ -73,11 +79,12 @@ struct hooks {
 	atomic_bool stopping;
 	struct receiver *receivers;
 	struct parcel *all, *ended;
-	size_t going;			/* parcels, the ended ones included */
+	size_t going, doubtful;		/* parcels, the ended ones included */
 	int64_t seen;			/* events that were planned, or are for nobody */
 	int64_t turn;			/* the hook that was served last */
-	int64_t wake;			/* when something becomes due, at the latest */
-	int64_t trimmed;
+	int64_t wake;			/* when something becomes due, at the latest; monotonic, as is: */
+	int64_t trimmed;		/* 0: never */
+	int64_t clock;			/* how far the clock was ahead of the monotonic one; 0: not looked at */
 	bool yields;			/* sends nothing more: another has a claim to it */
 };
 
@@ -95,18 +102,22 @@ static struct receiver *receiver_of(struct hooks *h, int64_t hook_id)
 	if (!r)
 		return NULL;
 	r->hook_id = hook_id;
+	r->window = 1;
+	r->used = timestamp_monotonic();
 	r->next = h->receivers;
 	h->receivers = r;
 	return r;
 }
 
-/* Those of which nothing must be remembered. */
+/* Those that had nothing to be told for a while. */
 static void forget_idle(struct hooks *h)
 {
+	int64_t now = timestamp_monotonic();
+
 	for (struct receiver **at = &h->receivers; *at;) {
 		struct receiver *r = *at;
 
-		if (r->count || r->failures) {
+		if (r->count || now - r->used < FORGET_AFTER) {
 			at = &r->next;
 			continue;
 		}
@@ -135,13 +146,19 @@ static void stops_going(struct receiver *r, int64_t id)
 
 static size_t room_of(const struct hooks *h, const struct receiver *r)
 {
-	size_t each = r->failures >= RESTS_AFTER ? 1 : GOING_EACH, all = GOING_ALL - h->going;
+	size_t all = GOING_ALL - h->going, doubtful = GOING_DOUBT - h->doubtful;
 
-	return r->count >= each ? 0 : MIN(each - r->count, all);
+	if (r->count >= r->window)
+		return 0;
+	if (r->window == 1 && doubtful < all)
+		all = doubtful;
+	return MIN(r->window - r->count, all);
 }
 
-static void wake_at(struct hooks *h, int64_t when)
+static void wake_in(struct hooks *h, int64_t nanoseconds)
 {
+	int64_t when = timestamp_monotonic() + MIN(nanoseconds, WAIT_MAX);
+
 	h->wake = MIN(h->wake, when);
 }
 
@@ -168,12 +185,34 @@ static bool is_success(const struct hook_row *hook, int status)
 	return *hook->program ? status == 0 : status >= 200 && status < 300;
 }
 
+static void note_success(struct receiver *r)
+{
+	size_t twice = 2 * r->window;
+
+	r->window = MIN(twice, (size_t)GOING_EACH);
+	r->failures = 0;
+	r->rests_until = 0;
+}
+
+static void note_failure(struct receiver *r, int64_t retry_after)
+{
+	int64_t rest = 0;
+
+	r->window = MAX(r->window / 2, (size_t)1);
+	r->failures++;
+	if (retry_after >= 0)
+		rest = pause_after(1, retry_after);
+	else if (r->failures >= RESTS_AFTER)
+		rest = pause_after(r->failures - RESTS_AFTER + 1, -1);
+	r->rests_until = MAX(r->rests_until, timestamp_monotonic() + rest);
+}
+
 /* Takes the parcel among the ended; what is to become of its delivery is decided here. */
 static void end_parcel(struct parcel *p, const struct courier_answer *a)
 {
 	struct hooks *h = p->hooks;
 	struct receiver *r = p->receiver;
-	int64_t now = timestamp_now(), first = p->row.first ? p->row.first : p->begun, due;
+	int64_t now = timestamp_now(), first = p->row.first ? p->row.first : p->begun;
 	struct tree_attempt *t = &p->attempt;
 
 	p->why = *a->why ? text_of(a->why, strlen(a->why)) : NULL;
@@ -185,17 +224,13 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 		.state = DELIVERY_DONE,
 	};
 	if (*a->why || !is_success(&r->hook.row, a->status)) {
-		r->failures++;
-		due = now + pause_after(p->row.attempts + 1, a->retry_after);
+		note_failure(r, a->retry_after);
 		t->state = now - first >= h->options.give_up ? DELIVERY_FAILED : DELIVERY_WAITING;
-		t->due = due;
-		if (r->failures >= RESTS_AFTER)
-			r->rests_until = MAX(r->rests_until, now + pause_after(r->failures - RESTS_AFTER + 1, a->retry_after));
+		t->due = now + pause_after(p->row.attempts + 1, a->retry_after);
 		if (!p->why && asprintf(&p->why, "it answered %d", a->status) < 0)
 			p->why = NULL;
 	} else {
-		r->failures = 0;
-		r->rests_until = 0;
+		note_success(r);
 	}
 	if (a->status == 410 && !*r->hook.row.program) {
 		snprintf(p->disable, sizeof(p->disable), "its receiver answered 410");
@@ -262,9 +297,12 @@ static int dispatch(void *arg, const struct tree_delivery *d)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .message = MESSAGE_INIT, .begun = timestamp_now() };
+	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .message = MESSAGE_INIT, .begun = timestamp_now(),
+			      .doubtful = r->window == 1 };
 	r->going[r->count++] = d->row.id;
+	r->used = timestamp_monotonic();
 	h->going++;
+	h->doubtful += p->doubtful;
 	p->other = h->all;
 	h->all = p;
 	if (!d->event)
@@ -286,6 +324,13 @@ static int take_hook(void *arg, const struct hook_row *row)
 	return hook_copy(row, &r->hook, NULL) ? -ENOMEM : 1;
 }
 
+/* Nobody wants it any more; a part of it, so that nobody waits for this. */
+static int fail_waiting(struct hooks *h, int64_t hook_id, struct err *err)
+{
+	wake_in(h, 0);
+	return tree_deliveries_fail(h->options.tree, hook_id, err);
+}
+
 static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
 {
 	struct receiver *r = receiver_of(h, hook_id);
@@ -294,15 +339,17 @@ static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
 
 	if (!r)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	if (r->rests_until > now) {
-		wake_at(h, r->rests_until);
+	if (r->rests_until > timestamp_monotonic()) {
+		wake_in(h, r->rests_until - timestamp_monotonic());
 		return 0;
 	}
 	if (!room_of(h, r))
 		return 0;
 	/* What is going has what it needs; the row may have changed since. */
 	found = tree_delivery_hook(h->options.tree, hook_id, take_hook, r, err);
-	if (found <= 0 || r->hook.row.paused || *r->hook.row.disabled)
+	if (found > 0 && *r->hook.row.disabled)
+		return fail_waiting(h, hook_id, err);
+	if (found <= 0 || r->hook.row.paused)
 		return MIN(found, 0);
 	h->turn = hook_id;
 	return tree_deliveries_due(h->options.tree, hook_id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
@@ -319,7 +366,7 @@ static int add_candidate(void *arg, int64_t hook_id, int64_t due)
 	struct candidates *c = arg;
 
 	if (due > c->now)
-		wake_at(c->hooks, due);
+		wake_in(c->hooks, due - c->now);
 	else
 		buf_add(&c->ids, &hook_id, sizeof(hook_id));
 	return 0;
@@ -381,6 +428,7 @@ static int note_ended(struct hooks *h, struct err *err)
 		h->ended = p->next;
 		stops_going(p->receiver, p->row.id);
 		h->going--;
+		h->doubtful -= p->doubtful;
 		forget_parcel(h, p);
 	}
 	return 0;
@@ -398,27 +446,41 @@ static int plan(struct hooks *h, struct err *err)
 
 static int trim(struct hooks *h, struct err *err)
 {
-	int64_t now = timestamp_now();
+	int64_t now = timestamp_now(), next = h->trimmed + h->options.trim_every - timestamp_monotonic();
 	bool more = false;
 	int r;
 
-	if (now - h->trimmed < TRIM_EVERY && now >= h->trimmed) {
-		wake_at(h, h->trimmed + TRIM_EVERY);
+	if (h->trimmed && next > 0) {
+		wake_in(h, next);
 		return 0;
 	}
 	r = tree_deliveries_trim(h->options.tree, h->options.keep ? now - h->options.keep : 0, &more, err);
-	if (!r && more)
-		wake_at(h, now);
-	else
-		h->trimmed = now;
+	h->trimmed = !r && more ? 0 : timestamp_monotonic();
+	wake_in(h, h->trimmed ? h->options.trim_every : 0);
 	return r;
 }
 
+/* At the latest after WAIT_MAX. */
 static int wait_ms(const struct hooks *h)
 {
-	int64_t left = (h->wake - timestamp_now()) / (SECOND / 1000) + 1;
+	int64_t left = h->wake - timestamp_monotonic();
 
-	return left < 0 ? 0 : left > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left;
+	return left <= 0 ? 0 : (int)((left - 1) / MILLISECOND + 1);
+}
+
+/* Where the clock was set back, what is due is due so much earlier: else it would wait for the clock to come there again. */
+static int mind_the_clock(struct hooks *h, struct err *err)
+{
+	int64_t ahead = timestamp_now() - timestamp_monotonic(), back = h->clock - ahead;
+	int r = 0;
+
+	if (!h->clock)
+		r = tree_deliveries_advance(h->options.tree, 0, timestamp_now() + PAUSE_LONGEST, err);
+	else if (back > CLOCK_SLACK)
+		r = tree_deliveries_advance(h->options.tree, back, timestamp_now(), err);
+	if (!r)
+		h->clock = ahead;
+	return r;
 }
 
 /* As long as it leads and needn't give way. */
@@ -427,9 +489,12 @@ static int turn(struct hooks *h, struct err *err)
 	int r = note_ended(h, err);
 
 	h->wake = INT64_MAX;
+	wake_in(h, WAIT_MAX);
 	if (r || h->yields)
 		return r;
-	r = plan(h, err);
+	r = mind_the_clock(h, err);
+	if (!r)
+		r = plan(h, err);
 	if (!r)
 		r = send_due(h, err);
 	if (!r)
@@ -446,7 +511,7 @@ static int wait_for_lead(struct hooks *h, struct err *err)
 	r = lead_wait(h->lead, h->options.claims, err);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	/* Another may have planned meanwhile. */
-	h->seen = 0;
+	h->seen = h->clock = 0;
 	return r;
 }
 
@@ -463,7 +528,7 @@ static void lead(struct hooks *h)
 
 		if (failed) {
 			log_warn("hooks: %s", err.text);
-			wake_at(h, timestamp_now() + AFTER_ERROR);
+			wake_in(h, AFTER_ERROR);
 		}
 		/* What has ended already is written down at once. */
 		if ((failed || !h->ended) && courier_run(h->courier, h->events, wait_ms(h), &err))

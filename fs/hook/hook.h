@@ -8,8 +8,8 @@
  * repository, unless the hook says that it needn't be.
  *
  * A receiver that fails is tried again after 1, 2, 4, ... seconds, an hour at most, each a tenth more or less by
- * chance; so long after its first attempt a delivery is given up (`give_up`). Retry-After is obeyed, up to a day. Five failures in a
- * row let the receiver rest as long as the next attempt does; one attempt at a time is made then until it takes one.
+ * chance; so long after its first attempt a delivery is given up (`give_up`). Retry-After is obeyed, up to a day, and lets the
+ * receiver rest; so do five failures in a row. As many attempts at the same time as it takes are made, 16 at most.
  * Status 2xx is success; 410 disables the hook.
  */
 #ifndef REGFS_HOOK_H
@@ -32,6 +32,7 @@ struct hooks_options {
 	const char *program_user;	/* whom programs run as where the server is root's; NULL: nobody */
 	int64_t timeout;	/* nanoseconds: of a connection, and of all of one attempt */
 	int64_t give_up, keep;	/* nanoseconds: see above; how long what is over is kept (0: for ever) */
+	int64_t trim_every;	/* nanoseconds: how often what is older is removed */
 	bool claims;		/* whoever has no claim gives way: a mount to a server, whose options are meant (lead.h) */
 };
 

@@ -128,6 +128,7 @@ int message_make(const struct hook_row *hook, const struct tree_delivery *delive
 	add_own(hook->headers, &own, &out->log);
 	buf_addc(&out->log, '\n');
 	buf_add(&out->log, out->payload.body.data, out->payload.body.len);
+	buf_truncate(&out->log, MIN(out->log.len, (size_t)LIMIT_HOOK_ANSWER));
 	buf_add(&out->fields, out->payload.headers.data, out->payload.headers.len);
 	buf_add(&out->fields, own.data, own.len);
 	if (buf_error(&out->fields) || buf_error(&out->log) || buf_error(&own))

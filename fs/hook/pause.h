@@ -10,6 +10,8 @@
 #define PAUSE_MOST    (3600 * PAUSE_FIRST)
 #define PAUSE_OBEYED  (24 * 3600 * PAUSE_FIRST)	/* of what a receiver asks for */
 
+#define PAUSE_LONGEST PAUSE_OBEYED		/* what pause_after() says at most */
+
 /*
  * Nanoseconds after that many failures in a row: PAUSE_FIRST, twice, four times as much, at most PAUSE_MOST; a tenth more or
  * less, so that what failed together doesn't come back together. retry_after: seconds that the receiver asks for; -1: it doesn't.

@@ -87,6 +87,13 @@ int delivery_due(struct db *db, int64_t hook_id, int64_t now, int64_t most, deli
 	return r ? r : each_delivery(q, fn, arg, err);
 }
 
+int delivery_any_later(struct db *db, int64_t after, struct err *err)
+{
+	int64_t one;
+
+	return db_get_int(db, &one, err, "SELECT 1 FROM delivery WHERE due IS NOT NULL AND due > ? LIMIT 1", "i", after);
+}
+
 int delivery_by_id(struct db *db, int64_t id, struct delivery_row *out, struct err *err)
 {
 	auto_query struct query *q = NULL;
@@ -186,10 +193,27 @@ int delivery_end(struct db *db, int64_t id, enum delivery_state state, bool trie
 	return n <= 0 ? (int)n : release_lane(db, id, now, err);
 }
 
-int delivery_fail_all(struct db *db, int64_t hook_id, int64_t now, struct err *err)
+/* By lanes: the index has them. Of a lane that is left over the first one is due, so that it is found again. */
+int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err)
 {
-	return done(db_run(db, err, "UPDATE delivery SET state = ?2, due = NULL, at = ?3 WHERE hook_id = ?1 AND state = 0", "iii",
-			   hook_id, (int64_t)DELIVERY_FAILED, now));
+	int r = done(db_run(db, err,
+			    "UPDATE delivery SET state = ?2, due = NULL, at = ?3 WHERE id IN (SELECT id FROM delivery"
+			    " WHERE hook_id = ?1 AND state = 0 ORDER BY lane, event LIMIT ?4)",
+			    "iiii", hook_id, (int64_t)DELIVERY_FAILED, now, most));
+
+	return r ? r :
+		   done(db_run(db, err,
+			       "UPDATE delivery SET due = ?2 WHERE id = (SELECT id FROM delivery WHERE hook_id = ?1 AND state = 0"
+			       " ORDER BY lane, event LIMIT 1)",
+			       "ii", hook_id, now));
+}
+
+int delivery_advance(struct db *db, int64_t by, int64_t after, struct err *err)
+{
+	return done(db_run(db, err,
+			   "UPDATE delivery SET due = CASE WHEN ?1 > 0 AND due - ?1 > ?2 THEN due - ?1 ELSE ?2 END"
+			   " WHERE due IS NOT NULL AND due > ?2",
+			   "ii", by, after));
 }
 
 int delivery_again(struct db *db, int64_t id, int64_t now, struct err *err)

@@ -18,6 +18,7 @@
 #define EVENTS_AT_ONCE	   256	/* planned in one transaction */
 #define DELIVERIES_AT_ONCE 4096	/* likewise, unless one event alone has more */
 #define TRIMMED_AT_ONCE	   2048
+#define FAILED_AT_ONCE	   2048
 #define PASSED_OVER	   4096	/* events that are for nobody, after which the place is written down */
 
 /* ---- Which hooks an event is for ---- */
@@ -282,11 +283,7 @@ static int note_one(struct db *db, const struct tree_attempt *a, int64_t now, st
 		r = delivery_later(db, row.id, a->due, now, err);
 	else if (!r)
 		r = delivery_end(db, row.id, a->state, true, now, err);
-	if (!r && a->disable)
-		r = hook_disable(db, a->hook_id, a->disable, now, err);
-	if (!r && a->disable)
-		r = delivery_fail_all(db, a->hook_id, now, err);
-	return r;
+	return r || !a->disable ? r : hook_disable(db, a->hook_id, a->disable, now, err);
 }
 
 static int write_notes(struct db *db, void *arg, struct err *err)
@@ -304,6 +301,38 @@ int tree_deliveries_note(struct tree *tree, const struct tree_attempt *attempts,
 	struct notes n = { attempts, count, timestamp_now() };
 
 	return meta_write(tree->meta, false, write_notes, &n, err);
+}
+
+static int fail_some(struct db *db, void *arg, struct err *err)
+{
+	return delivery_fail_some(db, *(const int64_t *)arg, FAILED_AT_ONCE, timestamp_now(), err);
+}
+
+int tree_deliveries_fail(struct tree *tree, int64_t hook_id, struct err *err)
+{
+	return meta_write(tree->meta, false, fail_some, &hook_id, err);
+}
+
+struct advance {
+	int64_t by, after;
+};
+
+static int advance(struct db *db, void *arg, struct err *err)
+{
+	const struct advance *a = arg;
+
+	return delivery_advance(db, a->by, a->after, err);
+}
+
+int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct err *err)
+{
+	struct advance a = { by, after };
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = delivery_any_later(rd.db, after, err);
+	return r <= 0 ? r : meta_write(tree->meta, false, advance, &a, err);
 }
 
 struct trim {

@@ -47,6 +47,11 @@ struct tree_attempt {
 };
 int tree_deliveries_note(struct tree *tree, const struct tree_attempt *attempts, size_t count, struct err *err) MUST_CHECK;
 
+/* The hook was disabled: what waits for it is given up, some of it. */
+int tree_deliveries_fail(struct tree *tree, int64_t hook_id, struct err *err) MUST_CHECK;
+/* What is due later than `after` is due so much earlier; by: nanoseconds, 0: at `after`. */
+int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct err *err) MUST_CHECK;
+
 /* Removes what is over since before `before` and what is left of hooks that were removed, some of it; *more: there is more. */
 int tree_deliveries_trim(struct tree *tree, int64_t before, bool *more, struct err *err) MUST_CHECK;
 
