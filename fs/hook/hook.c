@@ -475,7 +475,7 @@ static int mind_the_clock(struct hooks *h, struct err *err)
 	int r = 0;
 
 	if (!h->clock)
-		r = tree_deliveries_advance(h->options.tree, 0, timestamp_now() + PAUSE_LONGEST, err);
+		r = tree_deliveries_advance(h->options.tree, INT64_MAX / 2, timestamp_now() + PAUSE_LONGEST, err);
 	else if (back > CLOCK_SLACK)
 		r = tree_deliveries_advance(h->options.tree, back, timestamp_now(), err);
 	if (!r)

@@ -208,12 +208,12 @@ int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now
 			       "ii", hook_id, now));
 }
 
-int delivery_advance(struct db *db, int64_t by, int64_t after, struct err *err)
+int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, struct err *err)
 {
 	return done(db_run(db, err,
-			   "UPDATE delivery SET due = CASE WHEN ?1 > 0 AND due - ?1 > ?2 THEN due - ?1 ELSE ?2 END"
+			   "UPDATE delivery SET due = CASE WHEN due - ?1 > ?3 THEN due - ?1 ELSE ?3 END"
 			   " WHERE due IS NOT NULL AND due > ?2",
-			   "ii", by, after));
+			   "iii", by, after, now));
 }
 
 int delivery_again(struct db *db, int64_t id, int64_t now, struct err *err)

@@ -80,8 +80,8 @@ int delivery_later(struct db *db, int64_t id, int64_t due, int64_t now, struct e
 int delivery_end(struct db *db, int64_t id, enum delivery_state state, bool tried, int64_t now, struct err *err) MUST_CHECK;
 /* Of those that wait for a hook so many are given up, and the next ones of their lanes become due. */
 int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err) MUST_CHECK;
-/* What is due later than `after` is due so much earlier, but not before it; by 0: then. */
-int delivery_advance(struct db *db, int64_t by, int64_t after, struct err *err) MUST_CHECK;
+/* What is due later than `after` is due so much earlier, but not before `now`. */
+int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, struct err *err) MUST_CHECK;
 /* Waits again, in a lane of its own. */
 int delivery_again(struct db *db, int64_t id, int64_t now, struct err *err) MUST_CHECK;
 /* row->id is not looked at. */

@@ -321,7 +321,7 @@ static int advance(struct db *db, void *arg, struct err *err)
 {
 	const struct advance *a = arg;
 
-	return delivery_advance(db, a->by, a->after, err);
+	return delivery_advance(db, a->by, a->after, timestamp_now(), err);
 }
 
 int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct err *err)

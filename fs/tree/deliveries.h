@@ -49,7 +49,7 @@ int tree_deliveries_note(struct tree *tree, const struct tree_attempt *attempts,
 
 /* The hook was disabled: what waits for it is given up, some of it. */
 int tree_deliveries_fail(struct tree *tree, int64_t hook_id, struct err *err) MUST_CHECK;
-/* What is due later than `after` is due so much earlier; by: nanoseconds, 0: at `after`. */
+/* What is due later than `after` is due so many nanoseconds earlier, but not before now. */
 int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct err *err) MUST_CHECK;
 
 /* Removes what is over since before `before` and what is left of hooks that were removed, some of it; *more: there is more. */
