@@ -277,7 +277,7 @@ static int print_hook(void *arg, const struct call_listed_hook *h)
 	       h->old_secret ? "two, while they are exchanged" : h->secret ? "one" : "-", state_of(row), *row->disabled ? ": " : "",
 	       row->disabled, timestamp_format(row->created, created), row->who, timestamp_format(row->changed, changed));
 	for (const char *line = row->headers; *line; line += strcspn(line, "\n"), line += *line == '\n')
-		printf("header      %.*s: ...\n", (int)strcspn(line, ":\n"), line);
+		printf("header      %.*s ...\n", (int)strcspn(line, "\n"), line);
 	if (*row->ca)
 		printf("ca          its own\n");
 	return 0;

@@ -96,6 +96,7 @@
 #define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
 #define LIMIT_HOOK_URL 2048		     /* where a hook posts to */
 #define LIMIT_HOOK_NAME 64		     /* a hook's name, unique for its pattern */
+#define LIMIT_HOOK_FILE (64 * 1024)	     /* a hook as a file in the mount */
 #define LIMIT_HOOK_SECRET 1024		     /* what a hook signs with */
 #define LIMIT_HOOK_HEADERS 16		     /* header fields of its own, each of LIMIT_VALUE bytes */
 #define LIMIT_HOOK_ANSWER 4096		     /* bytes of a request, of its answer, or a program's output, that are kept */

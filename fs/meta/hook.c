@@ -60,6 +60,14 @@ int hook_list(struct db *db, const char *pattern, hook_row_fn *fn, void *arg, st
 	return r ? r : each_row(q, fn, arg, err);
 }
 
+int hook_list_behind(struct db *db, const char *pattern, int64_t after, hook_row_fn *fn, void *arg, struct err *err)
+{
+	auto_query struct query *q = NULL;
+	int r = db_query(db, &q, err, SELECT_HOOK "WHERE pattern = ? AND id > ? ORDER BY id", "si", pattern, after);
+
+	return r ? r : each_row(q, fn, arg, err);
+}
+
 int hook_candidates(struct db *db, const char *repo, hook_row_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;

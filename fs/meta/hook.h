@@ -43,6 +43,8 @@ int hook_by_name(struct db *db, const char *pattern, const char *name, hook_row_
 		 struct err *err) MUST_CHECK;
 /* By pattern and name; of that pattern only, unless it is NULL. */
 int hook_list(struct db *db, const char *pattern, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* By id, of that pattern, those behind one. */
+int hook_list_behind(struct db *db, const char *pattern, int64_t after, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* Those that may be about a repository: of that name, and of any pattern that isn't one. "": of the registry's own. */
 int hook_candidates(struct db *db, const char *repo, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* 1 if there is any, else 0. */

@@ -99,8 +99,8 @@ static int check_header(const char *line, size_t len, struct err *err)
 	size_t name = strspn(line, LOWER UPPER DIGITS "!#$%&'*+-.^_`|~");
 
 	if (!name || len > LIMIT_VALUE || line[name] != ':')
-		return err_set(err, ERR_ARGUMENT, "a header is \"Name: value\" of at most %d bytes, not \"%.*s\"", LIMIT_VALUE,
-			       (int)MIN(len, (size_t)80), line);
+		return err_set(err, ERR_ARGUMENT, "a header is \"Name: value\" of at most %d bytes; one begins with \"%.*s\"", LIMIT_VALUE,
+			       (int)MIN(name, (size_t)80), line);
 	for (size_t i = name; i < len; i++)
 		if (line[i] < ' ' || line[i] > '~')
 			return err_set(err, ERR_ARGUMENT, "the value of the header %.*s has something else than printable ASCII",
@@ -170,7 +170,7 @@ static int check_change(const struct tree_hook_change *change, struct err *err)
 
 /* ---- Permission ---- */
 
-static int ask(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err)
+int permit_hook(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err)
 {
 	int r = permit_pattern(tree, cred, pattern, err);
 
@@ -180,7 +180,7 @@ static int ask(struct tree *tree, const struct cred *cred, const char *pattern, 
 static int ask_to_change(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
 			 const struct tree_hook_change *change, struct err *err)
 {
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	if (!r)
 		r = check_change(change, err);
@@ -269,14 +269,41 @@ static int begin_new(struct db *db, const struct hook_edit *e, struct hook_row *
 			       LIMIT_HOOKS);
 	*out = (struct hook_row){
 		.pattern = e->pattern, .name = e->name, .kinds = HOOK_KINDS, .tags = "", .url = "", .program = "",
-		.format = formats[0], .headers = "", .ca = "", .secret = "", .old_secret = "", .disabled = "",
+		.format = HOOK_FORMAT, .headers = "", .ca = "", .secret = "", .old_secret = "", .disabled = "",
 		.created = timestamp_now(), .who = e->cred->name,
 	};
 	return r ? r : event_last(db, &out->since, err);
 }
 
-/* What is to be written; it points into the edit, and into `old`. */
-static int plan_edit(struct db *db, const struct hook_edit *e, struct hook_copy *old, struct hook_row *out, struct err *err)
+/* The line about a header, case aside; NULL. */
+static const char *line_of(const char *headers, const char *name, size_t len)
+{
+	while (*headers && (strncasecmp(headers, name, len) || headers[len] != ':'))
+		headers += strcspn(headers, "\n"), headers += *headers == '\n';
+	return *headers ? headers : NULL;
+}
+
+/* Headers as they are wanted, each that comes without a value with the one it has. */
+static int fill_in(const char *old, const char *wanted, struct buf *out, struct err *err)
+{
+	for (size_t len; *wanted; wanted += len, wanted += *wanted == '\n') {
+		size_t name = strcspn(wanted, ":\n");
+		const char *line = wanted;
+
+		len = strcspn(wanted, "\n");
+		if (name + 1 + strspn(wanted + name + 1, " ") >= len)
+			line = line_of(old, wanted, name);
+		if (!line)
+			return err_set(err, ERR_ARGUMENT, "the header %.*s has no value yet: write \"%.*s: value\"", (int)name, wanted,
+				       (int)name, wanted);
+		buf_addf(out, "%s%.*s", out->len ? "\n" : "", (int)strcspn(line, "\n"), line);
+	}
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+/* What is to be written; it points into the edit, into `old` and into `headers`. */
+static int plan_edit(struct db *db, const struct hook_edit *e, struct hook_copy *old, struct buf *headers, struct hook_row *out,
+		     struct err *err)
 {
 	int r = e->fresh ? begin_new(db, e, out, err) : need_hook(db, e->pattern, e->name, old, err);
 
@@ -284,8 +311,16 @@ static int plan_edit(struct db *db, const struct hook_edit *e, struct hook_copy 
 		return r;
 	if (!e->fresh)
 		*out = old->row;
+	if (e->change->headers)
+		r = fill_in(out->headers, e->change->headers, headers, err);
+	if (r)
+		return r;
 	apply(out, e->change);
+	if (e->change->headers)
+		out->headers = headers->data;
 	out->changed = timestamp_now();
+	if (e->change->needs_secret && !*out->secret)
+		return err_set(err, ERR_ARGUMENT, "the hook %s has no secret that could be kept: write one", e->name);
 	if (!*out->url == !*out->program)
 		return err_set(err, ERR_ARGUMENT, "a hook has a URL or a program, and not both");
 	return 0;
@@ -295,8 +330,9 @@ static int write_edit(struct db *db, void *arg, struct err *err)
 {
 	const struct hook_edit *e = arg;
 	auto_hook_copy struct hook_copy old = { 0 };
+	auto_buf struct buf headers = BUF_INIT;
 	struct hook_row row;
-	int r = plan_edit(db, e, &old, &row, err);
+	int r = plan_edit(db, e, &old, &headers, &row, err);
 
 	if (!r)
 		r = hook_put(db, &row, pattern_is_name(row.pattern), &row.id, err);
@@ -307,10 +343,11 @@ static int only_plan(struct tree *tree, const struct hook_edit *e, struct err *e
 {
 	auto_reader struct meta_reader rd = { 0 };
 	auto_hook_copy struct hook_copy old = { 0 };
+	auto_buf struct buf headers = BUF_INIT;
 	struct hook_row row;
 	int r = tree_reader(tree, &rd, err);
 
-	return r ? r : plan_edit(rd.db, e, &old, &row, err);
+	return r ? r : plan_edit(rd.db, e, &old, &headers, &row, err);
 }
 
 static int write_noted(struct tree *tree, const struct hook_edit *e, meta_write_fn *fn, struct err *err)
@@ -342,6 +379,27 @@ int tree_hook_set(struct tree *tree, const struct cred *cred, const char *patter
 	return check_only ? only_plan(tree, &e, err) : write_noted(tree, &e, write_edit, err);
 }
 
+static int write_put(struct db *db, void *arg, struct err *err)
+{
+	struct hook_edit e = *(const struct hook_edit *)arg;
+	auto_hook_copy struct hook_copy old = { 0 };
+	int r = hook_by_name(db, e.pattern, e.name, copy_row, &old, err);
+
+	e.fresh = !r;
+	if (e.fresh)
+		e.kind = "hook-add";
+	return r < 0 ? r : write_edit(db, &e, err);
+}
+
+int tree_hook_put(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, struct err *err)
+{
+	const struct hook_edit e = { cred, pattern, name, "hook-set", .change = change };
+	int r = ask_to_change(tree, cred, pattern, name, change, err);
+
+	return r ? r : write_noted(tree, &e, write_put, err);
+}
+
 static int rm_hook(struct db *db, void *arg, struct err *err)
 {
 	const struct hook_edit *e = arg;
@@ -358,7 +416,7 @@ int tree_hook_rm(struct tree *tree, const struct cred *cred, const char *pattern
 {
 	const struct tree_hook_change nothing = TREE_HOOK_AS_IT_IS;
 	const struct hook_edit e = { cred, pattern, name, "hook-rm", .change = &nothing };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	if (r)
 		return r;
@@ -375,16 +433,27 @@ struct each_hook {
 	void *arg;
 };
 
+/* Headers may hold secrets, too. */
+int hook_as_shown(const struct hook_row *row, struct buf *headers, struct hook_row *out)
+{
+	for (const char *line = row->headers; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		buf_addf(headers, "%s%.*s:", headers->len ? "\n" : "", (int)strcspn(line, ":\n"), line);
+	*out = *row;
+	out->headers = headers->data;
+	out->secret = *row->secret ? "*" : "";
+	out->old_secret = *row->old_secret ? "*" : "";
+	return buf_error(headers);
+}
+
 static int give_hook(void *arg, const struct hook_row *row)
 {
 	const struct each_hook *e = arg;
-	struct hook_row shown = *row;
+	auto_buf struct buf headers = BUF_INIT;
+	struct hook_row shown;
 
 	if (*row->pattern == '/' || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
 		return 0;
-	shown.secret = *row->secret ? "*" : "";
-	shown.old_secret = *row->old_secret ? "*" : "";
-	return e->fn(e->arg, &shown);
+	return hook_as_shown(row, &headers, &shown) ? -ENOMEM : e->fn(e->arg, &shown);
 }
 
 int tree_hook_show(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, hook_row_fn *fn, void *arg,
@@ -393,7 +462,7 @@ int tree_hook_show(struct tree *tree, const struct cred *cred, const char *patte
 	auto_reader struct meta_reader rd = { 0 };
 	auto_hook_copy struct hook_copy found = { 0 };
 	struct each_hook each = { .fn = fn, .arg = arg };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -406,7 +475,7 @@ int tree_hook_list(struct tree *tree, const struct cred *cred, const char *patte
 {
 	auto_reader struct meta_reader rd = { 0 };
 	struct each_hook each = { tree, cred, !pattern && !cred_is_boundless(cred), fn, arg };
-	int r = pattern ? ask(tree, cred, pattern, NULL, err) : 0;
+	int r = pattern ? permit_hook(tree, cred, pattern, NULL, err) : 0;
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -474,7 +543,7 @@ int tree_hook_log(struct tree *tree, const struct cred *cred, const char *patter
 	auto_reader struct meta_reader rd = { 0 };
 	auto_hook_copy struct hook_copy hook = { 0 };
 	struct each_delivery each = { .fn = fn, .arg = arg, .err = err };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -506,7 +575,7 @@ int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *p
 		       struct delivery_row *delivery, attempt_row_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	if (!r)
 		r = tree_reader(tree, &rd, err);
@@ -533,7 +602,7 @@ static int again(struct db *db, void *arg, struct err *err)
 int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id, struct err *err)
 {
 	const struct hook_edit e = { cred, pattern, name, "hook-retry", .delivery = id };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	return r ? r : write_noted(tree, &e, again, err);
 }
@@ -557,7 +626,7 @@ static int test_hook(struct db *db, void *arg, struct err *err)
 int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t *event, struct err *err)
 {
 	const struct hook_edit e = { cred, pattern, name, "hook-test", .event = event };
-	int r = ask(tree, cred, pattern, name, err);
+	int r = permit_hook(tree, cred, pattern, name, err);
 
 	return r ? r : write_noted(tree, &e, test_hook, err);
 }
@@ -605,7 +674,7 @@ static int add_new(struct standing *s, const char *program)
 	char name[LIMIT_HOOK_NAME + 1], kind[LIMIT_HOOK_NAME + 1];
 	size_t slash = strcspn(program, "/");
 	struct hook_row row = {
-		.pattern = STANDING, .name = name, .kinds = kind, .tags = "", .url = "", .program = program, .format = formats[0],
+		.pattern = STANDING, .name = name, .kinds = kind, .tags = "", .url = "", .program = program, .format = HOOK_FORMAT,
 		.headers = "", .ca = "", .secret = "", .old_secret = "", .disabled = "", .since = s->since,
 		.created = timestamp_now(), .changed = timestamp_now(), .who = "hooks.d",
 	};

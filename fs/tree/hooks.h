@@ -16,7 +16,8 @@
 #include "fs/tree/tree.h"
 
 /* What a body may look like, the first one where nothing is said; fs/hook/payload.c makes them. */
-#define HOOK_FORMATS "regfs", "cloudevents", "cloudevents-binary", "acr", "docker"
+#define HOOK_FORMAT "regfs"
+#define HOOK_FORMATS HOOK_FORMAT, "cloudevents", "cloudevents-binary", "acr", "docker"
 /* Kinds of events that a hook is about where it doesn't say: those of event.c, but what is about hooks themselves. */
 #define HOOK_KINDS "push"
 /* In the place of a kind: all of them. */
@@ -30,14 +31,21 @@ struct tree_hook_change {
 	const char *url;	/* outbound.h, courier_url_check() */
 	const char *program;	/* the name of an executable in the store's hooks.d/programs/ */
 	const char *format;	/* one of HOOK_FORMATS */
-	const char *headers;	/* "Name: value", a line each; not those that deliveries have anyway */
+	const char *headers;	/* "Name: value", a line each, and "Name:" with the value that it has; not those that deliveries have anyway */
 	const char *ca;		/* PEM: whom to believe instead of the system's list; "": that */
 	const char *secret;	/* to sign with; the one before goes on signing beside it; "": none */
 	bool drop_old_secret;	/* that one no longer */
+	bool needs_secret;	/* ERR_ARGUMENT where it has none */
 	enum setting parallel;	/* deliveries of one repository needn't be in order */
 	enum setting paused;	/* deliveries wait; SETTING_NO: they go on, also where it was disabled */
 };
 #define TREE_HOOK_AS_IT_IS { .parallel = SETTING_INHERIT, .paused = SETTING_INHERIT }
+/* Nothing of what it was stays. */
+#define TREE_HOOK_NEW                                                                                                       \
+	{                                                                                                                    \
+		.kinds = HOOK_KINDS, .tags = "", .url = "", .program = "", .format = HOOK_FORMAT, .headers = "", .ca = "", \
+		.secret = "", .parallel = SETTING_NO, .paused = SETTING_NO                                                   \
+	}
 
 /* Durable. ERR_EXISTS; ERR_ARGUMENT. check_only: nothing is done. */
 int tree_hook_add(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
@@ -45,11 +53,14 @@ int tree_hook_add(struct tree *tree, const struct cred *cred, const char *patter
 /* Durable. ERR_NOT_FOUND; ERR_ARGUMENT. */
 int tree_hook_set(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
 		  const struct tree_hook_change *change, bool check_only, struct err *err) MUST_CHECK;
+/* Durable. Makes it, or changes it, whichever it takes. */
+int tree_hook_put(struct tree *tree, const struct cred *cred, const char *pattern, const char *name,
+		  const struct tree_hook_change *change, struct err *err) MUST_CHECK;
 /* Durable; with what waits for it. ERR_NOT_FOUND. */
 int tree_hook_rm(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, bool check_only,
 		 struct err *err) MUST_CHECK;
 
-/* The row's secrets are "*" where there is one, and "". */
+/* The row's secrets are "*" where there is one, and "", and its headers have no values: "Name:". */
 int tree_hook_show(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, hook_row_fn *fn, void *arg,
 		   struct err *err) MUST_CHECK;
 /* By name; pattern NULL: all that may be seen, by pattern. */

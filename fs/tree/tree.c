@@ -46,6 +46,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = pending_new(&t->pending, err);
 	if (!r)
+		r = pending_new(&t->new_hooks, err);
+	if (!r)
 		r = shelf_new(t, &t->shelf, err);
 	if (r) {
 		tree_close(t);
@@ -69,6 +71,7 @@ void tree_close(struct tree *t)
 		return;
 	shelf_free(t->shelf);
 	pending_free(t->pending);
+	pending_free(t->new_hooks);
 	hashes_free(t->hashes);
 	access_free(t->access);
 	trail_free(t->trail);
