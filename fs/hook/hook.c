@@ -484,7 +484,7 @@ static void wait(struct hooks *h, bool failed, struct err *err)
 		programs_take(h->programs);
 	}
 	/* What has ended already is written down at once. */
-	if (!r && (failed || !h->ended))
+	if (!r && !h->stopping && (failed || !h->ended))
 		r = courier_run(h->courier, h->events, until(h->wake), err);
 	if (r)
 		log_warn("hooks: %s", err->text);
