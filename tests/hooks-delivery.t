@@ -134,6 +134,27 @@ is "$(sequences /some | tail -c 12)" '4:200 5:200 ' 'until it goes on'
 "$REGFS" hook rm shop/web some >/dev/null
 "$REGFS" hook rm shop/web witness >/dev/null
 
+# ---- Pulls, where somebody asks for them ----
+
+hook every /every --on all
+curl -sSf -o /dev/null "http://$ADDR/v2/shop/web/manifests/1.0"
+hook pulls /pulls --on pull
+curl -sSf -o /dev/null "http://$ADDR/v2/shop/other/manifests/1.0"
+curl -sSf -o /dev/null "http://$ADDR/v2/shop/web/manifests/1.0"
+curl -sSf -o /dev/null "http://$ADDR/v2/shop/web/manifests/$A"
+until_log shop/web pulls 'length == 2 and all(.state == "done")'
+is "$(told got /pulls | jq -r '.body | fromjson | .event | "\(.kind) \(.repository) \(.tag) \(.digest) \(.changed)"' | sort)" \
+	"pull shop/web 1.0 $A false
+pull shop/web null $A false" 'pulls are told to who asks for them'
+"$REGFS" hook rm shop/web pulls >/dev/null
+FROM=$("$REGFS" watch -q --json --since 0 -t 0 | tail -n 1 | jq .number)
+curl -sSf -o /dev/null "http://$ADDR/v2/shop/web/manifests/1.0"
+push_tag shop/web q
+until_log shop/web every '.[-1].tag == "q" and all(.state == "done")'
+is "$("$REGFS" watch -q --json --since "$FROM" -t 0 | jq -r .kind | sort -u | xargs)" push 'and are no events as long as nobody does'
+is "$(told got /every | jq -r '.headers["x-regfs-event"]' | sort -u | xargs)" push 'nor are they in "all", in which hooks are not, either'
+"$REGFS" hook rm shop/web every >/dev/null
+
 # ---- Signed twice while a secret is exchanged ----
 
 echo 'the first secret' >"$T/s1"
@@ -262,6 +283,18 @@ start_regfs --open --hook-allow 127.0.0.0/8 --hook-keep 1ms --gc-interval 100ms
 until_log shop/web old 'length == 0'
 is "$(sqlite3 "$STORE/regfs.db" 'SELECT COUNT(*) FROM attempt')" 0 'deliveries and attempts that are over go after a while'
 "$REGFS" hook rm shop/web old >/dev/null
+stop_regfs
+
+# ---- Garbage collection ----
+
+start_regfs --open --hook-allow 127.0.0.0/8
+"$REGFS" hook add '**' clean --url "$URL/clean" --on gc >/dev/null
+head -c 1000 /dev/urandom >"$T/blob"
+push_blob shop/web "$T/blob" >/dev/null
+"$REGFS" gc --grace 0s >/dev/null
+until_log '**' clean 'all(.state == "done") and length == 1'
+like "$(told got /clean | jq -r '.body | fromjson | .event.about')" '^1 blobs of 1000 bytes, 0 uploads, 0 images$' 'what was collected is told'
+"$REGFS" hook rm '**' clean >/dev/null
 stop_regfs
 
 # ---- The clock was set back ----

@@ -38,6 +38,7 @@
 #define GOING_DOUBT  192	/* of these for hooks that haven't taken one lately: the others aren't held up by them */
 #define RESTS_AFTER  5		/* failures in a row */
 #define FORGET_AFTER (3600 * SECOND)
+#define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come: pushes come first */
 #define SECOND	     INT64_C(1000000000)
 #define MILLISECOND  INT64_C(1000000)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
@@ -84,6 +85,7 @@ struct hooks {
 	int64_t turn;			/* the hook that was served last */
 	int64_t wake;			/* when something becomes due, at the latest; monotonic, as is: */
 	int64_t trimmed;		/* 0: never */
+	int64_t paced;			/* there is no turn before that; monotonic */
 	int64_t clock;			/* how far the clock was ahead of the monotonic one; 0: not looked at */
 	bool yields;			/* sends nothing more: another has a claim to it */
 };
@@ -436,11 +438,15 @@ static int note_ended(struct hooks *h, struct err *err)
 
 static int plan(struct hooks *h, struct err *err)
 {
+	int64_t begun = timestamp_monotonic(), seen = h->seen;
 	bool more = true;
 	int r = programs_look(h->programs, h->seen, err);
 
 	while (!r && more && !h->stopping)
 		r = tree_deliveries_plan(h->options.tree, &h->seen, &more, err);
+	/* Others write, too: what is written together costs less, and holds them up less often. */
+	if (h->seen != seen)
+		h->paced = begun + PACE;
 	return r;
 }
 
@@ -460,12 +466,30 @@ static int trim(struct hooks *h, struct err *err)
 	return r;
 }
 
-/* At the latest after WAIT_MAX. */
-static int wait_ms(const struct hooks *h)
+/* Milliseconds. */
+static int until(int64_t when)
 {
-	int64_t left = h->wake - timestamp_monotonic();
+	int64_t left = when - timestamp_monotonic();
 
 	return left <= 0 ? 0 : (int)((left - 1) / MILLISECOND + 1);
+}
+
+/* Until the next turn. */
+static void wait(struct hooks *h, bool failed, struct err *err)
+{
+	int r = 0, ms;
+
+	while (!r && !h->stopping && (ms = until(h->paced)) > 0) {
+		r = courier_run(h->courier, -1, ms, err);
+		programs_take(h->programs);
+	}
+	/* What has ended already is written down at once. */
+	if (!r && !h->stopping && (failed || !h->ended))
+		r = courier_run(h->courier, h->events, until(h->wake), err);
+	if (r)
+		log_warn("hooks: %s", err->text);
+	tree_events_seen(h->events);
+	programs_take(h->programs);
 }
 
 /* Where the clock was set back, what is due is due so much earlier: else it would wait for the clock to come there again. */
@@ -525,16 +549,11 @@ static void lead(struct hooks *h)
 
 		if (h->yields && !h->going)
 			return;
-
 		if (failed) {
 			log_warn("hooks: %s", err.text);
 			wake_in(h, AFTER_ERROR);
 		}
-		/* What has ended already is written down at once. */
-		if ((failed || !h->ended) && courier_run(h->courier, h->events, wait_ms(h), &err))
-			log_warn("hooks: %s", err.text);
-		tree_events_seen(h->events);
-		programs_take(h->programs);
+		wait(h, failed, &err);
 	}
 }
 

@@ -11,6 +11,9 @@
  *	create	a repository was made on purpose
  *	remove	a repository was removed
  *	visibility	a repository became public or private (about: which)
+ *	pull	an image was pulled, by tag or by digest; only where a hook wants to be told, and best effort: once a second at most of
+ *		who, what and from where, and what is still to be written at a crash is lost
+ *	gc	garbage was collected (about: how much)
  *	namespace	a namespace's settings were changed (about: its name)
  *	setting	another setting of a repository, a namespace or the registry was changed (about: whose, which, and its value)
  *	grant, revoke	a principal's rights were changed (about: whose, and the pattern)
@@ -48,7 +51,7 @@ static const struct {
 	{ "account-add", true }, { "account-set", true },   { "account-rm", true },   { "password", true },
 	{ "member-add", true },	 { "member-rm", true },	    { "token-add", true },    { "token-rm", true },
 	{ "hook-add", true },	 { "hook-set", true },	    { "hook-rm", true },      { "hook-test", true },
-	{ "hook-retry", true },
+	{ "hook-retry", true },	 { "pull", false },	    { "gc", false },
 };
 
 bool event_kind_known(const char *kind, size_t len)

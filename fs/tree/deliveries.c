@@ -33,18 +33,6 @@ struct planning {
 	struct err *err;
 };
 
-static bool has_kind(const char *kinds, const char *kind)
-{
-	size_t len = strlen(kind);
-
-	if (streq(kinds, HOOK_ANY))
-		return true;
-	for (const char *k = kinds; *k; k += strcspn(k, ","), k += *k == ',')
-		if (strncmp(k, kind, len) == 0 && (k[len] == ',' || !k[len]))
-			return true;
-	return false;
-}
-
 /* What is about no repository concerns who is told of all of them. */
 static bool is_about(const struct hook_row *hook, const struct event *e)
 {
@@ -67,7 +55,7 @@ static int plan_one(void *arg, const struct hook_row *hook)
 	char lane[LIMIT_NAME + 1];
 
 	if (*hook->disabled || hook->since >= p->event->number || !hook_may_be_told(e->kind) || !is_about(hook, e) ||
-	    !has_kind(hook->kinds, e->kind))
+	    !hook_is_about(hook->kinds, e->kind))
 		return 0;
 	p->rows++;
 	if (!p->db)

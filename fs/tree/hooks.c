@@ -4,12 +4,14 @@
 #include "fs/base/base.h"
 #include "fs/tree/hooks.h"
 
+#include <pthread.h>
 #include <strings.h>
 
 #include "fs/auth/pattern.h"
 #include "fs/auth/rule.h"
 #include "fs/base/outbound.h"
 #include "fs/base/timestamp.h"
+#include "fs/meta/people.h"
 #include "fs/tree/state.h"
 
 /* ---- What may be said ---- */
@@ -35,6 +37,18 @@ static const char *const formats[] = { HOOK_FORMATS };
 bool hook_may_be_told(const char *kind)
 {
 	return !starts_with(kind, "hook-");
+}
+
+bool hook_is_about(const char *kinds, const char *kind)
+{
+	size_t len = strlen(kind);
+
+	if (streq(kinds, HOOK_ANY))
+		return !streq(kind, "pull");
+	for (const char *k = kinds; *k; k += strcspn(k, ","), k += *k == ',')
+		if (strncmp(k, kind, len) == 0 && (k[len] == ',' || !k[len]))
+			return true;
+	return false;
 }
 
 static bool is_kind(const char *word, size_t len)
@@ -726,4 +740,94 @@ int tree_hook_programs(struct tree *tree, const char *names, size_t len, int64_t
 		return r;
 	s.dry = false;
 	return meta_write(tree->meta, true, write_standing, &s, err);
+}
+
+/* ---- Who is told of pulls ---- */
+
+/* Most registries have no such hook, and many pulls: what was found is kept until hooks change, with which the generation does. */
+struct listeners {
+	pthread_mutex_t lock;
+	struct db_mark mark;	/* guarded by lock, as all that follows */
+	bool marked;
+	int64_t generation;	/* -1: nothing was found yet */
+	struct buf patterns;	/* each with its NUL */
+};
+
+int listeners_new(struct listeners **out, struct err *err)
+{
+	struct listeners *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	pthread_mutex_init(&l->lock, NULL);
+	l->generation = -1;
+	*out = l;
+	return 0;
+}
+
+void listeners_free(struct listeners *l)
+{
+	if (!l)
+		return;
+	pthread_mutex_destroy(&l->lock);
+	buf_release(&l->patterns);
+	free(l);
+}
+
+static int add_listener(void *arg, const struct hook_row *row)
+{
+	if (*row->pattern != '/' && !*row->disabled && hook_is_about(row->kinds, "pull"))
+		buf_addf(arg, "%s%c", row->pattern, '\0');
+	return 0;
+}
+
+/* With the lock held: what holds at the mark, which was taken before. */
+static int find_listeners(struct tree *tree, struct listeners *l, const struct db_mark *mark, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int64_t generation = 0;
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	if (!r)
+		r = access_generation(rd.db, &generation, err);
+	if (!r && generation != l->generation) {
+		buf_reset(&l->patterns);
+		r = hook_list(rd.db, NULL, add_listener, &l->patterns, err);
+		l->generation = r || buf_error(&l->patterns) ? -1 : generation;
+	}
+	l->marked = !r && mark;
+	if (l->marked)
+		l->mark = *mark;
+	return r;
+}
+
+static bool is_heard(struct tree *tree, const char *repo)
+{
+	struct listeners *l = tree->listeners;
+	struct db_mark mark;
+	bool marked = meta_mark(tree->meta, &mark), heard = false;
+
+	pthread_mutex_lock(&l->lock);
+	if ((marked && l->marked && memcmp(&mark, &l->mark, sizeof(mark)) == 0) ||
+	    !find_listeners(tree, l, marked ? &mark : NULL, NULL))
+		for (const char *p = l->patterns.data, *end = p + l->patterns.len; !heard && p < end; p += strlen(p) + 1)
+			heard = pattern_match(p, repo);
+	pthread_mutex_unlock(&l->lock);
+	return heard;
+}
+
+void tell_pull(struct tree *tree, const struct cred *cred, const char *repo, const char *reference, const struct digest *digest)
+{
+	struct audit_row row;
+
+	if (!is_heard(tree, repo))
+		return;
+	row = audit_row_of(cred, "pull", AUDIT_OK);
+	row.kind = "pull";
+	row.repository = repo;
+	row.tag = strchr(reference, ':') ? NULL : reference;
+	row.digest = digest;
+	trail_note_event(tree->trail, &row);
 }

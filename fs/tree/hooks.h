@@ -20,9 +20,10 @@
 #define HOOK_FORMATS HOOK_FORMAT, "cloudevents", "cloudevents-binary", "acr", "docker"
 /* Kinds of events that a hook is about where it doesn't say: those of event.c, but what is about hooks themselves. */
 #define HOOK_KINDS "push"
-/* In the place of a kind: all of them. */
+/* In the place of a kind: all of them, but pulls, which are events only where a hook names them. */
 #define HOOK_ANY "all"
 bool hook_may_be_told(const char *kind);
+bool hook_is_about(const char *kinds, const char *kind);
 
 /* What is to become of a hook; NULL and SETTING_INHERIT: as it is, or as new ones are. */
 struct tree_hook_change {

@@ -32,6 +32,7 @@ struct tree {
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
 	struct pending *new_hooks;	/* files in _hooks that are being made */
 	struct trail *trail;	/* of the audit, trail.c */
+	struct listeners *listeners;	/* who wants to be told of pulls, hooks.c */
 	struct pulls *pulls;	/* when images were pulled, pulls.c */
 	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
@@ -120,6 +121,14 @@ int hook_as_shown(const struct hook_row *row, struct buf *headers, struct hook_r
 /* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
 struct principal_row;
 int need_person(struct db *db, const char *name, struct principal_row *out, struct err *err) MUST_CHECK;
+/* ---- hooks.c: which repositories' pulls a hook wants to be told of ---- */
+
+struct listeners;
+int listeners_new(struct listeners **out, struct err *err) MUST_CHECK;
+void listeners_free(struct listeners *l);
+/* Queues an event, where one does. `reference`: as it was asked for. */
+void tell_pull(struct tree *tree, const struct cred *cred, const char *repo, const char *reference, const struct digest *digest);
+
 /* An event about people, grants or visibility, and a new generation (access_changed()). repo and about may be NULL. In a write
  * transaction. */
 int add_access_event(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *about,

@@ -16,6 +16,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/timestamp.h"
+#include "fs/meta/event.h"
 #include "fs/meta/meta.h"
 
 #define ENTRIES 1024
@@ -36,6 +37,7 @@ static const struct {
 
 /* What makes two entries the same. */
 struct what {
+	bool event;	/* it becomes one, and no row of the trail */
 	const char *action, *kind, *reason;
 	enum audit_result result;
 	int64_t token;
@@ -136,6 +138,22 @@ struct part {
 	size_t count;
 };
 
+static int add_as_event(struct db *db, const struct entry *e, struct err *err)
+{
+	const struct what *w = &e->what;
+	const struct event event = {
+		.kind = w->kind,
+		.repository = w->repository,
+		.tag = *w->tag ? w->tag : NULL,
+		.digest = &w->digest,
+		.who = w->who,
+		.origin = w->origin,
+		.at = e->at,
+	};
+
+	return event_add(db, &event, err);
+}
+
 static int add_entry(struct db *db, const struct entry *e, struct err *err)
 {
 	const struct what *w = &e->what;
@@ -155,7 +173,7 @@ static int add_entry(struct db *db, const struct entry *e, struct err *err)
 		.times = e->times,
 	};
 
-	return audit_add(db, &row, err);
+	return w->event ? add_as_event(db, e, err) : audit_add(db, &row, err);
 }
 
 static int write_part(struct db *db, void *arg, struct err *err)
@@ -336,20 +354,21 @@ static bool admit(struct trail *t, int64_t now, enum trail_cause cause)
 	return t->room[cause] > 0 && t->room[cause]--;
 }
 
-void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause)
+static void note(struct trail *t, const struct audit_row *row, bool event, enum trail_cause cause)
 {
 	struct what what;
 	struct batch *b;
 	uint16_t *slot;
 
 	fill(&what, row);
+	what.event = event;
 	pthread_mutex_lock(&t->lock);
 	b = t->gathering;
 	slot = find_slot(b, &what);
 	if (*slot) {
 		b->entries[*slot - 1].times++;
 	} else if (b->count == ENTRIES || !admit(t, row->at, cause)) {
-		b->lost++;
+		b->lost += !event;
 	} else {
 		b->entries[b->count++] = (struct entry){ .what = what, .at = row->at, .times = 1 };
 		*slot = (uint16_t)b->count;
@@ -357,4 +376,14 @@ void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause c
 	start(t);
 	pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
+}
+
+void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause)
+{
+	note(t, row, false, cause);
+}
+
+void trail_note_event(struct trail *t, const struct audit_row *row)
+{
+	note(t, row, true, TRAIL_WANTED);
 }

@@ -40,6 +40,8 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = trail_new(t->meta, &t->trail, err);
 	if (!r)
+		r = listeners_new(&t->listeners, err);
+	if (!r)
 		r = pulls_new(t->meta, &t->pulls, err);
 	if (!r)
 		r = hashes_new(&t->hashes, err);
@@ -75,6 +77,7 @@ void tree_close(struct tree *t)
 	hashes_free(t->hashes);
 	access_free(t->access);
 	trail_free(t->trail);
+	listeners_free(t->listeners);
 	pulls_free(t->pulls);
 	cache_free(t->cache);
 	meta_close(t->meta);
