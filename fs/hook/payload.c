@@ -10,6 +10,7 @@
 
 #include "fs/base/json.h"
 #include "fs/base/timestamp.h"
+#include "fs/tree/hooks.h"
 
 void payload_release(struct payload *p)
 {
@@ -201,6 +202,7 @@ static const struct {
 } actions[] = {
 	{ "push", "push", "PUT" },   { "tag", "push", "PUT" },	     { "rollback", "push", "PUT" },
 	{ "untag", "delete", "DELETE" }, { "delete", "delete", "DELETE" }, { "remove", "delete", "DELETE" },
+	{ "prune", "delete", "DELETE" }, { "expire", "delete", "DELETE" }, { "pull", "pull", "GET" },
 };
 
 static void add_target(const struct payload_facts *f, const char *digest, struct buf *b)
@@ -268,8 +270,9 @@ static const struct {
 	const char *name;
 	void (*make)(const struct payload_facts *facts, struct payload *out);
 } formats[] = {
-	{ "regfs", make_own },	 { "cloudevents", make_structured }, { "cloudevents-binary", make_binary },
-	{ "acr", make_acr },	 { "docker", make_docker },
+#define FORMAT(name, function, kinds) { name, make_##function },
+	HOOK_FORMATS(FORMAT)
+#undef FORMAT
 };
 
 int payload_make(const char *format, const struct payload_facts *facts, struct payload *out, struct err *err)
@@ -280,5 +283,5 @@ int payload_make(const char *format, const struct payload_facts *facts, struct p
 		formats[i].make(facts, out);
 		return buf_error(&out->body) || buf_error(&out->headers) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 	}
-	return err_set(err, ERR_ARGUMENT, "there is no format %.40s: regfs, cloudevents, cloudevents-binary, acr and docker are", format);
+	return err_set(err, ERR_ARGUMENT, "there is no format %.40s", format);
 }

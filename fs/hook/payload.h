@@ -7,7 +7,7 @@
  *	acr			Alibaba Cloud Container Registry's
  *	docker			the envelope of the Docker distribution's notifications
  *
- * Another one is a function and a row of the table in payload.c (and its name in fs/tree/hooks.h).
+ * Another one is a function in payload.c and a row of the table in fs/tree/hooks.h.
  */
 #ifndef REGFS_PAYLOAD_H
 #define REGFS_PAYLOAD_H

@@ -31,7 +31,13 @@ static int check_name(const char *name, struct err *err)
 		       name, LIMIT_HOOK_NAME);
 }
 
-static const char *const formats[] = { HOOK_FORMATS };
+static const struct {
+	const char *name, *kinds;
+} formats[] = {
+#define FORMAT(name, make, kinds) { name, kinds },
+	HOOK_FORMATS(FORMAT)
+#undef FORMAT
+};
 
 /* Who is told of hooks would be told of what he is told. */
 bool hook_may_be_told(const char *kind)
@@ -88,12 +94,48 @@ static int check_program(const char *name, struct err *err)
 	return err_set(err, ERR_ARGUMENT, "a program is named as the file in the store's hooks.d/programs/ is, not \"%.80s\"", name);
 }
 
+/* One behind the last: there is none of that name. */
+static size_t find_format(const char *name)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(formats) && !streq(formats[i].name, name))
+		i++;
+	return i;
+}
+
 static int check_format(const char *text, struct err *err)
 {
+	auto_buf struct buf names = BUF_INIT;
+
+	if (find_format(text) < ARRAY_SIZE(formats))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-		if (streq(text, formats[i]))
-			return 0;
-	return err_set(err, ERR_ARGUMENT, "\"%.40s\" is no format: they are regfs, cloudevents, cloudevents-binary, acr and docker", text);
+		buf_addf(&names, "%s%s", !i ? "" : i + 1 < ARRAY_SIZE(formats) ? ", " : " and ", formats[i].name);
+	return err_set(err, ERR_ARGUMENT, "\"%.40s\" is no format: they are %s", text, buf_error(&names) ? "" : names.data);
+}
+
+/* Whether it is among kinds, by commas. */
+static bool lists_kind(const char *kinds, const char *kind, size_t len)
+{
+	for (const char *k = kinds; *k; k += strcspn(k, ","), k += *k == ',')
+		if (strncmp(k, kind, len) == 0 && (k[len] == ',' || !k[len]))
+			return true;
+	return false;
+}
+
+/* A receiver that knows of pushes only would take anything else for one. */
+static int check_expressible(const struct hook_row *row, struct err *err)
+{
+	const char *can = formats[find_format(row->format)].kinds;
+
+	if (streq(can, HOOK_ANY))
+		return 0;
+	for (const char *k = row->kinds; *k; k += strcspn(k, ","), k += *k == ',')
+		if (!lists_kind(can, k, strcspn(k, ",")))
+			return err_set(err, ERR_ARGUMENT, "the format %s can't tell of events \"%.*s\": it can of %s", row->format,
+				       (int)strcspn(k, ","), k, can);
+	return 0;
 }
 
 /* Those that say how the request is read, and those that deliveries have. */
@@ -337,7 +379,7 @@ static int plan_edit(struct db *db, const struct hook_edit *e, struct hook_copy 
 		return err_set(err, ERR_ARGUMENT, "the hook %s has no secret that could be kept: write one", e->name);
 	if (!*out->url == !*out->program)
 		return err_set(err, ERR_ARGUMENT, "a hook has a URL or a program, and not both");
-	return 0;
+	return check_expressible(out, err);
 }
 
 static int write_edit(struct db *db, void *arg, struct err *err)

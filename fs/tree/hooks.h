@@ -15,9 +15,17 @@
 #include "fs/meta/namespace.h"
 #include "fs/tree/tree.h"
 
-/* What a body may look like, the first one where nothing is said; fs/hook/payload.c makes them. */
+/*
+ * What a body may look like, the first one where nothing is said: its name, the function in fs/hook/payload.c that makes it (make_...()),
+ * and the events that it can tell of, by commas. Another one is a row here and that function.
+ */
+#define HOOK_FORMATS(FORMAT)                                                                         \
+	FORMAT("regfs", own, HOOK_ANY)                                                               \
+	FORMAT("cloudevents", structured, HOOK_ANY)                                                  \
+	FORMAT("cloudevents-binary", binary, HOOK_ANY)                                               \
+	FORMAT("acr", acr, "push,tag,rollback")                                                      \
+	FORMAT("docker", docker, "push,tag,rollback,untag,delete,prune,expire,remove,pull")
 #define HOOK_FORMAT "regfs"
-#define HOOK_FORMATS HOOK_FORMAT, "cloudevents", "cloudevents-binary", "acr", "docker"
 /* Kinds of events that a hook is about where it doesn't say: those of event.c, but what is about hooks themselves. */
 #define HOOK_KINDS "push"
 /* In the place of a kind: all of them, but pulls, which are events only where a hook names them. */
@@ -31,7 +39,7 @@ struct tree_hook_change {
 	const char *tags;	/* rules (fs/auth/rule.h); "": any, and events about no tag */
 	const char *url;	/* outbound.h, courier_url_check() */
 	const char *program;	/* the name of an executable in the store's hooks.d/programs/ */
-	const char *format;	/* one of HOOK_FORMATS */
+	const char *format;	/* one of HOOK_FORMATS, which can tell of all `kinds` */
 	const char *headers;	/* "Name: value", a line each, and "Name:" with the value that it has; not those that deliveries have anyway */
 	const char *ca;		/* PEM: whom to believe instead of the system's list; "": that */
 	const char *secret;	/* to sign with; the one before goes on signing beside it; "": none */
