@@ -13,7 +13,7 @@ receiver got
 A=$(layout_digest "$T/a" 1.0)
 cp "$T/a/blobs/sha256/${A#sha256:}" "$T/manifest"
 
-declare -A can=([regfs]=all [cloudevents]=all [cloudevents-binary]=all [acr]=push,tag,rollback
+declare -A can=([regfs]=all,pull [cloudevents]=all [cloudevents-binary]=all [acr]=push,tag,rollback
 	[docker]=push,tag,rollback,untag,delete,prune,expire,remove,pull)
 printf 'X-Team: shop\nAuthorization: Bearer of\n' >"$T/headers"
 for f in "${!can[@]}"; do
@@ -32,7 +32,7 @@ push_layout "$T/a" 2.0 shop/web stable >/dev/null
 "$REGFS" rollback shop/web:stable >/dev/null || fail 'a rollback'
 "$REGFS" tag rm shop/web:stable >/dev/null
 "$REGFS" repo set shop/web visibility=public >/dev/null
-"$REGFS" repo set shop/web 'retention=keep nothing' >/dev/null
+"$REGFS" repo set shop/web 'retention=keep matching zzz' >/dev/null
 "$REGFS" prune shop/web >/dev/null || fail 'a prune'
 "$REGFS" repo add shop/made >/dev/null
 "$REGFS" repo rm flat >/dev/null
@@ -40,7 +40,7 @@ echo 'a password of theirs' >"$T/pw"
 "$REGFS" user add alice --password-file "$T/pw" >/dev/null
 "$REGFS" grant alice pull 'shop/**' >/dev/null
 "$REGFS" revoke alice 'shop/**' >/dev/null
-"$REGFS" gc >/dev/null
+"$REGFS" gc --grace 0s >/dev/null || fail "gc"
 "$REGFS" hook test '**' docker >/dev/null
 push_tag shop/made last || push_layout "$T/a" 1.0 shop/made last >/dev/null
 for f in "${!can[@]}"; do
@@ -52,7 +52,7 @@ kinds_told() {
 }
 is "$(kinds_told acr)" 'push rollback tag' 'acr: pushes, and what moves a tag otherwise'
 like "$(kinds_told docker)" 'hook-test .*pull .*prune .*push remove rollback tag untag' 'docker: pushes, pulls and removals'
-like "$(kinds_told regfs)" 'create .*gc grant .*pull .*prune .*push remove revoke rollback .*setting tag untag visibility' 'regfs: everything'
+like "$(kinds_told regfs)" 'create .*gc grant .*prune .*push remove revoke rollback .*setting tag untag visibility' 'regfs: everything'
 is "$(kinds_told cloudevents) $(kinds_told cloudevents-binary)" "$(kinds_told regfs) $(kinds_told regfs)" 'CloudEvents, too'
 
 # ---- Each of them ----
