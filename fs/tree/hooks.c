@@ -45,16 +45,18 @@ bool hook_may_be_told(const char *kind)
 	return !starts_with(kind, "hook-");
 }
 
-bool hook_is_about(const char *kinds, const char *kind)
+/* Whether it is among kinds, by commas. */
+static bool lists_kind(const char *kinds, const char *kind, size_t len)
 {
-	size_t len = strlen(kind);
-
-	if (streq(kinds, HOOK_ANY))
-		return !streq(kind, "pull");
 	for (const char *k = kinds; *k; k += strcspn(k, ","), k += *k == ',')
 		if (strncmp(k, kind, len) == 0 && (k[len] == ',' || !k[len]))
 			return true;
 	return false;
+}
+
+bool hook_is_about(const char *kinds, const char *kind)
+{
+	return lists_kind(kinds, kind, strlen(kind)) || (!streq(kind, "pull") && lists_kind(kinds, HOOK_ANY, strlen(HOOK_ANY)));
 }
 
 static bool is_kind(const char *word, size_t len)
@@ -113,15 +115,6 @@ static int check_format(const char *text, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
 		buf_addf(&names, "%s%s", !i ? "" : i + 1 < ARRAY_SIZE(formats) ? ", " : " and ", formats[i].name);
 	return err_set(err, ERR_ARGUMENT, "\"%.40s\" is no format: they are %s", text, buf_error(&names) ? "" : names.data);
-}
-
-/* Whether it is among kinds, by commas. */
-static bool lists_kind(const char *kinds, const char *kind, size_t len)
-{
-	for (const char *k = kinds; *k; k += strcspn(k, ","), k += *k == ',')
-		if (strncmp(k, kind, len) == 0 && (k[len] == ',' || !k[len]))
-			return true;
-	return false;
 }
 
 /* A receiver that knows of pushes only would take anything else for one. */
