@@ -27,6 +27,19 @@ is "$(header_of got x-hub-signature-256)" "sha256=$(told got | jq -rj .body | hm
 STAMP=$(header_of got x-regfs-timestamp)
 is "$(header_of got x-regfs-signature-256)" "sha256=$( (printf '%s.' "$STAMP"; told got | jq -rj .body) | hmac 'a secret of ours')" \
 	'and with the time that is signed, too'
+# As regfs-hooks(7) has it.
+sed -n '/^genuine() {/,/^}/p' "$ROOT/man/regfs-hooks.7" | sed 's/\\e/\\/g' >"$T/genuine"
+genuine() (
+	cd "$T" && touch taken && told got | tail -n 1 | jq -rj .body >body && . ./genuine && genuine
+)
+export -f genuine told
+secret='a secret of ours' stamp=$STAMP signature=$(header_of got x-regfs-signature-256)
+check 'what the manual page shows takes it' genuine
+check_fails 'once' genuine
+check_fails 'and no other secret' eval 'rm "$T/taken"; secret=other genuine'
+check_fails 'nor another time' eval 'stamp=$((STAMP - 1)) genuine'
+check_fails 'nor an old one' eval 'stamp=$((STAMP - 1000)) signature=sha256=$( (printf "%s." $((STAMP - 1000)); cat "$T/body") | hmac "$secret") genuine'
+check 'with two signatures, too' eval 'signature=sha256=00,$signature genuine'
 check 'the time is that of the attempt' test $(($(date +%s) - STAMP)) -lt 60
 like "$("$REGFS" hook log shop/web ci)" 'push shop/web:1.0 +done +1 .* 200' 'the log has it'
 DELIVERY=$("$REGFS" hook log shop/web ci --json | jq '.[0].delivery')
