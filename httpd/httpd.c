@@ -245,13 +245,13 @@ void request_note_address(struct request *r)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct proxies *proxies = r->httpd->proxies;
+	const struct address_ranges *proxies = r->httpd->proxies;
 	struct forwarded forwarded;
 	struct in6_addr addr;
 
 	if (r->from[0] || !info || !address_of(info->client_addr, &addr))
 		return;
-	if (proxies && proxies_include(proxies, &addr)) {
+	if (proxies && ranges_include(proxies, &addr)) {
 		forwarded.forwarded.count = forwarded.x_forwarded_for.count = 0;
 		MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, see_forwarded,
 					    &forwarded);
@@ -596,7 +596,7 @@ static void httpd_free(struct httpd *h)
 	free(h->address);
 	free(h->public_url);
 	cors_free(h->cors);
-	proxies_free(h->proxies);
+	ranges_free(h->proxies);
 	tls_free(h->tls);
 	free(h);
 }
@@ -612,7 +612,7 @@ static int read_options(struct httpd *h, const struct httpd_options *options, st
 		e = err_about("public-url",
 			      public_url_new(options->public_url, &h->public_url, err), err);
 	if (!e)
-		e = err_about("trust-proxy", proxies_new(options->trust_proxy, &h->proxies, err),
+		e = err_about("trust-proxy", ranges_new(options->trust_proxy, &h->proxies, err),
 			      err);
 	return e ? e : tls_new(&files, &h->tls, err);
 }
@@ -730,6 +730,11 @@ static void resume_all(struct httpd *h)
 	while (h->suspended)
 		request_resume(h->suspended);
 	pthread_mutex_unlock(&h->lock);
+}
+
+const char *httpd_public_url(const struct httpd *h)
+{
+	return h->public_url;
 }
 
 void httpd_stop(struct httpd *h)

@@ -32,6 +32,8 @@ int httpd_start(const struct httpd_options *options, struct httpd **out, struct 
 const char *httpd_address(const struct httpd *h);
 /* "http" or "https". */
 const char *httpd_scheme(const struct httpd *h);
+/* How clients call it, without a slash at its end; "": nobody said. */
+const char *httpd_public_url(const struct httpd *h);
 /* Reads the certificates again, for connections that come from now on, and the keys that sign tokens. If they
  * can't be used the ones before stay; both is logged. */
 void httpd_reload(struct httpd *h);

@@ -57,7 +57,7 @@ static void ask_proxy(struct request *r, const char **host)
 	const char *said, *scheme;
 	struct in6_addr addr;
 
-	if (!info || !address_of(info->client_addr, &addr) || !proxies_include(r->httpd->proxies, &addr))
+	if (!info || !address_of(info->client_addr, &addr) || !ranges_include(r->httpd->proxies, &addr))
 		return;
 	said = header_of(r, "X-Forwarded-Host");
 	scheme = header_of(r, "X-Forwarded-Proto");

@@ -71,7 +71,7 @@ struct httpd {
 	bool open;
 	struct cors *cors;	/* NULL: no other site's scripts */
 	struct tls *tls;	/* NULL: plain HTTP */
-	struct proxies *proxies;	/* NULL: nobody speaks for others */
+	struct address_ranges *proxies;	/* NULL: nobody speaks for others */
 	char *public_url;	/* "", or what stands before the path in Location */
 	struct MHD_Daemon *daemon;
 	struct work *jobs;	/* operations that may wait for a disk to read */

@@ -329,7 +329,7 @@ is "$(names "$T/anonymous/deep")" open 'what is below a hidden repository, and n
 is "$(names "$T/alice/team/x")" '_blobs _history _images _layers _oci _tags' 'who may pull sees what is pulled'
 is "$(names "$T/bob/team/x")" '_blobs _events _history _images _layers _oci _tags _uploads' 'who may push: uploads, too'
 good "$MNT/team/x/_access/alice" owner pull,push,delete,admin
-is "$(names "$T/alice/team/x")" '_access _blobs _events _history _images _layers _oci _settings _tags _uploads' 'who may administer: all of it'
+is "$(names "$T/alice/team/x")" '_access _blobs _events _history _hooks _images _layers _oci _settings _tags _uploads' 'who may administer: all of it'
 hidden alice "$T/alice/team/_access"
 hidden alice "$T/alice/_registry"
 is "$(names "$T/boss/_registry")" "$(names "$MNT/_registry")" 'an administrator sees the registry itself'
@@ -382,7 +382,7 @@ for as in anonymous alice bob +ci-robot; do
 		"deep/_images/sha256/${secret#*:}/rootfs/message" kept _registry _registry/version _registry/stats "_registry/blobs/sha256/${image#*:}" \
 		"_registry/used-by/sha256/${image#*:}" _registry/access _registry/settings/visibility "pub/web/_blobs/sha256/${secret#*:}" \
 		"pub/web/_blobs/sha256/${hidden_layer#*:}" "pub/web/_layers/sha256/${hidden_layer#*:}" "pub/web/_images/sha256/${secret#*:}" \
-		"pub/web/_oci/blobs/sha256/${hidden_layer#*:}" pub/web/_uploads "pub/web/_uploads/$upload" pub/web/_settings pub/web/_access \
+		"pub/web/_oci/blobs/sha256/${hidden_layer#*:}" pub/web/_uploads "pub/web/_uploads/$upload" pub/web/_settings pub/web/_access pub/web/_hooks pub/_hooks _registry/hooks \
 		pub/_settings pub/_access pub/web/../../priv "pub/web/_tags/../../../priv/web" "pub/web/_tags/1.0/../../../../../priv/web/_tags" \
 		"pub/web/_tags/1.0/referrers/${artifact#*:}" "pub/web/_tags/1.0/rootfs/../../../../../priv"; do
 		hidden $as "$M/$path"
@@ -580,7 +580,7 @@ for uid in 65533 65534; do
 	is "$(user $uid ls "$T/all" | xargs)" 'deep plain pub' "user $uid: sees what is public"
 	is "$(user $uid cat "$T/all/pub/web/_tags/1.0/rootfs/message")" 'hello everybody' "user $uid: reads it"
 	is "$(user $uid find "$T/all" 2>&1 | sort)" "$(find "$T/all" | sort)" "user $uid: nothing else"
-	is "$(user $uid find "$T/all" 2>&1 | grep -cE "priv|kept|secret|team|_registry|_settings|_access|_uploads|${secret#*:}|${hidden_layer#*:}")" 0 \
+	is "$(user $uid find "$T/all" 2>&1 | grep -cE "priv|kept|secret|team|_registry|_settings|_access|_hooks|_uploads|${secret#*:}|${hidden_layer#*:}")" 0 \
 		"user $uid: nothing private by walking"
 	for path in priv priv/web priv/web/_tags/secret pub/web/../../priv "pub/web/_blobs/sha256/${secret#*:}" "_registry/blobs/sha256/${secret#*:}" \
 		"_registry/used-by/sha256/${shared_layer#*:}" "pub/web/_tags/1.0/referrers/${artifact#*:}" pub/web/_access/alice; do

@@ -227,7 +227,7 @@ make_artifact "$LAYOUT" signature "$INDEX" >/dev/null 2>&1
 check 'and what refers to it' push_layout "$LAYOUT" signature u "$(layout_digest "$LAYOUT" signature)"
 events=$(sql "SELECT value FROM counter WHERE name = 'event'")
 removes 2 2 0 1 'one that lost its tag, and its config' --grace 0 --untagged 0
-is "$(sql "SELECT kind || repository || changed FROM event WHERE number > $events")" deleteu1 'with its event'
+is "$(sql "SELECT kind || repository || changed FROM event WHERE number > $events" | xargs)" 'deleteu1 gc1' 'with its event, and that of the collection'
 is_gone "u/manifests/$(digest_of "$T/image-old")" 'it is gone'
 is_there "u/manifests/$INDEX" 'the index stays'
 check 'the children stay, whole' same_blobs "$LAYOUT" index u

@@ -53,14 +53,12 @@ same_tree() {
 like "$(awk -v m="$MNT" '$5 == m {print $6}' /proc/self/mountinfo)" 'nosuid.*nodev|nodev.*nosuid' \
 	'mounted nosuid and nodev'
 is "$(ls "$MNT" | xargs)" '_registry console-web multi team' 'the root: the registry and what it holds'
-is "$(ls "$MNT/team" | xargs)" '_access _settings shop' 'a namespace holds what is below it, and no _tags'
+is "$(ls "$MNT/team" | xargs)" '_access _hooks _settings shop' 'a namespace holds what is below it, and no _tags'
 is "$(ls "$MNT/team/shop" | grep -v '^_')" console-web 'a repository holds others below it'
-for dir in _tags _images _layers _blobs _uploads _oci _settings _access; do
+for dir in _tags _images _layers _blobs _uploads _oci _settings _access _hooks; do
 	check "a repository has $dir" test -d "$R/$dir"
 done
-for dir in _hooks _builds; do
-	check_fails "it has no $dir yet" test -e "$R/$dir"
-done
+check_fails 'it has no _builds yet' test -e "$R/_builds"
 is "$(ls "$R/_tags" | xargs)" '1.0 1.1' '_tags'
 is "$(tag_of console-web 1.0)" "../_images/sha256/${one#sha256:}" 'a tag is a link to its image'
 check 'the link leads there' test "$R/_tags/1.0/manifest.json" -ef "$image/manifest.json"

@@ -220,6 +220,22 @@ int store_path(const char *option, char **out, struct err *err)
 	return r;
 }
 
+int read_input(const char *path, size_t limit, struct buf *out, struct err *err)
+{
+	auto_fd int own = streq(path, "-") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = streq(path, "-") ? STDIN_FILENO : own;
+	char piece[4096];
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return err_sys(err, errno, "can't open %s", path);
+	while (out->len <= limit && (n = read(fd, piece, MIN(sizeof(piece), limit + 1 - out->len))) > 0)
+		buf_add(out, piece, (size_t)n);
+	if (n < 0)
+		return err_sys(err, errno, "can't read %s", path);
+	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
 int open_store(const struct store_options *options, struct tree **out, struct err *err)
 {
 	const char *server = getenv("REGFS_SERVER"), *store = getenv("REGFS_STORE");

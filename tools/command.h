@@ -38,14 +38,14 @@ struct command {
 	int (*run)(const void *options, char **operands, int count, struct err *err);
 };
 
-#define COMMAND_OPTIONS_MAX 256	/* bytes of a subcommand's structure of options */
-#define COMMAND_ROWS_MAX 32	/* rows of one table, without the empty one */
+#define COMMAND_OPTIONS_MAX 512	/* bytes of a subcommand's structure of options */
+#define COMMAND_ROWS_MAX 48	/* rows of one table, without the empty one */
 
 /* The rows that stand in the file of the subcommands; each table ends in an empty row. */
 extern const struct command serve_commands[], mount_commands[], registry_commands[],
 	repo_commands[], tag_commands[], image_commands[], upkeep_commands[], look_commands[], diff_commands[], extract_commands[],
 	people_commands[], token_commands[], grant_commands[], audit_commands[], history_commands[], undo_commands[], prune_commands[], login_commands[],
-	watch_commands[];
+	watch_commands[], hook_commands[];
 
 /* A configuration file that was read: what its values live in, and where they stood. */
 struct config_file {
@@ -71,6 +71,9 @@ int option_duration(const char *name, const char *text, int64_t otherwise, int64
 /* A number of bytes (size.h); text NULL: `otherwise`. */
 int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out,
 		struct err *err) MUST_CHECK;
+
+/* All of a file ("-": standard input) that is to have at most so many bytes: of a longer one a byte more. */
+int read_input(const char *path, size_t limit, struct buf *out, struct err *err) MUST_CHECK;
 
 #define DEFAULT_GC_GRACE (3600 * INT64_C(1000000000))
 

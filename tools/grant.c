@@ -4,8 +4,6 @@
 #include "fs/base/base.h"
 #include "tools/session.h"
 
-#include <fcntl.h>
-
 #include "fs/base/json.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/people.h"
@@ -34,28 +32,12 @@ static const struct option_row access_options[] = {
 
 /* ---- Policies ---- */
 
-static int read_all(const char *path, struct buf *out, struct err *err)
-{
-	auto_fd int own = streq(path, "-") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	int fd = streq(path, "-") ? STDIN_FILENO : own;
-	char piece[4096];
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return err_sys(err, errno, "can't open %s", path);
-	while (out->len <= LIMIT_POLICY && (n = read(fd, piece, sizeof(piece))) > 0)
-		buf_add(out, piece, (size_t)n);
-	if (n < 0)
-		return err_sys(err, errno, "can't read %s", path);
-	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
-}
-
 static int grant_policy(const struct grant_options *o, const char *who, struct err *err)
 {
 	const char *slash = strrchr(o->policy, '/');
 	auto_session struct session *session = NULL;
 	auto_buf struct buf policy = BUF_INIT, origin = BUF_INIT;
-	int r = read_all(o->policy, &policy, err);
+	int r = read_input(o->policy, LIMIT_POLICY, &policy, err);
 
 	buf_addf(&origin, "policy %s", slash ? slash + 1 : o->policy);
 	if (!r)

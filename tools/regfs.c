@@ -16,7 +16,7 @@
 static const struct command *const tables[] = {
 	serve_commands, mount_commands, look_commands, diff_commands, extract_commands, repo_commands, tag_commands, image_commands, upkeep_commands,
 	people_commands, token_commands, grant_commands, audit_commands, history_commands, undo_commands, prune_commands, login_commands, registry_commands,
-	watch_commands,
+	watch_commands, hook_commands,
 };
 
 static void print_all(FILE *out)

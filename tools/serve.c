@@ -20,11 +20,24 @@
 #include <sys/un.h>
 
 #include "fs/base/log.h"
+#include "fs/hook/hook.h"
 #include "fs/mount/mount.h"
 #include "fs/tree/audit.h"
 #include "fs/tree/events.h"
 #include "fs/tree/login.h"
 #include "httpd/httpd.h"
+
+/* Of deliveries. */
+struct delivery_options {
+	const char *allow, *user, *timeout, *give_up, *keep;
+};
+
+#define DELIVERY_OPTIONS(type, member)                                                                                             \
+	{ "hook-allow", 0, "CIDR,...", offsetof(type, member.allow), "hooks may post to these addresses, too (default: to public ones)" }, \
+	{ "hook-user", 0, "USER", offsetof(type, member.user), "run hooks' programs as this one, where regfs is root's (default: nobody)" }, \
+	{ "hook-timeout", 0, "DURATION", offsetof(type, member.timeout), "give an attempt so long (default: 10s)" },                       \
+	{ "hook-give-up", 0, "DURATION", offsetof(type, member.give_up), "try a delivery for so long (default: 1d)" },                     \
+	{ "hook-keep", 0, "DURATION", offsetof(type, member.keep), "keep what became of deliveries for so long (default: 30d; 0: for ever)" }
 
 struct serve_options {
 	const char *store;
@@ -41,6 +54,7 @@ struct serve_options {
 	const char *index, *index_cache, *mount_options;
 	const char *admin_password_file;
 	const char *audit_keep, *audit_pulls, *event_keep;
+	struct delivery_options delivery;
 	bool sparse;
 	bool open;
 };
@@ -64,6 +78,7 @@ static const struct option_row serve_rows[] = {
 	{ "event-keep", 0, "DURATION", offsetof(struct serve_options, event_keep), "keep events for so long (default: 30d; 0: for ever)" },
 	{ "audit-keep", 0, "DURATION", offsetof(struct serve_options, audit_keep), "keep the audit trail for so long (default: 90d; 0: for ever)" },
 	{ "audit-pulls", 0, "on|off", offsetof(struct serve_options, audit_pulls), "write pulls down in it, too (default: off)" },
+	DELIVERY_OPTIONS(struct serve_options, delivery),
 	{ "sparse", 0, NULL, offsetof(struct serve_options, sparse), "take images whose layers are not here" },
 	{ "cors-origin", 0, "ORIGINS", offsetof(struct serve_options, cors_origin), "whose web pages may read answers: *, or a list (default: none)" },
 	{ "tls-cert", 0, "FILE", offsetof(struct serve_options, tls_cert), "serve HTTPS with this certificate (PEM); read again at SIGHUP" },
@@ -82,6 +97,7 @@ _Static_assert(sizeof(struct serve_options) <= COMMAND_OPTIONS_MAX, "too many op
 struct mount_command_options {
 	const char *store;
 	const char *options, *index_cache;
+	struct delivery_options delivery;
 	const char *ready_fd;
 };
 
@@ -89,6 +105,7 @@ static const struct option_row mount_rows[] = {
 	STORE_OPTION(struct mount_command_options, store),
 	{ "options", 'o', "LIST", offsetof(struct mount_command_options, options), "by commas: as=NAME, allow_other, ro, hide-trees, transform-symlinks" },
 	{ "index-cache", 0, "BYTES", offsetof(struct mount_command_options, index_cache), "keep so much of what was decoded, at most (default: 2147M)" },
+	DELIVERY_OPTIONS(struct mount_command_options, delivery),
 	{ "ready-fd", 0, "N", offsetof(struct mount_command_options, ready_fd), "write READY there once it is mounted" },
 	{ 0 },
 };
@@ -274,11 +291,35 @@ static int read_inside(const char *options, const char *index, const char *cache
 	return r ? r : option_size("index-cache", cache, TREE_INSIDE_CACHE, &out->tree.cache, err);
 }
 
+/* ---- Deliveries ---- */
+
+/* The least: a timeout of nothing would be none to libcurl. */
+#define TIMEOUT_MIN (100 * INT64_C(1000000))
+#define TIMEOUT_MAX (3600 * INT64_C(1000000000))
+
+static int read_delivery(const struct delivery_options *o, int64_t gc_interval, struct hooks_options *out, struct err *err)
+{
+	int r = option_duration("hook-timeout", o->timeout, HOOK_TIMEOUT, &out->timeout, err);
+
+	if (!r && (out->timeout < TIMEOUT_MIN || out->timeout > TIMEOUT_MAX))
+		r = err_about("hook-timeout", err_set(err, ERR_USAGE, "--hook-timeout is from 100ms to 1h, not %s", o->timeout), err);
+	if (!r)
+		r = option_duration("hook-give-up", o->give_up, HOOK_GIVE_UP, &out->give_up, err);
+	if (!r)
+		r = option_duration("hook-keep", o->keep, HOOK_KEEP, &out->keep, err);
+	out->allow = o->allow;
+	out->program_user = o->user;
+	/* As often as garbage is collected, also where it isn't. */
+	out->trim_every = gc_interval ? gc_interval : DEFAULT_GC_INTERVAL;
+	return r;
+}
+
 /* ---- serve ---- */
 
 struct doors {
 	const struct config_file *config;
 	struct schedule *schedule;
+	struct hooks *hooks;
 	struct tree *tree;
 	struct httpd *httpd;
 	struct mount *mount;
@@ -292,6 +333,7 @@ static void close_doors(struct doors *d)
 	if (d->mount)
 		mount_stop(d->mount);
 	schedule_stop(d->schedule);
+	hooks_stop(d->hooks);
 	tree_close(d->tree);
 }
 #define auto_doors CLEANUP(close_doors)
@@ -415,11 +457,30 @@ static int make_administrator(struct tree *tree, const struct serve_options *o, 
 	return r;
 }
 
-/* Opens the store and the doors. A mount that can't be had is no failure. */
-static int open_doors(struct doors *d, const struct serve_options *o, const char *store,
-		      const struct schedule_options *schedule, const struct mount_settings *settings, struct err *err)
+/* Beside a mount without a server it is the server that delivers: what it was told by its options is what its people meant. */
+static int start_hooks(struct doors *d, const struct hooks_options *options, const char *public_url, bool claims, struct err *err)
 {
-	struct schedule_options s = *schedule;
+	struct hooks_options h = *options;
+
+	h.tree = d->tree;
+	h.store = tree_store_dir(d->tree);
+	h.public_url = public_url;
+	h.claims = claims;
+	return hooks_start(&h, &d->hooks, err);
+}
+
+/* What was read of the options before anything is opened. */
+struct serve_plan {
+	struct schedule_options schedule;
+	struct mount_settings mount;
+	struct hooks_options hooks;
+};
+
+/* Opens the store and the doors. A mount that can't be had is no failure. */
+static int open_doors(struct doors *d, const struct serve_options *o, const char *store, const struct serve_plan *plan,
+		      struct err *err)
+{
+	struct schedule_options s = plan->schedule;
 	int r = err_about("store", tree_open(store, TREE_CREATE, &d->tree, err), err);
 
 	if (r)
@@ -430,18 +491,19 @@ static int open_doors(struct doors *d, const struct serve_options *o, const char
 	tree_set_grace(d->tree, s.gc_grace);
 	tree_set_sparse(d->tree, o->sparse);
 	tree_set_audit_pulls(d->tree, o->audit_pulls && streq(o->audit_pulls, "on"));
-	tree_set_inside(d->tree, &settings->tree);
+	tree_set_inside(d->tree, &plan->mount.tree);
 	r = start_httpd(d, o, err);
+	if (!r)
+		r = start_hooks(d, &plan->hooks, httpd_public_url(d->httpd), true, err);
 	if (!r && o->mount)
-		try_mount(d, o->mount, settings);
+		try_mount(d, o->mount, &plan->mount);
 	s.tree = d->tree;
 	return r ? r : schedule_start(&s, &d->schedule, err);
 }
 
 static int serve(const struct serve_options *o, const struct config_file *config, struct err *err)
 {
-	struct schedule_options schedule = { 0 };
-	struct mount_settings settings = { 0 };
+	struct serve_plan plan = { 0 };
 	auto_free char *store = NULL;
 	auto_doors struct doors d = { .config = config };
 	int ready_fd = -1;
@@ -449,9 +511,11 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	int r = parse_fd(o->ready_fd, &ready_fd, err);
 
 	if (!r)
-		r = read_schedule(o, &schedule, err);
+		r = read_schedule(o, &plan.schedule, err);
 	if (!r)
-		r = read_inside(o->mount_options, o->index, o->index_cache, &settings, err);
+		r = read_inside(o->mount_options, o->index, o->index_cache, &plan.mount, err);
+	if (!r)
+		r = read_delivery(&o->delivery, plan.schedule.gc_interval, &plan.hooks, err);
 	if (!r)
 		r = check_on_off("audit-pulls", o->audit_pulls, err);
 	if (!r)
@@ -462,7 +526,7 @@ static int serve(const struct serve_options *o, const struct config_file *config
 	/* Passwords and keys pass through the memory: no core file holds it, nobody but root looks into it. */
 	prctl(PR_SET_DUMPABLE, 0);
 	block_signals(&signals);
-	r = open_doors(&d, o, store, &schedule, &settings, err);
+	r = open_doors(&d, o, store, &plan, err);
 	if (r)
 		return r;
 	greet(&d, o);
@@ -511,11 +575,14 @@ static int run_mount(const void *options, char **operands, int count, struct err
 	const struct store_options s = { .store = o->store };
 	auto_doors struct doors d = { 0 };
 	struct mount_settings settings = { 0 };
+	struct hooks_options hooks = { 0 };
 	int ready_fd = -1;
 	sigset_t signals;
 	int r = parse_fd(o->ready_fd, &ready_fd, err);
 
 	(void)count;
+	if (!r)
+		r = read_delivery(&o->delivery, DEFAULT_GC_INTERVAL, &hooks, err);
 	if (!r)
 		r = read_inside(o->options, NULL, o->index_cache, &settings, err);
 	prepare_process();
@@ -528,6 +595,8 @@ static int run_mount(const void *options, char **operands, int count, struct err
 		tree_set_inside(d.tree, &settings.tree);
 		r = start_mount(&m, &settings, &d.mount, err);
 	}
+	if (!r)
+		r = start_hooks(&d, &hooks, "", false, err);
 	if (r)
 		return r;
 	say_ready(ready_fd, "");

@@ -130,6 +130,9 @@ TAKES(quota, tree_quota_fn, struct tree_quota)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
+TAKES(hook, session_hook_fn, struct call_listed_hook)
+TAKES(delivery, tree_hook_delivery_fn, struct tree_hook_delivery)
+TAKES(attempt, session_attempt_fn, struct call_attempt)
 
 #define CALL_TAKING(name, id, args, fn, arg, err)                              \
 	({                                                                    \
@@ -479,6 +482,47 @@ int session_image_rm(struct session *s, const char *repo, const struct digest *d
 	const struct call_names a = { .name = repo, .digest = *digest };
 
 	return change(s, CALL_IMAGE_RM, &a, err);
+}
+
+/* ---- Hooks ---- */
+
+int session_hook_list(struct session *s, const char *pattern, session_hook_fn *fn, void *arg, struct err *err)
+{
+	const struct call_hook a = { .pattern = pattern };
+
+	return CALL_TAKING(hook, CALL_HOOK_LIST, &a, fn, arg, err);
+}
+
+int session_hook_show(struct session *s, const char *pattern, const char *name, session_hook_fn *fn, void *arg, struct err *err)
+{
+	const struct call_hook a = { .pattern = pattern, .name = name };
+
+	return CALL_TAKING(hook, CALL_HOOK_SHOW, &a, fn, arg, err);
+}
+
+int session_hook_change(struct session *s, enum call_id what, const struct call_hook *args, struct err *err)
+{
+	return change(s, what, args, err);
+}
+
+int session_hook_test(struct session *s, const char *pattern, const char *name, int64_t *event, struct err *err)
+{
+	const struct call_hook a = { .pattern = pattern, .name = name };
+	struct call_number row = { 0 };
+	int r = one(s, CALL_HOOK_TEST, &a, &row, sizeof(row), err);
+
+	*event = row.number;
+	return r;
+}
+
+int session_hook_log(struct session *s, const struct call_hook *args, tree_hook_delivery_fn *fn, void *arg, struct err *err)
+{
+	return CALL_TAKING(delivery, CALL_HOOK_LOG, args, fn, arg, err);
+}
+
+int session_hook_attempts(struct session *s, const struct call_hook *args, session_attempt_fn *fn, void *arg, struct err *err)
+{
+	return CALL_TAKING(attempt, CALL_HOOK_ATTEMPTS, args, fn, arg, err);
 }
 
 /* ---- People ---- */

@@ -97,6 +97,19 @@ int session_image_rm(struct session *s, const char *repo, const struct digest *d
 int session_events(struct session *s, const struct call_events *args, int reader, event_row_fn *fn, void *arg, int64_t *last, bool *more,
 		   struct err *err) MUST_CHECK;
 
+/* ---- Hooks: as tree_hook_*() ---- */
+
+typedef int session_hook_fn(void *arg, const struct call_listed_hook *hook);
+int session_hook_list(struct session *s, const char *pattern, session_hook_fn *fn, void *arg, struct err *err) MUST_CHECK;
+int session_hook_show(struct session *s, const char *pattern, const char *name, session_hook_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* `what` is CALL_HOOK_ADD, _SET, _RM or _RETRY. */
+int session_hook_change(struct session *s, enum call_id what, const struct call_hook *args, struct err *err) MUST_CHECK;
+int session_hook_test(struct session *s, const char *pattern, const char *name, int64_t *event, struct err *err) MUST_CHECK;
+int session_hook_log(struct session *s, const struct call_hook *args, tree_hook_delivery_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* At least one row, of none. */
+typedef int session_attempt_fn(void *arg, const struct call_attempt *attempt);
+int session_hook_attempts(struct session *s, const struct call_hook *args, session_attempt_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
 /* ---- People, tokens, grants ---- */
 
 typedef int session_person_fn(void *arg, const struct call_listed_person *person);

@@ -129,6 +129,7 @@ static const struct {
 	{ "rollback", "CREATE", at_tag },
 	{ "undo", "CREATE", at_image },
 	{ "untag", "DELETE", at_tag },
+	{ "pull", "ACCESS", at_image },
 	{ "delete", "DELETE", at_image },
 	{ "create", "CREATE,ISDIR", at_repository },
 	{ "remove", "DELETE,ISDIR", at_repository },
@@ -147,7 +148,7 @@ static void find_place(const struct event_row *row, struct place *p)
 	while (i < ARRAY_SIZE(places) && !streq(places[i].kind, row->event.kind))
 		i++;
 	p->word = i < ARRAY_SIZE(places) ? places[i].word : "MODIFY";
-	if (!row->event.changed)
+	if (!row->event.changed && !streq(row->event.kind, "pull"))
 		p->word = "UNCHANGED";
 	if (i < ARRAY_SIZE(places))
 		places[i].place(row, p);

@@ -7,6 +7,7 @@
 #include "fs/base/digest.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 static const struct {
@@ -167,6 +168,13 @@ char *digest_hex(const struct digest *d, char out[static DIGEST_HEX_MAX + 1])
 	}
 	out[2 * bytes] = '\0';
 	return out;
+}
+
+int digest_hmac(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static 32], struct err *err)
+{
+	if (key_len > INT_MAX || !HMAC(md_of(DIGEST_SHA256), key, (int)key_len, data, len, out, NULL))
+		return err_set(err, ERR_NO_MEMORY, "cannot compute a HMAC: out of memory");
+	return 0;
 }
 
 int digest_of(enum digest_algorithm algorithm, const void *data, size_t len, struct digest *out,

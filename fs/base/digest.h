@@ -46,6 +46,9 @@ char *digest_hex(const struct digest *d, char out[static DIGEST_HEX_MAX + 1]);
 int digest_of(enum digest_algorithm algorithm, const void *data, size_t len, struct digest *out,
 	      struct err *err) MUST_CHECK;
 
+/* HMAC-SHA-256 (RFC 2104) of bytes in memory, into 32 bytes. */
+int digest_hmac(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static 32], struct err *err) MUST_CHECK;
+
 /* A digest of bytes that arrive piece by piece. Not for two threads at once. */
 struct hasher;
 int hasher_new(enum digest_algorithm algorithm, struct hasher **out, struct err *err) MUST_CHECK;

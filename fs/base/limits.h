@@ -25,7 +25,7 @@
 #define LIMIT_REFERRERS_PAGE (4 * 1024 * 1024) /* bytes of one page of referrers, which has one at least */
 #define LIMIT_WARNING 512		     /* a Warning header; an answer has at most three */
 #define LIMIT_CORS_ORIGINS 64		     /* origins that the option names */
-#define LIMIT_TRUSTED_PROXIES 64	     /* ranges of addresses that the option names */
+#define LIMIT_ADDRESS_RANGES 64	     /* ranges of addresses that an option names */
 #define LIMIT_PUBLIC_URL 300		     /* scheme, host and port */
 #define LIMIT_FORWARDED_FIELDS 16	     /* Forwarded, X-Forwarded-For: each, the last ones */
 #define LIMIT_FORWARDED_HOPS 32		     /* proxies between a client and us */
@@ -94,6 +94,13 @@
 #define LIMIT_EVENTS 1000		     /* of one answer */
 #define LIMIT_OUTBOUND_CONNECT_SECONDS 30    /* until a connection stands */
 #define LIMIT_OUTBOUND_IDLE_SECONDS 600	     /* without a byte of an answer: a large layer may be indexed first */
+#define LIMIT_HOOK_URL 2048		     /* where a hook posts to */
+#define LIMIT_HOOK_NAME 64		     /* a hook's name, unique for its pattern */
+#define LIMIT_HOOK_FILE (64 * 1024)	     /* a hook as a file in the mount */
+#define LIMIT_HOOK_SECRET 1024		     /* what a hook signs with */
+#define LIMIT_HOOK_HEADERS 16		     /* header fields of its own, each of LIMIT_VALUE bytes */
+#define LIMIT_HOOK_ANSWER 4096		     /* bytes of a request, of its answer, or a program's output, that are kept */
+#define LIMIT_HOOKS 64			     /* of one pattern */
 #define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */
 #define LIMIT_TREE_EXTENTS (2 * 1024 * 1024) /* runs of all sparse files of a layer */
 

@@ -7,7 +7,10 @@
 #include "fs/base/outbound.h"
 
 #include <curl/curl.h>
+#include <strings.h>
+#include <sys/socket.h>
 
+#include "fs/base/address.h"
 #include "fs/base/limits.h"
 
 struct outbound {
@@ -235,4 +238,348 @@ int outbound_ask(struct outbound *o, const struct outbound_request *request, str
 		return err_set(err, ERR_INTERNAL, "libcurl can't be used");
 	code = curl_easy_perform(o->curl);
 	return code ? failed(o, &receiving, code, err) : take_answer(o, answer, err);
+}
+
+/* ---- Many at once ---- */
+
+#define REDIRECTIONS 3
+#define ANSWER_MAX   (1024 * 1024)	/* a longer one is no answer to what we send */
+#define IDLE_MAX     16			/* handles kept for the next ones */
+
+struct errand {
+	struct courier *courier;
+	struct errand *next;		/* idle, or on its way */
+	CURL *curl;
+	struct curl_slist *headers;
+	courier_fn *fn;
+	void *arg;
+	struct buf body;
+	size_t received;
+	int redirections;
+	struct timespec begun;
+	bool refused;
+	char address[INET6_ADDRSTRLEN];	/* the one that was refused */
+	char why[CURL_ERROR_SIZE];
+};
+
+struct courier {
+	CURLM *multi;
+	struct courier_options options;
+	struct errand *idle, *going;
+	size_t idle_count;
+};
+
+int courier_url_check(const char *url, struct err *err)
+{
+	size_t scheme = scheme_length(url), len = strlen(url), host = strcspn(url + scheme, "/?");
+	CURLU *parsed = NULL;
+	bool ok = scheme && host && len <= LIMIT_HOOK_URL && !memchr(url + scheme, '@', host) && !strchr(url, '#');
+
+	for (size_t i = 0; ok && i < len; i++)	/* as RFC 3986 has it: the rest is escaped */
+		ok = url[i] > ' ' && url[i] < 0x7f && !strchr("\"<>\\^`{|}", url[i]);
+	parsed = ok ? curl_url() : NULL;
+	ok = parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0);
+	curl_url_cleanup(parsed);
+	return ok ? 0 : err_set(err, ERR_ARGUMENT, "\"%.200s\" is no URL to post to: it is like https://HOST:PORT/PATH?QUERY", url);
+}
+
+static void errand_free(struct errand *e)
+{
+	if (e->curl)
+		curl_easy_cleanup(e->curl);
+	curl_slist_free_all(e->headers);
+	buf_release(&e->body);
+	free(e);
+}
+
+/* The place of the one rule about addresses: every connection is made of a socket from here. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct errand *e = arg;
+	struct in6_addr addr;
+
+	if (purpose != CURLSOCKTYPE_IPCXN || !address_of(&to->addr, &addr) ||
+	    (!address_is_public(&addr) && !ranges_include(e->courier->options.allowed, &addr))) {
+		e->refused = true;
+		if (address_of(&to->addr, &addr))
+			address_text(&addr, e->address);
+		return CURL_SOCKET_BAD;
+	}
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+static size_t keep_some(char *data, size_t size, size_t count, void *arg)
+{
+	struct errand *e = arg;
+	size_t len = size * count, room = e->courier->options.limit - e->body.len;
+
+	e->received += len;
+	if (e->received > ANSWER_MAX)
+		return 0;
+	buf_add(&e->body, data, MIN(len, room));
+	return buf_error(&e->body) ? 0 : len;
+}
+
+/* What holds for every errand. */
+static bool set_up_errand(struct errand *e)
+{
+	const struct courier_options *o = &e->courier->options;
+	CURL *c = e->curl;
+	bool ok = !curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+
+	ok = ok && !curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_PROXY, "");
+	ok = ok && !curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* One connection to a server that takes many requests on it, rather than many that begin at the same time. */
+	ok = ok && !curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, o->connect_ms);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, o->total_ms);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_USERAGENT, "regfs/" REGFS_VERSION);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_ERRORBUFFER, e->why);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, e);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, keep_some);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_WRITEDATA, e);
+	return ok && !curl_easy_setopt(c, CURLOPT_PRIVATE, e);
+}
+
+static struct errand *errand_new(struct courier *c)
+{
+	struct errand *e = c->idle;
+
+	if (e) {
+		c->idle = e->next;
+		c->idle_count--;
+		return e;
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->courier = c;
+	buf_init(&e->body);
+	e->curl = curl_easy_init();
+	if (!e->curl || !set_up_errand(e)) {
+		errand_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* Takes it out of those on their way. */
+static void errand_end(struct courier *c, struct errand *e)
+{
+	struct errand **at = &c->going;
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	curl_multi_remove_handle(c->multi, e->curl);
+	curl_slist_free_all(steal(&e->headers));
+	if (c->idle_count == IDLE_MAX) {
+		errand_free(e);
+		return;
+	}
+	e->next = c->idle;
+	c->idle = e;
+	c->idle_count++;
+}
+
+int courier_new(const struct courier_options *options, struct courier **out, struct err *err)
+{
+	auto_courier struct courier *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	c->options = *options;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) || !(c->multi = curl_multi_init()))
+		return err_set(err, ERR_INTERNAL, "libcurl can't be used");
+	*out = steal(&c);
+	return 0;
+}
+
+void courier_free(struct courier *c)
+{
+	while (c->going)
+		errand_end(c, c->going);
+	while (c->idle) {
+		struct errand *e = c->idle;
+
+		c->idle = e->next;
+		errand_free(e);
+	}
+	if (c->multi)
+		curl_multi_cleanup(c->multi);
+	free(c);
+}
+
+static bool add_headers(struct errand *e, const char *const *headers)
+{
+	bool ok = (e->headers = curl_slist_append(NULL, "Expect:")) != NULL;
+
+	for (; ok && *headers; headers++)
+		ok = curl_slist_append(e->headers, *headers) != NULL;
+	return ok;
+}
+
+static bool prepare_errand(struct errand *e, const struct courier_post *post)
+{
+	struct curl_blob ca = { .data = (void *)(uintptr_t)post->ca, .len = post->ca ? strlen(post->ca) : 0, .flags = CURL_BLOB_COPY };
+	CURL *c = e->curl;
+	bool ok = add_headers(e, post->headers) && !curl_easy_setopt(c, CURLOPT_HTTPHEADER, e->headers);
+
+	ok = ok && !curl_easy_setopt(c, CURLOPT_URL, post->url);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, post->ca ? &ca : NULL);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_POST, 1L);
+	ok = ok && !curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len);
+	return ok && !curl_easy_setopt(c, CURLOPT_POSTFIELDS, post->body);
+}
+
+/* Sends it off, the first time or to where it was sent on. */
+static bool send_off(struct courier *c, struct errand *e)
+{
+	buf_reset(&e->body);
+	e->received = 0;
+	e->refused = false;
+	*e->why = *e->address = '\0';
+	return !curl_multi_add_handle(c->multi, e->curl);
+}
+
+int courier_post(struct courier *c, const struct courier_post *post, courier_fn *fn, void *arg, struct err *err)
+{
+	struct errand *e = errand_new(c);
+	bool ok;
+
+	if (!e)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	e->fn = fn;
+	e->arg = arg;
+	e->redirections = 0;
+	e->next = c->going;
+	c->going = e;
+	clock_gettime(CLOCK_MONOTONIC, &e->begun);
+	ok = prepare_errand(e, post) && send_off(c, e);
+	if (ok)
+		return 0;
+	errand_end(c, e);
+	return err_set(err, ERR_INTERNAL, "libcurl can't be used");
+}
+
+/* Whether two URLs have one scheme, host and port. */
+static bool same_server(const char *a, const char *b)
+{
+	static const CURLUPart parts[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
+	CURLU *one = curl_url(), *two = curl_url();
+	bool same = one && two && !curl_url_set(one, CURLUPART_URL, a, 0) && !curl_url_set(two, CURLUPART_URL, b, 0);
+
+	for (size_t i = 0; same && i < ARRAY_SIZE(parts); i++) {
+		char *x = NULL, *y = NULL;
+
+		same = !curl_url_get(one, parts[i], &x, CURLU_DEFAULT_PORT) && !curl_url_get(two, parts[i], &y, CURLU_DEFAULT_PORT) &&
+		       strcasecmp(x, y) == 0;
+		curl_free(x);
+		curl_free(y);
+	}
+	curl_url_cleanup(one);
+	curl_url_cleanup(two);
+	return same;
+}
+
+/* true: it is on its way again, to where the server sent it. `why` becomes the reason where it isn't. */
+static bool follow(struct courier *c, struct errand *e, char *why, size_t size)
+{
+	char *to = NULL, *from = NULL;
+	auto_free char *next = NULL;
+
+	curl_easy_getinfo(e->curl, CURLINFO_REDIRECT_URL, &to);
+	curl_easy_getinfo(e->curl, CURLINFO_EFFECTIVE_URL, &from);
+	if (!to)
+		return false;
+	if (!from || !same_server(from, to)) {
+		snprintf(why, size, "it sends on to %.200s, another server: name that one, if it is the one", to);
+		return false;
+	}
+	if (e->redirections++ == REDIRECTIONS) {
+		snprintf(why, size, "it sends on more than %d times", REDIRECTIONS);
+		return false;
+	}
+	next = strdup(to);
+	curl_multi_remove_handle(c->multi, e->curl);
+	return next && !curl_easy_setopt(e->curl, CURLOPT_URL, next) && send_off(c, e);
+}
+
+static void describe_failure(const struct errand *e, CURLcode code, char *why, size_t size)
+{
+	if (e->received > ANSWER_MAX)
+		snprintf(why, size, "it answers with more than %d bytes", ANSWER_MAX);
+	else if (e->refused)
+		snprintf(why, size, "%s is no public address: --hook-allow allows others", *e->address ? e->address : "it");
+	else
+		snprintf(why, size, "%s", *e->why ? e->why : curl_easy_strerror(code));
+}
+
+static void finish(struct courier *c, struct errand *e, CURLcode code)
+{
+	char why[512] = "";
+	struct courier_answer a = { .why = why, .retry_after = -1, .refused = code && e->refused };
+	struct timespec now;
+	curl_off_t after = 0;
+	long status = 0;
+
+	if (code) {
+		describe_failure(e, code, why, sizeof(why));
+	} else {
+		if (follow(c, e, why, sizeof(why)))
+			return;
+		curl_easy_getinfo(e->curl, CURLINFO_RESPONSE_CODE, &status);
+		if (!curl_easy_getinfo(e->curl, CURLINFO_RETRY_AFTER, &after) && after > 0)
+			a.retry_after = after;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	a.nanoseconds = (now.tv_sec - e->begun.tv_sec) * INT64_C(1000000000) + now.tv_nsec - e->begun.tv_nsec;
+	a.status = (int)status;
+	a.body = e->body.data;
+	a.len = e->body.len;
+	e->fn(e->arg, &a);
+	errand_end(c, e);
+}
+
+static bool take_finished(struct courier *c)
+{
+	bool any = false;
+	int left;
+	CURLMsg *m;
+
+	while ((m = curl_multi_info_read(c->multi, &left))) {
+		CURLcode code = m->data.result;
+		char *e = NULL;
+
+		if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &e) || !e)
+			continue;
+		finish(c, (struct errand *)(void *)e, code);
+		any = true;
+	}
+	return any;
+}
+
+int courier_run(struct courier *c, int fd, int timeout_ms, struct err *err)
+{
+	struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
+	int running;
+	CURLMcode code = curl_multi_perform(c->multi, &running);
+
+	if (!code && !take_finished(c)) {
+		code = curl_multi_poll(c->multi, &extra, fd < 0 ? 0 : 1, timeout_ms, NULL);
+		if (!code)
+			code = curl_multi_perform(c->multi, &running);
+		take_finished(c);
+	}
+	return code ? err_set(err, ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(code)) : 0;
+}
+
+void courier_wake(struct courier *c)
+{
+	curl_multi_wakeup(c->multi);
 }

@@ -63,6 +63,9 @@ int db_savepoint(struct db *db, struct err *err) MUST_CHECK;
 int db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;
 void db_savepoint_rollback(struct db *db);
 
+/* Gives pages that nothing uses any more back to the disk, some of them: after much was removed. In a write transaction. */
+int db_give_back(struct db *db, struct err *err) MUST_CHECK;
+
 /* The database's own check of itself: what is wrong goes into `out`, a line each; empty: nothing is. */
 int db_check(struct db *db, struct buf *out, struct err *err) MUST_CHECK;
 

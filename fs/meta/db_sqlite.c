@@ -104,6 +104,11 @@ static int set_vacuum(struct db *db, struct err *err)
 	return r < 0 || pages ? MIN(r, 0) : db_exec(db, "PRAGMA auto_vacuum=INCREMENTAL", err);
 }
 
+int db_give_back(struct db *db, struct err *err)
+{
+	return db_exec(db, "PRAGMA incremental_vacuum(1024)", err);
+}
+
 static int prepare_connection(struct db *db, struct err *err)
 {
 	int r = set_vacuum(db, err);

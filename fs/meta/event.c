@@ -12,11 +12,16 @@
  *	create	a repository was made on purpose
  *	remove	a repository was removed
  *	visibility	a repository became public or private (about: which)
+ *	pull	an image was pulled, by tag or by digest; only where a hook wants to be told, and best effort: once a second at most of
+ *		who, what and from where, and what is still to be written at a crash is lost
+ *	gc	garbage was collected (about: how much)
  *	namespace	a namespace's settings were changed (about: its name)
  *	setting	another setting of a repository, a namespace or the registry was changed (about: whose, which, and its value)
  *	grant, revoke	a principal's rights were changed (about: whose, and the pattern)
  *	account-add, account-set, account-rm, password	a user, a group or a robot (about: which)
  *	member-add, member-rm	of a group (about: group and principal)
+ *	hook-add, hook-set, hook-rm	(about: its pattern, where that isn't one repository, and its name)
+ *	hook-test, hook-retry	of a hook: likewise
  *	token-add, token-rm	of a user or a robot (about: whose, and the token's name)
  *
  * A line is
@@ -47,6 +52,8 @@ static const struct {
 	{ "account-add", true }, { "account-set", true },   { "account-rm", true },   { "password", true },
 	{ "member-add", true },	 { "member-rm", true },	    { "token-add", true },    { "token-rm", true },
 	{ "quota", false },
+	{ "hook-add", true },	 { "hook-set", true },	    { "hook-rm", true },      { "hook-test", true },
+	{ "hook-retry", true },	 { "pull", false },	    { "gc", false },
 };
 
 bool event_kind_known(const char *kind, size_t len)
@@ -63,6 +70,11 @@ bool event_kind_is_access(const char *kind)
 		if (streq(kinds[i].name, kind))
 			return kinds[i].access;
 	return false;
+}
+
+const char *event_kind_at(size_t i)
+{
+	return i < ARRAY_SIZE(kinds) ? kinds[i].name : NULL;
 }
 
 /* ---- Adding ---- */

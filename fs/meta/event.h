@@ -34,6 +34,7 @@ int event_last(struct db *db, int64_t *out, struct err *err) MUST_CHECK;
 /* Whether there is such a kind, and whether it is about what people may do: for those who may administer. */
 bool event_kind_known(const char *kind, size_t len);
 bool event_kind_is_access(const char *kind);
+const char *event_kind_at(size_t i);	/* NULL: there are no more */
 /* Appends the line, without a newline. */
 void event_line(struct buf *out, int64_t number, const struct event *event);
 

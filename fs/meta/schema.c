@@ -28,10 +28,13 @@
  *	removal, removed_* what was removed and can be brought back, as it was
  *	setting		   of a repository, or of all below a name
  *	quota, quota_*	   what those use who have a setting `quota` or `quota-tags`: see quota.h
+ *	hook		   who wants to be told of what: see hook.h
+ *	delivery	   that an event is to be told to a hook, or was; attempt: each time it was tried
  *
  * counter 'access' counts the transactions that changed people, tokens, grants or visibility; 'audit' the bytes of all lines
  * of the audit trail, the removed ones included; 'event-bytes' is where the
- * last event that was removed ended.
+ * last event that was removed ended; 'delivery' is the last event of which
+ * deliveries were made.
  */
 #include "fs/base/base.h"
 #include "fs/meta/meta.h"
@@ -457,6 +460,60 @@ static const char *const steps[] = {
 	"   WHERE r.name BETWEEN q.low AND q.high) +"
 	" (SELECT COUNT(*) FROM removal x JOIN removed_blob p ON p.removal_id = x.id"
 	"   WHERE x.repository BETWEEN q.low AND q.high) AS holders FROM quota q;",
+
+	/* 9 */
+	"CREATE TABLE hook("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" pattern TEXT NOT NULL,"		/* of the repositories that it is about */
+	" is_name INTEGER NOT NULL,"		/* the pattern is one repository's name */
+	" name TEXT NOT NULL,"
+	" kinds TEXT NOT NULL,"			/* of events, by commas */
+	" tags TEXT NOT NULL,"			/* rules (fs/auth/rule.h); '': all */
+	" url TEXT NOT NULL,"			/* where it posts to; '': it runs a program */
+	" program TEXT NOT NULL,"
+	" format TEXT NOT NULL,"
+	" headers TEXT NOT NULL,"		/* a line each */
+	" ca TEXT NOT NULL,"			/* PEM; '': the system's */
+	" secret TEXT NOT NULL,"		/* '': it doesn't sign */
+	" old_secret TEXT NOT NULL,"		/* that it signs with as well; '': none */
+	" parallel INTEGER NOT NULL,"		/* its deliveries needn't be in order */
+	" paused INTEGER NOT NULL,"
+	" disabled TEXT NOT NULL,"		/* why it was; '': it wasn't */
+	" since INTEGER NOT NULL,"		/* events behind that are told */
+	" created INTEGER NOT NULL,"
+	" changed INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"			/* made it */
+	" told INTEGER NOT NULL DEFAULT 0,"	/* the last of its deliveries' numbers */
+	" UNIQUE(pattern, name));"
+	"CREATE INDEX hook_wide ON hook(id) WHERE is_name = 0;"
+
+	"CREATE TABLE delivery("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" hook_id INTEGER NOT NULL REFERENCES hook(id),"
+	" event INTEGER NOT NULL,"
+	" number INTEGER NOT NULL,"		/* of those of its hook, from 1, without gaps; 0: it isn't told */
+	" lane TEXT NOT NULL,"			/* those of one lane go one after the other */
+	" state INTEGER NOT NULL,"		/* delivery.h */
+	" due INTEGER,"				/* when it is tried next; NULL: it waits for another of its lane, or is over */
+	" attempts INTEGER NOT NULL,"
+	" first INTEGER NOT NULL,"		/* when it was tried first; 0: never */
+	" at INTEGER NOT NULL,"			/* when it came to its state */
+	" UNIQUE(hook_id, event));"
+	"CREATE INDEX delivery_due ON delivery(hook_id, due, event) WHERE due IS NOT NULL;"
+	"CREATE INDEX delivery_lane ON delivery(hook_id, lane, event) WHERE state = 0;"
+	"CREATE INDEX delivery_over ON delivery(at) WHERE state <> 0;"
+
+	"CREATE TABLE attempt("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" delivery_id INTEGER NOT NULL REFERENCES delivery(id),"
+	" at INTEGER NOT NULL,"
+	" latency INTEGER NOT NULL,"		/* nanoseconds */
+	" status INTEGER NOT NULL,"		/* of the answer, or how a program ended; 0: there was none */
+	" why TEXT NOT NULL,"			/* it failed; '': it didn't */
+	" request TEXT NOT NULL,"
+	" response TEXT NOT NULL);"
+	"CREATE INDEX attempt_delivery ON attempt(delivery_id, id);"
+	"INSERT INTO counter(name, value) VALUES ('delivery', 0);",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

@@ -95,7 +95,7 @@ static void room_put(struct ops *o, struct ops_room *room)
 
 /* ---- Answers ---- */
 
-/* A program hears EIO only; the log says what it was. */
+/* A program hears the number only; the log says what it was. */
 static void fail(fuse_req_t req, const struct err *err)
 {
 	int errnum = err->errnum > 0 ? err->errnum : EIO;
@@ -409,11 +409,14 @@ static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t s
 	struct err err = ERR_INIT;
 
 	if (offset != 0)
-		fuse_reply_err(req, EINVAL);
-	else if (node_write(o->tree, &o->cred, node, data, size, &err) < 0)
-		fail(req, &err);
-	else
+		err_set(&err, ERR_ARGUMENT, "a value is written at once, from its beginning");
+	else if (node_write(o->tree, &o->cred, node, data, size, &err) == 0) {
 		fuse_reply_write(req, size);
+		return;
+	}
+	if (err.errnum == EINVAL)
+		log_info("mount: what was written is refused: %s", err.text);
+	fail(req, &err);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)

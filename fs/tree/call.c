@@ -1,15 +1,12 @@
 /*
- * call.c: see call.h. What stands for a call in JSON, and what it does; call_people.c has those of people, call_inside.c those inside images.
+ * call.c: see call.h. What stands for a call in JSON, and what it does; call_people.c has those of people, call_hooks.c of hooks,
+ * call_inside.c those inside images.
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
 #include "fs/tree/login.h"
 
 /* ---- Members in JSON ---- */
-
-#define FIELD(record, member, name, kind, ...) { .key = name, .type = kind, .offset = offsetof(record, member), __VA_ARGS__ }
-#define NEEDED .needed = true
-#define WORDS(list) .words = list, .word_count = ARRAY_SIZE(list)
 
 static const char *const settings[] = { [SETTING_NO] = "no", [SETTING_YES] = "yes", [SETTING_INHERIT] = "inherit" };
 static const char *const visibilities[] = { [SETTING_NO] = "private", [SETTING_YES] = "public", [SETTING_INHERIT] = "inherit" };
@@ -665,6 +662,15 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_GRANT_POLICY] = { "grant-policy", policy_args, NULL, true, run_grant_policy },
 	[CALL_ACCESS] = { "access", access_args, access_row_fields, false, run_access },
 	[CALL_EVENTS] = { "events", events_args, event_row_fields, false, run_events },
+	[CALL_HOOK_LIST] = { "hook-list", hook_list_args, hook_fields, false, run_hook_list },
+	[CALL_HOOK_SHOW] = { "hook-show", hook_args, hook_fields, false, run_hook_show },
+	[CALL_HOOK_ADD] = { "hook-add", hook_change_args, NULL, true, run_hook_add },
+	[CALL_HOOK_SET] = { "hook-set", hook_change_args, NULL, true, run_hook_set },
+	[CALL_HOOK_RM] = { "hook-rm", hook_args, NULL, true, run_hook_rm },
+	[CALL_HOOK_TEST] = { "hook-test", hook_args, hook_event_row, true, run_hook_test },
+	[CALL_HOOK_LOG] = { "hook-log", hook_log_args, delivery_fields, false, run_hook_log },
+	[CALL_HOOK_ATTEMPTS] = { "hook-attempts", hook_delivery_args, attempt_fields, false, run_hook_attempts },
+	[CALL_HOOK_RETRY] = { "hook-retry", hook_delivery_args, NULL, true, run_hook_retry },
 	[CALL_ROOTFS_FIND] = { "rootfs-find", find_args, rootfs_row, false, run_rootfs_find },
 	[CALL_ROOTFS_WALK] = { "rootfs-walk", walk_args, entry_row, false, run_rootfs_walk },
 	[CALL_ROOTFS_SHOW] = { "rootfs-show", node_args, entry_row, false, run_rootfs_show },
@@ -695,4 +701,8 @@ FITS(tree_history);
 FITS(tree_removal);
 FITS(call_entry);
 FITS(call_event);
+FITS(call_hook);
+FITS(call_listed_hook);
+FITS(call_attempt);
+FITS(tree_hook_delivery);
 FITS(tree_stats);

@@ -15,6 +15,7 @@
 #include "fs/tree/events.h"
 #include "fs/tree/grants.h"
 #include "fs/tree/history.h"
+#include "fs/tree/hooks.h"
 #include "fs/tree/undo.h"
 #include "fs/tree/people.h"
 #include "fs/tree/prune.h"
@@ -70,6 +71,15 @@ enum call_id {
 	CALL_GRANT_POLICY,
 	CALL_ACCESS,
 	CALL_EVENTS,
+	CALL_HOOK_LIST,
+	CALL_HOOK_SHOW,
+	CALL_HOOK_ADD,
+	CALL_HOOK_SET,
+	CALL_HOOK_RM,
+	CALL_HOOK_TEST,
+	CALL_HOOK_LOG,
+	CALL_HOOK_ATTEMPTS,
+	CALL_HOOK_RETRY,
 	CALL_ROOTFS_FIND,
 	CALL_ROOTFS_WALK,
 	CALL_ROOTFS_SHOW,
@@ -148,6 +158,15 @@ struct call_events {
 	int64_t wait;			/* over HTTP: seconds for which the answer may wait for the first one */
 };
 
+/* A hook (without a pattern: all hooks), and what is to become of it, or which of its deliveries is meant. */
+struct call_hook {
+	const char *pattern, *name;
+	struct tree_hook_change change;
+	int64_t id;			/* a delivery's; of a log: those of events before that one (0: all) */
+	int64_t n;			/* so many at most */
+	bool dry_run;
+};
+
 struct call_policy {
 	const char *who, *policy, *origin;
 	bool dry_run;
@@ -202,6 +221,23 @@ struct call_listed_person {
 struct call_secret {
 	char secret[SECRET_TEXT_MAX + 1];
 	const char *text;
+};
+
+/* A hook: what is secret of it isn't there. */
+struct call_listed_hook {
+	struct hook_row row;
+	bool secret, old_secret;	/* it has one */
+};
+
+/* An attempt at a delivery, and what that is now. */
+struct call_attempt {
+	struct delivery_row delivery;
+	struct attempt_row row;
+	bool none;			/* there is none yet */
+};
+
+struct call_number {
+	int64_t number;
 };
 
 struct call_xattr {

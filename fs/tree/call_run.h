@@ -6,6 +6,11 @@
 
 #include "fs/tree/call.h"
 
+/* A row of a table of members (record.h). */
+#define FIELD(record, member, name, kind, ...) { .key = name, .type = kind, .offset = offsetof(record, member), __VA_ARGS__ }
+#define NEEDED .needed = true
+#define WORDS(list) .words = list, .word_count = ARRAY_SIZE(list)
+
 struct answer {
 	struct tree *tree;
 	const struct cred *cred;
@@ -48,6 +53,18 @@ RUN(grant_set);
 RUN(grant_rm);
 RUN(grant_policy);
 RUN(access);
+
+extern const struct record_field hook_args[], hook_list_args[], hook_change_args[], hook_log_args[], hook_delivery_args[];
+extern const struct record_field hook_fields[], delivery_fields[], attempt_fields[], hook_event_row[];
+RUN(hook_list);
+RUN(hook_show);
+RUN(hook_add);
+RUN(hook_set);
+RUN(hook_rm);
+RUN(hook_test);
+RUN(hook_log);
+RUN(hook_attempts);
+RUN(hook_retry);
 
 RUN(rootfs_find);
 RUN(rootfs_walk);

@@ -90,6 +90,8 @@ int tree_image_get(struct tree *tree, const struct cred *cred, const char *repo,
 		pulls_note(tree->pulls, repo, &(*out)->digest);
 	if (!r)
 		audit_pull(tree, cred, repo, reference, &(*out)->digest);
+	if (!r)
+		tell_pull(tree, cred, repo, reference, &(*out)->digest);
 	return r;
 }
 

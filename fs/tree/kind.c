@@ -50,6 +50,7 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY_QUOTA_TAGS] = { .kind = KIND_REGISTRY_QUOTA_TAGS, .parent = KIND_REGISTRY_SETTINGS, .name = "quota-tags", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_RETENTION] = { .kind = KIND_REGISTRY_RETENTION, .parent = KIND_REGISTRY_SETTINGS, .name = "retention", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
+	[KIND_REGISTRY_HOOKS] = { .kind = KIND_REGISTRY_HOOKS, .parent = KIND_REGISTRY, .name = "hooks", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_hook, .list = view_list_hooks },
 
 	[KIND_REPO] = { .kind = KIND_REPO, .row = ROW_REPO, .mode = OPEN_DIR_MODE, .apart = true, .find = view_find_repo, .list = view_list_repos },
 	[KIND_TAGS] = { .kind = KIND_TAGS, .parent = KIND_REPO, .name = "_tags", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .present = view_is_repository, .find = view_find_tag, .list = view_list_tags },
@@ -125,6 +126,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_QUOTA_TAGS] = { .kind = KIND_QUOTA_TAGS, .parent = KIND_SETTINGS, .name = "quota-tags", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_RETENTION] = { .kind = KIND_RETENTION, .parent = KIND_SETTINGS, .name = "retention", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
+	[KIND_HOOKS] = { .kind = KIND_HOOKS, .parent = KIND_REPO, .name = "_hooks", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_hook, .list = view_list_hooks },
+	[KIND_HOOK] = { .kind = KIND_HOOK, .row = ROW_HOOK, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_hook_text, .write = view_hook_write, .value_max = LIMIT_HOOK_FILE },
 	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },
 };
 /* clang-format on */

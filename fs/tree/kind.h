@@ -104,6 +104,9 @@ enum node_kind {
 	KIND_REGISTRY_QUOTA_TAGS,
 	KIND_QUOTA,
 	KIND_QUOTA_TAGS,
+	KIND_REGISTRY_HOOKS,
+	KIND_HOOKS,
+	KIND_HOOK,		/* its row is the hook's; of one that is being made (position > 0) the repository's, or 0 */
 	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT
 };
@@ -125,6 +128,7 @@ enum row_type {
 	ROW_HISTORY,
 	ROW_PENDING,	/* no row: the repository's id, and a place in struct pending */
 	ROW_GRANT,	/* struct node_grant: also where nothing is granted (yet) */
+	ROW_HOOK,	/* struct node_hook: also where there is none (yet) */
 };
 
 /* Whom something is granted in an _access/, or could be. */
@@ -133,6 +137,14 @@ struct node_grant {
 	char who[LIMIT_PRINCIPAL + 1];
 	unsigned actions;	/* 0: nothing */
 	int64_t created;
+};
+
+/* What is in a _hooks/, or will be. */
+struct node_hook {
+	struct repo_row repo;	/* as of a node_grant */
+	char name[LIMIT_HOOK_NAME + 1];
+	int64_t id;		/* 0: there is none */
+	int64_t changed;
 };
 
 /* A node with its row read. */
@@ -149,6 +161,7 @@ struct node {
 		struct upload_row upload;
 		struct history_row history;
 		struct node_grant grant;
+		struct node_hook hook;
 	};
 };
 

@@ -57,6 +57,8 @@ static int load_row(const struct look *l, struct node *n)
 		return pending_at(l->tree->pending, n->row_id, n->position, &n->tag.digest);
 	case ROW_GRANT:
 		return view_load_grant(l, n);
+	case ROW_HOOK:
+		return view_load_hook(l, n);
 	}
 	return 0;
 }
@@ -79,7 +81,7 @@ int node_load(const struct look *l, uint64_t number, struct node *out)
 	k = kind_of(out->kind);
 	/* A node has one number: what its kind doesn't use is 0. */
 	r = node_number(out) != number || (k->row == ROW_NONE && out->row_id) ||
-			    (k->row != ROW_PENDING && k->row != ROW_GRANT && out->position) ?
+			    (k->row != ROW_PENDING && k->row != ROW_GRANT && k->row != ROW_HOOK && out->position) ?
 		    0 :
 		    load_row(l, out);
 	if (r > 0 && k->present)
@@ -120,6 +122,7 @@ static void set_row_id(struct node *n)
 	case ROW_NONE:
 	case ROW_PENDING:
 	case ROW_GRANT:
+	case ROW_HOOK:
 		break;
 	}
 }
@@ -161,6 +164,8 @@ static int64_t repository_of(const struct node *n)
 		return n->history.repository_id;
 	case ROW_GRANT:
 		return n->grant.repo.id;
+	case ROW_HOOK:
+		return n->hook.repo.id;
 	case ROW_NONE:
 	case ROW_BLOB:
 		break;
@@ -191,7 +196,7 @@ static int may_administer(const struct look *l, const struct node *n)
 	char pattern[LIMIT_NAME + 4];
 	enum row_type row = kind_of(n->kind)->row;
 
-	if ((row != ROW_REPO && row != ROW_GRANT) || !n->repo.id)
+	if ((row != ROW_REPO && row != ROW_GRANT && row != ROW_HOOK) || !n->repo.id)
 		return access_is_administrator(&l->ask);
 	if (n->repo.is_repository)
 		return may_do(l, &n->repo, ACTION_ADMIN);
@@ -282,6 +287,9 @@ static int time_of(const struct look *l, const struct node *n, int64_t *out)
 		return hidden_time(l, n->blob.created, out);
 	case ROW_GRANT:
 		*out = n->grant.created;
+		return 0;
+	case ROW_HOOK:
+		*out = n->hook.changed;
 		return 0;
 	case ROW_TAG:
 		*out = n->tag.moved;

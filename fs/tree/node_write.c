@@ -154,6 +154,11 @@ static bool holds_grants(const struct node *n)
 	return n->kind == KIND_ACCESS || n->kind == KIND_REGISTRY_ACCESS;
 }
 
+static bool holds_hooks(const struct node *n)
+{
+	return n->kind == KIND_HOOKS || n->kind == KIND_REGISTRY_HOOKS;
+}
+
 int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name,
 		struct err *err)
 {
@@ -162,6 +167,8 @@ int node_unlink(struct tree *tree, const struct cred *cred, uint64_t parent, con
 
 	if (r)
 		return r;
+	if (holds_hooks(&dir))
+		return view_hook_rm(tree, cred, &dir, name, err);
 	return holds_grants(&dir) ? view_grant_rm(tree, cred, &dir, name, err) : unlink_tag(tree, cred, &dir, name, err);
 }
 
@@ -226,29 +233,28 @@ int node_chmod(struct tree *tree, const struct cred *cred, uint64_t number, mode
 
 /* ---- Values ---- */
 
-static int find_person(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name, struct node *out,
+static int find_person(struct tree *tree, const struct cred *cred, const struct node *dir, const char *name, struct node *out,
 		       struct err *err)
 {
 	auto_session struct session s = { 0 };
-	struct node dir;
-	int r = inside_is(parent) ? read_only(err) : session_begin(&s, tree, cred, err);
+	int r = holds_grants(dir) ? session_begin(&s, tree, cred, err) : read_only(err);
 
 	if (!r)
-		r = load_seen(&s.look, parent, &dir);
-	if (!r && !holds_grants(&dir))
-		r = read_only(err);
-	if (r)
+		r = view_find_person(&s.look, dir, name, out);
+	else
 		return r;
-	r = view_find_person(&s.look, &dir, name, out);
 	return r > 0 ? 0 : r ? r : err_set(err, ERR_NOT_FOUND, "nobody is called %.255s", name);
 }
 
 int node_create(struct tree *tree, const struct cred *cred, uint64_t parent, const char *name, struct node_attr *out,
 		struct err *err)
 {
-	struct node file;
-	int r = find_person(tree, cred, parent, name, &file, err);
+	struct node dir, file;
+	int r = load(tree, cred, parent, &dir, err);
 
+	if (!r)
+		r = holds_hooks(&dir) ? view_hook_create(tree, cred, &dir, name, &file, err) :
+					find_person(tree, cred, &dir, name, &file, err);
 	return r ? r : node_getattr(tree, cred, node_number(&file), out, err);
 }
 
@@ -262,7 +268,7 @@ int node_may_write(struct tree *tree, const struct cred *cred, uint64_t file, st
 
 int node_write(struct tree *tree, const struct cred *cred, uint64_t file, const void *data, size_t len, struct err *err)
 {
-	char value[LIMIT_RETENTION + 1];	/* the longest of them */
+	auto_free char *value = NULL;
 	size_t most = LIMIT_VALUE;
 	struct node n;
 	int r = load(tree, cred, file, &n, err);
@@ -275,8 +281,9 @@ int node_write(struct tree *tree, const struct cred *cred, uint64_t file, const 
 		most = kind_of(n.kind)->value_max;
 	if (len > most || memchr(data, '\0', len))
 		return err_set(err, ERR_ARGUMENT, "that is no value: write a line, of %zu bytes at most", most);
-	memcpy(value, data, len);
-	value[len] = '\0';
+	value = strndup(data, len);
+	if (!value)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (len && value[len - 1] == '\n')
 		value[len - 1] = '\0';
 	return kind_of(n.kind)->write(tree, cred, &n, value, err);

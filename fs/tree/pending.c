@@ -1,9 +1,11 @@
 /*
- * pending.c: links on their way to become a tag.
+ * pending.c: names on their way: links to become a tag, and files to become a hook.
  *
  * coreutils' `ln -sf` over a name that is taken makes a link called Cu and six
  * letters or digits beside it and renames that. Such a link is no tag: it is kept here, in
  * memory, until its rename, an unlink, or LIFETIME has passed.
+ *
+ * A file in _hooks that was made and not written to is no hook: its name is kept, for who has it open.
  */
 #include "fs/base/base.h"
 #include "fs/tree/state.h"
@@ -19,11 +21,12 @@ struct link {
 	int64_t repository_id;	/* 0: a free place */
 	int64_t made;
 	struct digest digest;
-	char name[NAME_LEN + 1];
+	char name[LIMIT_HOOK_NAME + 1];
 };
 
 struct pending {
 	pthread_mutex_t lock;
+	size_t last;				/* guarded by lock: the place taken last; the next one is behind it */
 	struct link links[LIMIT_PENDING_LINKS];	/* guarded by lock */
 };
 
@@ -56,8 +59,8 @@ static struct link *find(struct pending *p, int64_t repository_id, const char *n
 {
 	int64_t now = timestamp_now();
 
-	for (size_t i = 0; i < LIMIT_PENDING_LINKS; i++) {
-		struct link *l = &p->links[i];
+	for (size_t i = 1; i <= LIMIT_PENDING_LINKS; i++) {
+		struct link *l = &p->links[(p->last + i) % LIMIT_PENDING_LINKS];
 
 		if (l->repository_id && now - l->made > LIFETIME)
 			l->repository_id = 0;
@@ -77,13 +80,13 @@ int pending_add(struct pending *p, int64_t repository_id, const char *name,
 	if (find(p, repository_id, name)) {
 		r = err_set(err, ERR_EXISTS, "%s is there already", name);
 	} else if ((l = find(p, 0, NULL))) {
+		p->last = (size_t)(l - p->links);
 		l->repository_id = repository_id;
 		l->made = timestamp_now();
 		l->digest = *digest;
 		snprintf(l->name, sizeof(l->name), "%s", name);
 	} else {
-		r = err_set(err, ERR_BUSY, "%d links are being replaced: try again",
-			    LIMIT_PENDING_LINKS);
+		r = err_set(err, ERR_BUSY, "%d names are on their way: try again", LIMIT_PENDING_LINKS);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return r;
@@ -94,8 +97,6 @@ int pending_find(struct pending *p, int64_t repository_id, const char *name, str
 	struct link *l;
 	int place = -1;
 
-	if (!pending_name(name))
-		return -1;
 	pthread_mutex_lock(&p->lock);
 	l = find(p, repository_id, name);
 	if (l) {
@@ -106,17 +107,34 @@ int pending_find(struct pending *p, int64_t repository_id, const char *name, str
 	return place;
 }
 
-bool pending_at(struct pending *p, int64_t repository_id, int place, struct digest *out)
+/* The link at a place, as it is; false: there is none of that repository. */
+static bool copy_at(struct pending *p, int64_t repository_id, int place, struct link *out)
 {
-	bool there;
-
 	if (place < 0 || place >= LIMIT_PENDING_LINKS)
 		return false;
 	pthread_mutex_lock(&p->lock);
-	there = p->links[place].repository_id == repository_id;
-	if (there)
-		*out = p->links[place].digest;
+	*out = p->links[place];
 	pthread_mutex_unlock(&p->lock);
+	return out->repository_id == repository_id;
+}
+
+bool pending_at(struct pending *p, int64_t repository_id, int place, struct digest *out)
+{
+	struct link l;
+	bool there = copy_at(p, repository_id, place, &l);
+
+	if (there)
+		*out = l.digest;
+	return there;
+}
+
+bool pending_name_at(struct pending *p, int64_t repository_id, int place, char out[static LIMIT_HOOK_NAME + 1])
+{
+	struct link l;
+	bool there = copy_at(p, repository_id, place, &l);
+
+	if (there)
+		snprintf(out, LIMIT_HOOK_NAME + 1, "%s", l.name);
 	return there;
 }
 

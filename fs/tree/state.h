@@ -31,7 +31,9 @@ struct tree {
 	struct access *access;	/* who may do what, access.c */
 	struct hashes *hashes;	/* running digests of uploads, hashes.c */
 	struct pending *pending;	/* `ln -sfn` in progress, pending.c */
+	struct pending *new_hooks;	/* files in _hooks that are being made */
 	struct trail *trail;	/* of the audit, trail.c */
+	struct listeners *listeners;	/* who wants to be told of pulls, hooks.c */
 	struct pulls *pulls;	/* when images were pulled, pulls.c */
 	bool audit_pulls;
 	int64_t grace;		/* of the garbage collection, nanoseconds */
@@ -117,9 +119,23 @@ int permit_pattern(struct tree *tree, const struct cred *cred, const char *patte
 /* A setting's own value as it is shown (settings.h), without asking for permission. */
 int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
 
+/* Whether that hook of a pattern may be seen and changed; ERR_ARGUMENT: it is no name of one. name NULL: any of them. */
+int permit_hook(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err) MUST_CHECK;
+/* The row without what nobody is shown; it points into itself and `headers`. */
+struct hook_row;
+int hook_as_shown(const struct hook_row *row, struct buf *headers, struct hook_row *out) MUST_CHECK;
+
 /* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
 struct principal_row;
 int need_person(struct db *db, const char *name, struct principal_row *out, struct err *err) MUST_CHECK;
+/* ---- hooks.c: which repositories' pulls a hook wants to be told of ---- */
+
+struct listeners;
+int listeners_new(struct listeners **out, struct err *err) MUST_CHECK;
+void listeners_free(struct listeners *l);
+/* Queues an event, where one does. `reference`: as it was asked for. */
+void tell_pull(struct tree *tree, const struct cred *cred, const char *repo, const char *reference, const struct digest *digest);
+
 /* An event about people, grants or visibility, and a new generation (access_changed()). repo and about may be NULL. In a write
  * transaction. */
 int add_access_event(struct db *db, const struct cred *cred, const char *kind, const char *repo, const char *about,
@@ -184,9 +200,10 @@ bool pending_name(const char *name);
 /* 0, ERR_EXISTS, or ERR_BUSY with too many of them. */
 int pending_add(struct pending *p, int64_t repository_id, const char *name,
 		const struct digest *digest, struct err *err) MUST_CHECK;
-/* Its place, or -1; and what stands at a place. */
+/* Its place, or -1; and what stands at a place. A place isn't taken again before all others were. */
 int pending_find(struct pending *p, int64_t repository_id, const char *name, struct digest *out);
 bool pending_at(struct pending *p, int64_t repository_id, int place, struct digest *out);
+bool pending_name_at(struct pending *p, int64_t repository_id, int place, char out[static LIMIT_HOOK_NAME + 1]);
 bool pending_remove(struct pending *p, int64_t repository_id, const char *name);
 
 #endif

@@ -37,6 +37,7 @@ static const struct {
 
 /* What makes two entries the same. */
 struct what {
+	bool event;	/* it becomes one, and no row of the trail */
 	const char *action, *kind, *reason;
 	enum audit_result result;
 	int64_t token;
@@ -137,14 +138,23 @@ struct part {
 	size_t count;
 };
 
-/* A push that was refused for want of quota is told to who watches. It has no transaction of its own, as the row hasn't. */
-static int add_quota_event(struct db *db, const struct entry *e, struct err *err)
+/* A pull that a hook asks for, or a push that was refused for want of quota, told to who watches: it has no transaction of its own, as the
+ * row hasn't. */
+static int add_as_event(struct db *db, const struct entry *e, const char *kind, struct err *err)
 {
 	const struct what *w = &e->what;
+	const struct event event = {
+		.kind = kind,
+		.repository = w->repository,
+		.tag = *w->tag ? w->tag : NULL,
+		.digest = &w->digest,
+		.about = w->about,
+		.who = w->who,
+		.origin = w->origin,
+		.at = e->at,
+	};
 
-	return event_add(db, &(struct event){ .kind = "quota", .repository = w->repository, .tag = *w->tag ? w->tag : NULL,
-					      .digest = &w->digest, .about = w->about, .changed = false, .who = w->who,
-					      .origin = w->origin, .at = e->at }, err);
+	return event_add(db, &event, err);
 }
 
 static int add_entry(struct db *db, const struct entry *e, struct err *err)
@@ -165,10 +175,12 @@ static int add_entry(struct db *db, const struct entry *e, struct err *err)
 		.reason = w->reason,
 		.times = e->times,
 	};
+	int r;
 
-	int r = audit_add(db, &row, err);
-
-	return r || !w->reason || !streq(w->reason, TRAIL_QUOTA) ? r : add_quota_event(db, e, err);
+	if (w->event)
+		return add_as_event(db, e, w->kind, err);
+	r = audit_add(db, &row, err);
+	return r || !w->reason || !streq(w->reason, TRAIL_QUOTA) ? r : add_as_event(db, e, "quota", err);
 }
 
 static int write_part(struct db *db, void *arg, struct err *err)
@@ -349,20 +361,21 @@ static bool admit(struct trail *t, int64_t now, enum trail_cause cause)
 	return t->room[cause] > 0 && t->room[cause]--;
 }
 
-void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause)
+static void note(struct trail *t, const struct audit_row *row, bool event, enum trail_cause cause)
 {
 	struct what what;
 	struct batch *b;
 	uint16_t *slot;
 
 	fill(&what, row);
+	what.event = event;
 	pthread_mutex_lock(&t->lock);
 	b = t->gathering;
 	slot = find_slot(b, &what);
 	if (*slot) {
 		b->entries[*slot - 1].times++;
 	} else if (b->count == ENTRIES || !admit(t, row->at, cause)) {
-		b->lost++;
+		b->lost += !event;
 	} else {
 		b->entries[b->count++] = (struct entry){ .what = what, .at = row->at, .times = 1 };
 		*slot = (uint16_t)b->count;
@@ -370,4 +383,14 @@ void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause c
 	start(t);
 	pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
+}
+
+void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause)
+{
+	note(t, row, false, cause);
+}
+
+void trail_note_event(struct trail *t, const struct audit_row *row)
+{
+	note(t, row, true, TRAIL_WANTED);
 }

@@ -5,6 +5,8 @@
  * are queued in memory and written by one thread, a batch a second at most. That is best effort: what was queued less than a
  * second before a crash is lost, and so is what doesn't fit, which is counted, and the count is a row.
  *
+ * Events of what merely reads (pulls) go the same way.
+ *
  * What is the same within a batch, but for the time, is one row, which says how often.
  */
 #ifndef REGFS_TREE_TRAIL_H
@@ -37,6 +39,9 @@ void trail_free(struct trail *t);
  * lock, for less than a microsecond, and waits for nothing.
  */
 void trail_note(struct trail *t, const struct audit_row *row, enum trail_cause cause);
+/* The same of an event (event.h), of which `who`, `origin`, `repository`, `tag`, `digest` and `kind` are the row's. What doesn't fit is
+ * lost without a word: best effort. */
+void trail_note_event(struct trail *t, const struct audit_row *row);
 /* Waits until what was queued before is written, or lost. */
 void trail_flush(struct trail *t);
 

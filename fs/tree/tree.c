@@ -40,11 +40,15 @@ int tree_open(const char *store_dir, int flags, struct tree **out, struct err *e
 	if (!r)
 		r = trail_new(t->meta, &t->trail, err);
 	if (!r)
+		r = listeners_new(&t->listeners, err);
+	if (!r)
 		r = pulls_new(t->meta, &t->pulls, err);
 	if (!r)
 		r = hashes_new(&t->hashes, err);
 	if (!r)
 		r = pending_new(&t->pending, err);
+	if (!r)
+		r = pending_new(&t->new_hooks, err);
 	if (!r)
 		r = shelf_new(t, &t->shelf, err);
 	if (r) {
@@ -69,9 +73,11 @@ void tree_close(struct tree *t)
 		return;
 	shelf_free(t->shelf);
 	pending_free(t->pending);
+	pending_free(t->new_hooks);
 	hashes_free(t->hashes);
 	access_free(t->access);
 	trail_free(t->trail);
+	listeners_free(t->listeners);
 	pulls_free(t->pulls);
 	cache_free(t->cache);
 	meta_close(t->meta);

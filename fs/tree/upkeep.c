@@ -2,11 +2,13 @@
  * upkeep.c: keeping the store clean and whole, as operations.
  */
 #include "fs/base/base.h"
+#include "fs/base/timestamp.h"
 #include "fs/tree/state.h"
 
 struct collection {
 	const struct cred *cred;
 	const struct tree_gc_options *options;
+	const struct gc_report *report;
 };
 
 static bool gc_progress(void *arg, const struct gc_report *report)
@@ -40,6 +42,20 @@ void tree_set_grace(struct tree *tree, int64_t grace)
 	tree->grace = grace;
 }
 
+/* What was removed without a trace otherwise. */
+static int tell_gc(struct db *db, void *arg, struct err *err)
+{
+	const struct collection *c = arg;
+	const struct gc_report *report = c->report;
+	char about[128];
+	const struct event event = { .kind = "gc", .repository = "", .about = about, .changed = true, .who = c->cred->name,
+				     .origin = c->cred->from, .at = timestamp_now() };
+
+	snprintf(about, sizeof(about), "%" PRId64 " blobs of %" PRId64 " bytes, %" PRId64 " uploads, %" PRId64 " images", report->blobs,
+		 report->blob_bytes, report->uploads, report->images);
+	return event_add(db, &event, err);
+}
+
 int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_options *options,
 	    struct gc_report *out, struct err *err)
 {
@@ -55,7 +71,12 @@ int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_opt
 	};
 	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
-	return r ? r : gc_run(tree->store, tree->meta, &o, out, err);
+	if (!r)
+		r = gc_run(tree->store, tree->meta, &o, out, err);
+	c.report = out;
+	if (!r && !options->dry_run && (out->blobs || out->uploads || out->images))
+		r = meta_write(tree->meta, false, tell_gc, &c, err);
+	return r;
 }
 
 int tree_check(struct tree *tree, const struct cred *cred, const struct tree_check_options *options,

@@ -144,6 +144,9 @@ int view_history_time(const struct look *l, const struct node *n, int64_t *out) 
 
 /* ---- _settings/ and _access/: view_access.c ---- */
 
+/* What the _access and _hooks of a repository, a namespace or the registry are about. */
+#define VIEW_PATTERN_MAX (LIMIT_NAME + 3)
+const char *view_pattern(const struct repo_row *repo, char out[static VIEW_PATTERN_MAX + 1]);
 int view_is_namespace(const struct look *l, const struct node *n) MUST_CHECK;
 int view_visibility_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
 int view_visibility_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
@@ -165,6 +168,21 @@ int view_grant_rm(struct tree *tree, const struct cred *cred, const struct node 
 		  struct err *err) MUST_CHECK;
 /* Reads what a ROW_GRANT's number stands for: 1, 0, or negative. */
 int view_load_grant(const struct look *l, struct node *n) MUST_CHECK;
+
+/* ---- _hooks/: view_hooks.c ---- */
+
+int view_find_hook(const struct look *l, const struct node *n, const char *name, struct node *out) MUST_CHECK;
+int view_list_hooks(struct listing *ls, const struct node *n, uint64_t after) MUST_CHECK;
+int view_hook_text(const struct look *l, const struct node *n, struct buf *out) MUST_CHECK;
+int view_hook_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value,
+		    struct err *err) MUST_CHECK;
+/* A file that isn't there yet, to be written to. */
+int view_hook_create(struct tree *tree, const struct cred *cred, const struct node *directory, const char *name, struct node *out,
+		     struct err *err) MUST_CHECK;
+int view_hook_rm(struct tree *tree, const struct cred *cred, const struct node *directory, const char *name,
+		 struct err *err) MUST_CHECK;
+/* Reads what a ROW_HOOK's number stands for: 1, 0, or negative. */
+int view_load_hook(const struct look *l, struct node *n) MUST_CHECK;
 
 /* ---- view_log.c: the audit trail, and events ---- */
 

@@ -15,7 +15,6 @@
 /* A grant's number holds two rows. What has a higher one isn't shown. */
 #define PERSON_BITS 28
 #define PERSON_MAX (((int64_t)1 << PERSON_BITS) - 1)
-#define PATTERN_TEXT_MAX (LIMIT_NAME + 3)
 
 static const char *const visibilities[] = { [SETTING_NO] = "private", [SETTING_YES] = "public", [SETTING_INHERIT] = "inherit" };
 static const char *const yes_or_no[] = { [SETTING_NO] = "no", [SETTING_YES] = "yes", [SETTING_INHERIT] = "inherit" };
@@ -109,11 +108,11 @@ int view_setting_write(struct tree *tree, const struct cred *cred, const struct 
 
 /* ---- _access: what is granted by exactly one pattern ---- */
 
-static const char *pattern_of(const struct repo_row *repo, char out[static PATTERN_TEXT_MAX + 1])
+const char *view_pattern(const struct repo_row *repo, char out[static VIEW_PATTERN_MAX + 1])
 {
 	const char *below = repo->is_repository ? "" : *repo->name ? "/**" : "**";
 
-	snprintf(out, PATTERN_TEXT_MAX + 1, "%s%s", repo->name, below);
+	snprintf(out, VIEW_PATTERN_MAX + 1, "%s%s", repo->name, below);
 	return out;
 }
 
@@ -136,9 +135,9 @@ static bool has_number(const struct repo_row *repo, int64_t principal)
 /* 1, also where nothing is granted, or negative. */
 static int read_grant(const struct look *l, int64_t principal, struct node_grant *grant)
 {
-	char pattern[PATTERN_TEXT_MAX + 1];
+	char pattern[VIEW_PATTERN_MAX + 1];
 	struct grant_row row = { .actions = 0 };
-	int r = grant_get(l->db, principal, pattern_of(&grant->repo, pattern), &row, l->err);
+	int r = grant_get(l->db, principal, view_pattern(&grant->repo, pattern), &row, l->err);
 
 	grant->actions = row.actions;
 	grant->created = row.created;
@@ -202,9 +201,9 @@ int view_list_grants(struct listing *ls, const struct node *n, uint64_t after)
 {
 	struct grant_walk w = { .ls = ls, .dir = n };
 	const struct look *l = listing_look(ls);
-	char pattern[PATTERN_TEXT_MAX + 1];
+	char pattern[VIEW_PATTERN_MAX + 1];
 
-	return grant_list_behind(l->db, pattern_of(&n->repo, pattern), view_row_after(after), give_grant, &w, l->err);
+	return grant_list_behind(l->db, view_pattern(&n->repo, pattern), view_row_after(after), give_grant, &w, l->err);
 }
 
 int view_grant_text(const struct look *l, const struct node *n, struct buf *out)
@@ -219,17 +218,17 @@ int view_grant_text(const struct look *l, const struct node *n, struct buf *out)
 
 int view_grant_write(struct tree *tree, const struct cred *cred, const struct node *n, const char *value, struct err *err)
 {
-	char pattern[PATTERN_TEXT_MAX + 1];
+	char pattern[VIEW_PATTERN_MAX + 1];
 	unsigned actions;
 	int r = actions_parse(value, &actions, err);
 
-	return r ? r : tree_grant_set(tree, cred, n->grant.who, pattern_of(&n->repo, pattern), actions, err);
+	return r ? r : tree_grant_set(tree, cred, n->grant.who, view_pattern(&n->repo, pattern), actions, err);
 }
 
 int view_grant_rm(struct tree *tree, const struct cred *cred, const struct node *directory, const char *name,
 		  struct err *err)
 {
-	char pattern[PATTERN_TEXT_MAX + 1];
+	char pattern[VIEW_PATTERN_MAX + 1];
 
-	return tree_grant_rm(tree, cred, name, pattern_of(&directory->repo, pattern), err);
+	return tree_grant_rm(tree, cred, name, view_pattern(&directory->repo, pattern), err);
 }

@@ -45,7 +45,7 @@ int view_is_repository(const struct look *l, const struct node *n)
 int view_find_tag(const struct look *l, const struct node *n, const char *name, struct node *out)
 {
 	struct digest d;
-	int place = pending_find(l->tree->pending, n->row_id, name, &d);
+	int place = pending_name(name) ? pending_find(l->tree->pending, n->row_id, name, &d) : -1;
 
 	if (place >= 0) {
 		*out = node_make(KIND_PENDING, n->row_id);

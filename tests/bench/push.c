@@ -1,10 +1,10 @@
 /*
  * push.c: many clients that push small artifacts at once.
  *
- *	push ADDRESS:PORT REPOSITORY CLIENTS ARTIFACTS SALT
+ *	push ADDRESS:PORT REPOSITORY CLIENTS ARTIFACTS SALT [SIZE]
  *
  * Each client is a thread with one connection that stays, and pushes as clients do: POST and PUT of a blob
- * of 1 KiB, PUT of the manifest by a tag of its own. Prints how many artifacts a second were
+ * of 1 KiB (or SIZE bytes), PUT of the manifest by a tag of its own. Prints how many artifacts a second were
  * acknowledged; exits 1 if one was refused. One answer is awaited before the next request goes.
  */
 #include "fs/base/base.h"
@@ -29,6 +29,7 @@
 struct load {
 	struct sockaddr_in address;
 	const char *host, *repo, *salt;
+	size_t size;
 	int64_t count;
 	_Atomic int64_t next, failed;
 };
@@ -139,21 +140,24 @@ static int push_blob(struct client *c, const void *data, size_t len, char text[s
 static int push_artifact(struct client *c, int64_t number)
 {
 	auto_buf struct buf manifest = BUF_INIT, path = BUF_INIT;
-	char blob[BLOB_SIZE], layer[DIGEST_TEXT_MAX + 1], config[DIGEST_TEXT_MAX + 1];
+	char layer[DIGEST_TEXT_MAX + 1], config[DIGEST_TEXT_MAX + 1];
+	auto_free char *blob = malloc(c->load->size);
 	struct digest d;
 	int r;
 
-	memset(blob, 'x', sizeof(blob));
-	snprintf(blob, sizeof(blob), "%s %" PRId64, c->load->salt, number);
-	r = push_blob(c, blob, sizeof(blob), layer);
+	if (!blob)
+		return -ENOMEM;
+	memset(blob, 'x', c->load->size);
+	snprintf(blob, BLOB_SIZE, "%s %" PRId64, c->load->salt, number);
+	r = push_blob(c, blob, c->load->size, layer);
 	if (r != 201)
 		return r;
 	(void)!digest_of(DIGEST_SHA256, "{}", 2, &d, NULL);
 	buf_addf(&manifest,
 		 "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\","
 		 "\"config\":{\"mediaType\":\"application/vnd.example.config\",\"digest\":\"%s\",\"size\":2},"
-		 "\"layers\":[{\"mediaType\":\"application/vnd.example\",\"digest\":\"%s\",\"size\":%d}]}",
-		 digest_format(&d, config), layer, BLOB_SIZE);
+		 "\"layers\":[{\"mediaType\":\"application/vnd.example\",\"digest\":\"%s\",\"size\":%zu}]}",
+		 digest_format(&d, config), layer, c->load->size);
 	buf_addf(&path, "/v2/%s/manifests/%s-%" PRId64, c->load->repo, c->load->salt, number);
 	return ask(c, "PUT", path.data, MEDIA_OCI_MANIFEST, manifest.data, manifest.len);
 }
@@ -224,8 +228,8 @@ int main(int argc, char **argv)
 	double start;
 	int clients, started = 0;
 
-	if (argc != 6 || sscanf(argv[1], "%63[0-9.]:", ip) != 1 || !strchr(argv[1], ':')) {
-		fprintf(stderr, "push ADDRESS:PORT REPOSITORY CLIENTS ARTIFACTS SALT\n");
+	if (argc < 6 || argc > 7 || sscanf(argv[1], "%63[0-9.]:", ip) != 1 || !strchr(argv[1], ':')) {
+		fprintf(stderr, "push ADDRESS:PORT REPOSITORY CLIENTS ARTIFACTS SALT [SIZE]\n");
 		return 2;
 	}
 	load.address.sin_family = AF_INET;
@@ -236,6 +240,8 @@ int main(int argc, char **argv)
 	clients = MIN(atoi(argv[3]), CLIENTS_MAX);
 	load.count = strtoll(argv[4], NULL, 10);
 	load.salt = argv[5];
+	load.size = argc > 6 ? strtoul(argv[6], NULL, 10) : BLOB_SIZE;
+	load.size = MAX(load.size, (size_t)BLOB_SIZE);
 	if (push_config(&load)) {
 		fprintf(stderr, "push: the config was not taken\n");
 		return 1;

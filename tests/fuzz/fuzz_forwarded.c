@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	auto_free char *text = malloc(size + 1);
 	auto_free char *a = NULL, *b = NULL;
-	auto_proxies struct proxies *p = NULL;
+	auto_ranges struct address_ranges *p = NULL;
 	char *rest = text, *cidrs, *peer, name[INET6_ADDRSTRLEN];
 	struct err err = ERR_INIT;
 	struct in6_addr addr, again;
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_url(cidrs);
 	a = add_field(&f.forwarded, cut_line(&rest));
 	b = add_field(&f.x_forwarded_for, cut_line(&rest));
-	if (proxies_new(cidrs, &p, &err)) {
+	if (ranges_new(cidrs, &p, &err)) {
 		assert(err.reason == ERR_ARGUMENT && err.text[0] && !p);
 		return 0;
 	}
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	again = addr;
 	proxies_client(p, &f, &addr);
-	if (!proxies_include(p, &again) || (!f.forwarded.count && !f.x_forwarded_for.count))
+	if (!ranges_include(p, &again) || (!f.forwarded.count && !f.x_forwarded_for.count))
 		assert(IN6_ARE_ADDR_EQUAL(&addr, &again));
 	address_text(&addr, name);
 	assert(address_parse(name, strlen(name), &again) && IN6_ARE_ADDR_EQUAL(&addr, &again));

@@ -58,7 +58,7 @@ static void add(struct fields *f, const char *value)
 static void test_clients(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		auto_proxies struct proxies *p = NULL;
+		auto_ranges struct address_ranges *p = NULL;
 		struct err err = ERR_INIT;
 		char got[INET6_ADDRSTRLEN];
 		struct forwarded f;
@@ -66,7 +66,7 @@ static void test_clients(void)
 
 		add(&f.forwarded, cases[i].forwarded);
 		add(&f.x_forwarded_for, cases[i].x_forwarded_for);
-		if (proxies_new(cases[i].trusted, &p, &err) ||
+		if (ranges_new(cases[i].trusted, &p, &err) ||
 		    !address_parse(cases[i].peer, strlen(cases[i].peer), &addr)) {
 			ok(false, "%s: %s", cases[i].why, err.text);
 			continue;
@@ -79,13 +79,13 @@ static void test_clients(void)
 
 static void test_limits(void)
 {
-	auto_proxies struct proxies *p = NULL;
+	auto_ranges struct address_ranges *p = NULL;
 	struct err err = ERR_INIT;
 	struct forwarded f = { 0 };
 	char got[INET6_ADDRSTRLEN];
 	struct in6_addr addr;
 
-	ok(!proxies_new("10.0.0.0/8", &p, &err), "a range");
+	ok(!ranges_new("10.0.0.0/8", &p, &err), "a range");
 	for (int i = 0; i < 10 * LIMIT_FORWARDED_FIELDS; i++)
 		fields_add(&f.x_forwarded_for, "6.6.6.6", 7);
 	fields_add(&f.x_forwarded_for, "192.0.2.7", 9);
@@ -100,20 +100,20 @@ static void test_ranges(void)
 	static const char *const bad[] = { "nonsense", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1",
 					   "10.0.0.0/8x", "10.0.0.1/8", "::1/129", "fd00::1/8",
 					   "10.0.0", "10.0.0.0/8/8", "/8", "1.2.3.4,x", "[::1]" };
-	char many[(LIMIT_TRUSTED_PROXIES + 1) * 8 + 1] = "";
+	char many[(LIMIT_ADDRESS_RANGES + 1) * 8 + 1] = "";
 	struct err err = ERR_INIT;
-	struct proxies *p;
+	struct address_ranges *p;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		ok(proxies_new(bad[i], &p, &err) && err.reason == ERR_ARGUMENT && !p, "refused: %s (%s)",
+		ok(ranges_new(bad[i], &p, &err) && err.reason == ERR_ARGUMENT && !p, "refused: %s (%s)",
 		   bad[i], err.text);
-	ok(!proxies_new(NULL, &p, &err) && !p && !proxies_new(" ,", &p, &err) && !p, "none");
-	for (int i = 0; i <= LIMIT_TRUSTED_PROXIES; i++)
+	ok(!ranges_new(NULL, &p, &err) && !p && !ranges_new(" ,", &p, &err) && !p, "none");
+	for (int i = 0; i <= LIMIT_ADDRESS_RANGES; i++)
 		memcpy(many + i * 8, "1.1.1.1,", 8);
-	ok(proxies_new(many, &p, &err) && err.reason == ERR_ARGUMENT, "one more than the limit");
-	many[LIMIT_TRUSTED_PROXIES * 8] = '\0';
-	ok(!proxies_new(many, &p, &err) && p, "as many as the limit");
-	proxies_free(p);
+	ok(ranges_new(many, &p, &err) && err.reason == ERR_ARGUMENT, "one more than the limit");
+	many[LIMIT_ADDRESS_RANGES * 8] = '\0';
+	ok(!ranges_new(many, &p, &err) && p, "as many as the limit");
+	ranges_free(p);
 }
 
 static void test_urls(void)
