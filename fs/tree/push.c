@@ -18,8 +18,8 @@
 
 struct tree_upload {
 	struct tree *tree;
+	struct cred cred;	/* of who opened it */
 	struct store_upload *file;
-	struct cred cred;	/* who opened it */
 	int64_t left;		/* what quotas left when it was opened: so much may come, whatever it is */
 	int64_t repository_id;
 	char repo[LIMIT_NAME + 1];
@@ -304,9 +304,13 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .now = timestamp_now() };
 	const struct tree_blob_size blob = { digest, c.size, true };
 	struct err why = ERR_INIT;
-	int r = tree_upload_fits(u, &blob, &why);
 	int64_t size;
+	int r = permit(u->tree, &u->cred, ACTION_PUSH, u->repo, err);
 
+	/* The right may have gone while the bytes came. */
+	if (r)
+		return r;
+	r = tree_upload_fits(u, &blob, &why);
 	if (!r)
 		r = store_upload_seal(u->file, digest, &why);
 	if (r && err)
