@@ -412,6 +412,7 @@ make "f .wh." >"$T/bad-whiteout.tar"
 printf 'BZh91AY&SY' >"$T/bzip2"
 head -c 5000 /dev/urandom >"$T/random"
 head -c 2G /dev/zero | zstd -q -c >"$T/bomb"
+zstd -q --long=31 -c <"$T/good.tar" >"$T/window"
 python3 - "$T/many" <<-'END'
 	import gzip, sys, tarfile
 	member = gzip.compress(tarfile.TarInfo("same").tobuf() * 2048, 6)
@@ -440,7 +441,7 @@ unreadable() {
 	like "$(cat "$LOG")" "$why" "$name: the log says why"
 	is "$(cat "$(readlink -f "$image/layers/01")/tree/a/b")" 1 "$name: the good layer can be read"
 }
-for bad in bad-sum.tar:checksum truncated: garbage: loop.tar:'symbolic links' bad-whiteout.tar:whiteout random: bomb: many:'files'; do
+for bad in bad-sum.tar:checksum truncated: garbage: loop.tar:'symbolic links' bad-whiteout.tar:whiteout random: bomb: window:'128 MiB' many:'files'; do
 	name=${bad%%:*}
 	unreadable "$name" "$(digest_of "$T/$name")[^"$'\n'"]*${bad#*:}"
 done
