@@ -632,6 +632,14 @@ static int prepare(struct hooks *h, const struct hooks_options *o, struct err *e
 	return err_about("hook-user", programs_new(&programs, &h->programs, err), err);
 }
 
+int hooks_check(const struct hooks_options *options, struct err *err)
+{
+	auto_ranges struct address_ranges *allowed = NULL;
+	int r = err_about("hook-allow", ranges_new(options->allow, &allowed, err), err);
+
+	return r ? r : err_about("hook-user", programs_check_user(options->program_user, err), err);
+}
+
 int hooks_start(const struct hooks_options *options, struct hooks **out, struct err *err)
 {
 	CLEANUP(cleanup_hooks) struct hooks *h = calloc(1, sizeof(*h));
