@@ -38,7 +38,9 @@
 #define GOING_DOUBT  192	/* of these for hooks that haven't taken one lately: the others aren't held up by them */
 #define RESTS_AFTER  5		/* failures in a row */
 #define FORGET_AFTER (3600 * SECOND)
-#define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come: pushes come first */
+#define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come, and, */
+#define PACE_MOST    (5 * PACE)		/* while MANY come each time: pushes come first */
+#define MANY	     4
 #define SECOND	     INT64_C(1000000000)
 #define MILLISECOND  INT64_C(1000000)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
@@ -85,7 +87,7 @@ struct hooks {
 	int64_t turn;			/* the hook that was served last */
 	int64_t wake;			/* when something becomes due, at the latest; monotonic, as is: */
 	int64_t trimmed;		/* 0: never */
-	int64_t paced;			/* there is no turn before that; monotonic */
+	int64_t pace, paced;		/* there is no turn before that (monotonic), and from when to then */
 	int64_t clock;			/* how far the clock was ahead of the monotonic one; 0: not looked at */
 	bool yields;			/* sends nothing more: another has a claim to it */
 };
@@ -436,6 +438,17 @@ static int note_ended(struct hooks *h, struct err *err)
 	return 0;
 }
 
+/* Others write, too: what is written together costs less, and holds them up less often. */
+static void set_pace(struct hooks *h, int64_t begun, int64_t events)
+{
+	int64_t twice = 2 * h->pace;
+
+	if (!events)
+		return;
+	h->pace = events < MANY || !h->pace ? PACE : MIN(twice, PACE_MOST);
+	h->paced = begun + h->pace;
+}
+
 static int plan(struct hooks *h, struct err *err)
 {
 	int64_t begun = timestamp_monotonic(), seen = h->seen;
@@ -444,9 +457,7 @@ static int plan(struct hooks *h, struct err *err)
 
 	while (!r && more && !h->stopping)
 		r = tree_deliveries_plan(h->options.tree, &h->seen, &more, err);
-	/* Others write, too: what is written together costs less, and holds them up less often. */
-	if (h->seen != seen)
-		h->paced = begun + PACE;
+	set_pace(h, begun, h->seen - seen);
 	return r;
 }
 
