@@ -105,6 +105,19 @@ until_log 'shop/*' wide 'length == 2 and all(.state == "done")'
 is "$(sequences /wide | tr ' ' '\n' | head -n 2 | sort | tr '\n' ' ')" '1:500 2:500 ' 'a repository waits for no other'
 "$REGFS" hook rm 'shop/*' wide >/dev/null
 
+# ---- One that is removed ----
+
+hook removed '/removed?status=500'
+hook witness '/witness?status=500&times=2'
+push_tag shop/web x1
+until_log shop/web removed '.[0].attempts == 1'
+"$REGFS" hook rm shop/web removed >/dev/null
+until_log shop/web witness 'all(.state == "done")'
+is "$(told got /removed | wc -l)" 1 'a hook that was removed is told nothing more'
+is "$(sqlite3 "$STORE/regfs.db" "SELECT COUNT(*) FROM hook WHERE name = 'removed'; SELECT COUNT(*) FROM delivery WHERE hook_id NOT IN
+	(SELECT id FROM hook)" | xargs)" '0 0' 'and is gone with its deliveries'
+"$REGFS" hook rm shop/web witness >/dev/null
+
 # ---- Which ones ----
 
 hook some /some --tags 'v* !*-rc'
@@ -124,7 +137,7 @@ is "$(deliveries shop/web some '.kind + ":" + .state' | tail -n 2 | tr '\n' ' ')
 "$REGFS" hook set shop/web some --pause >/dev/null
 push_tag shop/web v4
 until_log shop/web some 'length == 8'
-hook witness /witness
+hook witness /witness2
 push_tag shop/web v5
 until_log shop/web witness '.[0].state == "done"'
 is "$(deliveries shop/web some .state | tail -n 2 | tr '\n' ' ')" 'waiting waiting ' 'a paused hook is told nothing'

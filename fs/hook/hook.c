@@ -41,6 +41,7 @@
 #define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come, and, */
 #define PACE_MOST    (5 * PACE)		/* while MANY come each time: pushes come first */
 #define MANY	     4
+#define PLANS	     8		/* steps of a turn: answers come meanwhile */
 #define SECOND	     INT64_C(1000000000)
 #define MILLISECOND  INT64_C(1000000)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
@@ -353,6 +354,8 @@ static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
 	found = tree_delivery_hook(h->options.tree, hook_id, take_hook, r, err);
 	if (found > 0 && *r->hook.row.disabled)
 		return fail_waiting(h, hook_id, err);
+	if (!found)	/* it was removed: so is what waited for it, now */
+		h->trimmed = 0;
 	if (found <= 0 || r->hook.row.paused)
 		return MIN(found, 0);
 	h->turn = hook_id;
@@ -455,8 +458,10 @@ static int plan(struct hooks *h, struct err *err)
 	bool more = true;
 	int r = programs_look(h->programs, h->seen, err);
 
-	while (!r && more && !h->stopping)
+	for (int i = 0; !r && more && i < PLANS; i++)
 		r = tree_deliveries_plan(h->options.tree, &h->seen, &more, err);
+	if (more)
+		wake_in(h, 0);
 	set_pace(h, begun, h->seen - seen);
 	return r;
 }

@@ -394,7 +394,7 @@ static int give_hook(void *arg, const struct hook_row *row)
 	const struct each_hook *e = arg;
 	struct hook_row shown = *row;
 
-	if (*row->pattern == '/' || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
+	if (hook_is_retired(row) || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
 		return 0;
 	shown.secret = *row->secret ? "*" : "";
 	shown.old_secret = *row->old_secret ? "*" : "";
@@ -707,7 +707,7 @@ void listeners_free(struct listeners *l)
 
 static int add_listener(void *arg, const struct hook_row *row)
 {
-	if (*row->pattern != '/' && !*row->disabled && hook_is_about(row->kinds, "pull"))
+	if (!hook_is_retired(row) && !*row->disabled && hook_is_about(row->kinds, "pull"))
 		buf_addf(arg, "%s%c", row->pattern, '\0');
 	return 0;
 }
