@@ -105,6 +105,15 @@ until_log 'shop/*' wide 'length == 2 and all(.state == "done")'
 is "$(sequences /wide | tr ' ' '\n' | head -n 2 | sort | tr '\n' ' ')" '1:500 2:500 ' 'a repository waits for no other'
 "$REGFS" hook rm 'shop/*' wide >/dev/null
 
+# ---- One that is put right ----
+
+hook wrong '/wrong?status=503&retry-after=3000'
+push_tag shop/web y1
+until_log shop/web wrong '.[0].attempts == 1'
+"$REGFS" hook set shop/web wrong --url "$URL/right" >/dev/null
+until_log shop/web wrong 'all(.state == "done")' && pass 'a hook that is changed is tried at once'
+"$REGFS" hook rm shop/web wrong >/dev/null
+
 # ---- One that is removed ----
 
 hook removed '/removed?status=500'

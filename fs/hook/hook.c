@@ -70,6 +70,7 @@ struct receiver {
 	size_t count, window;		/* how many are going, and may: more with each success, fewer with each failure */
 	int failures;			/* in a row */
 	int64_t rests_until, used;	/* monotonic */
+	int64_t changed;		/* the hook was, when this was learnt */
 };
 
 struct hooks {
@@ -336,14 +337,25 @@ static int fail_waiting(struct hooks *h, int64_t hook_id, struct err *err)
 	return tree_deliveries_fail(h->options.tree, hook_id, err);
 }
 
-static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
+/* What was learnt of another URL, or of a certificate that is believed now, doesn't hold any more. */
+static void note_change(struct receiver *r, int64_t changed)
 {
-	struct receiver *r = receiver_of(h, hook_id);
+	if (r->changed == changed)
+		return;
+	r->changed = changed;
+	r->failures = 0;
+	r->rests_until = 0;
+}
+
+static int serve(struct hooks *h, const struct due_hook *due, int64_t now, struct err *err)
+{
+	struct receiver *r = receiver_of(h, due->id);
 	struct parcel template = { .hooks = h, .receiver = r }, *slot = &template;
 	int found;
 
 	if (!r)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	note_change(r, due->changed);
 	if (r->rests_until > timestamp_monotonic()) {
 		wake_in(h, r->rests_until - timestamp_monotonic());
 		return 0;
@@ -351,57 +363,57 @@ static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
 	if (!room_of(h, r))
 		return 0;
 	/* What is going has what it needs; the row may have changed since. */
-	found = tree_delivery_hook(h->options.tree, hook_id, take_hook, r, err);
+	found = tree_delivery_hook(h->options.tree, due->id, take_hook, r, err);
 	if (found > 0 && *r->hook.row.disabled)
-		return fail_waiting(h, hook_id, err);
+		return fail_waiting(h, due->id, err);
 	if (!found)	/* it was removed: so is what waited for it, now */
 		h->trimmed = 0;
 	if (found <= 0 || r->hook.row.paused)
 		return MIN(found, 0);
-	h->turn = hook_id;
-	return tree_deliveries_due(h->options.tree, hook_id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
+	h->turn = due->id;
+	return tree_deliveries_due(h->options.tree, due->id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
 }
 
 struct candidates {
 	struct hooks *hooks;
 	int64_t now;
-	struct buf ids;		/* int64_t */
+	struct buf due;		/* struct due_hook */
 };
 
-static int add_candidate(void *arg, int64_t hook_id, int64_t due)
+static int add_candidate(void *arg, const struct due_hook *hook)
 {
 	struct candidates *c = arg;
 
-	if (due > c->now)
-		wake_in(c->hooks, due - c->now);
+	if (hook->due > c->now)
+		wake_in(c->hooks, hook->due - c->now);
 	else
-		buf_add(&c->ids, &hook_id, sizeof(hook_id));
+		buf_add(&c->due, hook, sizeof(*hook));
 	return 0;
 }
 
 /* From behind the one that was served last on, so that nobody starves. */
-static int serve_all(struct hooks *h, const int64_t *ids, size_t count, int64_t now, struct err *err)
+static int serve_all(struct hooks *h, const struct due_hook *due, size_t count, int64_t now, struct err *err)
 {
 	size_t first = 0;
 	int r = 0;
 
-	while (first < count && ids[first] <= h->turn)
+	while (first < count && due[first].id <= h->turn)
 		first++;
 	for (size_t i = 0; !r && i < count && h->going < GOING_ALL; i++)
-		r = serve(h, ids[(first + i) % count], now, err);
+		r = serve(h, &due[(first + i) % count], now, err);
 	return r;
 }
 
 static int send_due(struct hooks *h, struct err *err)
 {
-	struct candidates c = { .hooks = h, .now = timestamp_now(), .ids = BUF_INIT };
+	struct candidates c = { .hooks = h, .now = timestamp_now(), .due = BUF_INIT };
 	int r = tree_deliveries_hooks(h->options.tree, add_candidate, &c, err);
 
-	if (!r && buf_error(&c.ids))
+	if (!r && buf_error(&c.due))
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!r)
-		r = serve_all(h, (const int64_t *)(const void *)c.ids.data, c.ids.len / sizeof(int64_t), c.now, err);
-	buf_release(&c.ids);
+		r = serve_all(h, (const struct due_hook *)(const void *)c.due.data, c.due.len / sizeof(struct due_hook), c.now, err);
+	buf_release(&c.due);
 	return r;
 }
 

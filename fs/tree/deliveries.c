@@ -161,15 +161,15 @@ int tree_deliveries_plan(struct tree *tree, int64_t *seen, bool *more, struct er
 int tree_deliveries_hooks(struct tree *tree, tree_due_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
-	int64_t hook = 0, due;
+	struct due_hook hook = { 0 };
 	int r = tree_reader(tree, &rd, err);
 
 	if (!r)
 		r = db_begin_read(rd.db, err);
 	if (r)
 		return r;
-	while ((r = delivery_next_hook(rd.db, hook, &hook, &due, err)) > 0) {
-		r = fn(arg, hook, due);
+	while ((r = delivery_next_hook(rd.db, hook.id, &hook, err)) > 0) {
+		r = fn(arg, &hook);
 		if (r)
 			break;
 	}

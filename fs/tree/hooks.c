@@ -14,6 +14,8 @@
 #include "fs/meta/people.h"
 #include "fs/tree/state.h"
 
+#define HURRIED_AT_ONCE 1000	/* deliveries, in the transaction of a change */
+
 /* ---- What may be said ---- */
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
@@ -314,6 +316,9 @@ static int write_edit(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = hook_put(db, &row, pattern_is_name(row.pattern), &row.id, err);
+	/* What waits for a receiver to come back may have another one now. */
+	if (!r && !e->fresh)
+		r = delivery_hurry(db, row.id, HURRIED_AT_ONCE, row.changed, err);
 	return r ? r : note(db, e, err);
 }
 
