@@ -202,6 +202,21 @@ check 'undo' regfs undo --since "$((event + 1))"
 is "$(state | diff "$T/before" -)" '' 'tags, their ends and images are as they were'
 check 'no rules' regfs repo set shop/web retention=none
 
+# Where it stood among the moves, too, in whatever order things come and go.
+for i in 1 2 3; do
+	put image-1 "r$i"
+done
+for i in 2 1 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
+check 'undo' regfs undo --since "$(($(sqlite3 "$STORE/regfs.db" "SELECT value FROM counter WHERE name = 'event'") - 2))"
+check 'rules' regfs repo set shop/web 'retention=keep last 2 matching r*'
+is "$(for i in 1 2 3; do why r$i; done | cut -d: -f1 | xargs)" 'removed kept kept' 'what came back is as old as it was'
+for i in 1 2 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
+check 'no rules' regfs repo set shop/web retention=none
+
 # ---- At a server, with one's own rights; by the clock ----
 
 unset REGFS_STORE

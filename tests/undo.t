@@ -252,11 +252,36 @@ is "$OUT" '0 0 0' 'within its time it stays'
 sql "UPDATE removal SET until = 1 WHERE kind = 'untag'" >/dev/null
 gc
 is "$OUT" '0 0 1' 'what is past its time goes'
+sql 'UPDATE removal SET at = at + 3e17, until = until + 3e17' >/dev/null	# the clock was ten years ahead then
+gc --undo-keep 1h
+is "$OUT" '0 0 0' 'what was removed in the future is not older than an hour'
 gc --undo-keep 0
 is "${OUT##* } $(sql 'SELECT COUNT(*) FROM blob; SELECT COUNT(*) FROM removal; SELECT COUNT(*) FROM removed_blob' | xargs)" '1 0 0 0' \
 	'an administrator takes all, and the space'
 is "$(find "$STORE/blobs" -type f | wc -l)" 0 'no file is left'
 fails_with 'nothing to undo' 'nothing comes back then' regfs undo
 check 'check finds nothing wrong' regfs check --data
+stop_regfs
+
+# ---- Many: 4,000 images without a tag beside 40,000 removed tags ----
+
+start_regfs --open --gc-interval 0
+push_layout "$LAYOUT" a shop/many x1 >/dev/null
+regfs tag rm shop/many:x1 >/dev/null
+sql "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+		INSERT INTO removal(until, kind, repository, tag, digest, at, event, who, origin, public, on_purpose, created)
+		SELECT until, kind, repository, 'x' || i, digest, at, event, who, origin, public, on_purpose, created FROM n, removal;
+	INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end, repository)
+		SELECT id, tag, digest, 0, 0, 0, repository FROM removal WHERE tag <> 'x1';
+	INSERT INTO blob(digest, size, created) SELECT CAST(x'01' || CAST(printf('%032d', id) AS BLOB) AS BLOB), 1, 1 FROM removal
+		WHERE id % 10 = 0;
+	INSERT INTO manifest(repository_id, blob_id, is_index, media_type, artifact_type, config, platform, size, created, pushed, untagged,
+		pulled, expires) SELECT m.repository_id, b.id, 0, m.media_type, '', NULL, '', 1, 0, 1, 1, 0, '' FROM manifest m, blob b
+		WHERE length(b.digest) = 33 AND substr(b.digest, 2, 4) = x'30303030';
+	INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin)
+		SELECT h.repository_id, 'y' || b.id, 1, b.digest, 1, 0, 0, '', '' FROM tag_history h, blob b
+		WHERE substr(b.digest, 2, 4) = x'30303030'"
+is "$(sql 'SELECT COUNT(*) FROM manifest; SELECT COUNT(*) FROM removed_tag' | xargs)" '4001 40000' 'many of both'
+check 'gc looks each up, and not all' timeout 15 "$REGFS" gc -n --untagged 0
 stop_regfs
 done_testing

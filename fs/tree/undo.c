@@ -182,7 +182,9 @@ static int bring_tag(void *arg, const struct removal_tag *tag)
 	move.manifest_id = image.id;
 	if (r > 0)
 		r = name_tag(u->db, &move, &changed, u->err);
-	/* It ends when it was to. */
+	/* It is as old as it was, and ends when it was to. */
+	if (!r && changed)
+		r = history_keep_place(u->db, u->repo.id, tag->name, &tag->digest, u->err);
 	if (!r && changed)
 		r = tag_by_name(u->db, u->repo.id, tag->name, &now, u->err);
 	return r <= 0 ? r : MIN(0, tag_set_end(u->db, now.id, tag->expires, tag->own_end, false, u->err));
