@@ -282,6 +282,15 @@ sql "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 40
 		SELECT h.repository_id, 'y' || b.id, 1, b.digest, 1, 0, 0, '', '' FROM tag_history h, blob b
 		WHERE substr(b.digest, 2, 4) = x'30303030'"
 is "$(sql 'SELECT COUNT(*) FROM manifest; SELECT COUNT(*) FROM removed_tag' | xargs)" '4001 40000' 'many of both'
+far() {
+	env -u REGFS_STORE "$REGFS" undo --server "http://$ADDR" "$@"
+}
+is "$(far --list | tail -n +2 | wc -l)" 40000 'a server lists all of them'
+like "$(far --list | sed -n '2p;$p' | xargs)" 'shop/many:x40000 .* shop/many:x1 ' 'the latest first'
+is "$(far --list --json --since 1 --by nobody shop/many)" '[]' 'by whom'
+like "$(far -n)" 'shop/many:x40000 ' 'and the last one'
+check 'which comes back' far
+is "$(far --list --json | jq -r '.[0].tag, length' | xargs)" 'x39999 39999' 'the next one is the last'
 check 'gc looks each up, and not all' timeout 15 "$REGFS" gc -n --untagged 0
 stop_regfs
 done_testing

@@ -44,11 +44,13 @@ int removal_by_id(struct db *db, int64_t id, struct removal_row *out, struct err
 	return r ? r : one_row(q, out, err);
 }
 
-int removal_list(struct db *db, int64_t since, const char *who, removal_row_fn *fn, void *arg, struct err *err)
+int removal_list(struct db *db, const struct removal_page *page, removal_row_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, SELECT_REMOVAL "WHERE event >= ?1 AND (?2 IS NULL OR who = ?2) ORDER BY event DESC, id DESC",
-			 "is", since, who);
+	int r = db_query(db, &q, err,
+			 SELECT_REMOVAL "WHERE id < ?1 AND id >= (SELECT id FROM removal WHERE event >= ?2 ORDER BY event, id LIMIT 1)"
+			 " AND (?3 IS NULL OR repository = ?3) AND (?4 IS NULL OR who = ?4) ORDER BY id DESC LIMIT ?5",
+			 "iissi", page->before, page->since, page->repo, page->who, page->limit);
 
 	return r ? r : each_row(q, fn, arg, err);
 }
