@@ -170,6 +170,13 @@ make 8 '{"config":{"Labels":{"regfs.expires":"soon"}}}'
 put image-8 soon
 like "$CODE $(header warning)" '^201 299 .*regfs.expires is passed over' 'one that is no time is said so'
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "soon").expires')" null 'and passed over'
+if have_fuse; then
+	put image-7 before
+	check 'of a tag' regfs tag set shop/web:before expires=never
+	check 'that is renamed' mv -T "$MNT/shop/web/_tags/before" "$MNT/shop/web/_tags/behind"
+	is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "behind").expires')" null 'goes with it, whatever the label says'
+	regfs tag rm shop/web:behind >/dev/null
+fi
 check 'of one tag' regfs tag set shop/web:t1 expires=1ms
 check 'never' regfs tag set shop/web:label expires=never
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "label").expires')" null 'whatever the label says'

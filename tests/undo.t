@@ -227,6 +227,22 @@ is "$(regfs audit --json --who bob | jq -r 'map(select(.action == "undo"))[-1] |
 stop_regfs
 start_regfs --open --gc-interval 0 "${mount[@]}"
 
+# ---- Several, of which one can't be ----
+
+for tag in p q; do
+	regfs tag add "shop/web@$A" $tag >/dev/null
+done
+for tag in p q; do
+	regfs tag rm shop/web:$tag >/dev/null
+done
+regfs tag add "shop/web@$B" p >/dev/null
+fails_with '1 of 2 were brought back, the latest first, until: shop/web has a tag p again' 'it says how far it came' \
+	regfs undo --since "$(regfs undo --list --json | jq '.[1].event')"
+is "$(regfs undo --list --json | jq -c 'map(.tag)')" '["p"]' 'the other one came'
+check 'what is in its way goes' regfs tag rm shop/web:p
+check 'all is given up' regfs undo --purge --since 1
+regfs tag rm shop/web:q >/dev/null && regfs undo --purge >/dev/null
+
 # ---- Giving up ----
 
 regfs tag rm shop/web:1.0 >/dev/null
@@ -240,6 +256,7 @@ regfs rollback shop/web:1.0 >/dev/null || true
 
 regfs tag rm shop/web:all >/dev/null
 fails_with 'is a duration' 'what is none' regfs repo set shop/web undo-keep=soon
+is "$(regfs repo show shop/web --json | jq -r '.["undo-keep"]') $(regfs namespace show shop --json | jq -r '.["undo-keep"]')" '7d inherit' 'how long, it says'
 check 'a repository that keeps nothing' regfs repo set shop/web undo-keep=0
 regfs image rm "shop/web@$INDEX" >/dev/null
 is "$(regfs undo --list --json | jq -c 'map(.what)')" '["tag"]' 'an image that can'\''t come back'

@@ -20,6 +20,7 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 	json_add_text(b, "visibility", repo->public ? "public" : "private");
 	json_add_text(b, "immutable", repo->immutable);
 	json_add_text(b, "retention", repo->retention);
+	json_add_text(b, "undo-keep", repo->undo_keep);
 	buf_addc(b, '}');
 }
 
@@ -93,6 +94,7 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
 	       timestamp_format(repo->created, created), repo->public ? "public" : "private", repo->immutable);
 	print_retention("retention   ", repo->retention);
+	printf("undo-keep   %s\n", repo->undo_keep);
 	return 0;
 }
 
@@ -186,7 +188,7 @@ static int set_repo(struct session *session, const struct store_options *o, cons
 	if (!r && tree_setting_known((struct settings_of){ name, false }, key))
 		return session_setting_set(session, (struct settings_of){ name, false }, key, value, o->dry_run, err);
 	if (!r && !streq(key, "visibility"))
-		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable, retention", key);
+		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable, retention, undo-keep", key);
 	if (!r)
 		r = read_visibility(value, false, &public, err);
 	if (r)
@@ -219,7 +221,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT;
+	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT, undo = BUF_INIT;
 	const struct settings_of of = { namespace_name(operands[0]), true };
 	struct tree_namespace ns;
 	int r = session_open(o, &session, err);
@@ -231,6 +233,8 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		r = session_setting_show(session, of, "immutable", &immutable, err);
 	if (!r)
 		r = session_setting_show(session, of, "retention", &retention, err);
+	if (!r)
+		r = session_setting_show(session, of, "undo-keep", &undo, err);
 	if (!r && !*of.name)
 		r = session_setting_show(session, of, "history-keep", &keep, err);
 	if (r)
@@ -239,6 +243,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		printf("name          %s\nvisibility    %s\npush-creates  %s\nimmutable     %s\n", operands[0], visibility[ns.public],
 		       creates[ns.push_creates], immutable.data);
 		print_retention("retention     ", retention.data);
+		printf("undo-keep     %s\n", undo.data);
 		if (keep.len)
 			printf("history-keep  %s\n", keep.data);
 		return 0;
@@ -249,6 +254,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	json_add_text(&b, "push-creates", creates[ns.push_creates]);
 	json_add_text(&b, "immutable", immutable.data);
 	json_add_text(&b, "retention", retention.data);
+	json_add_text(&b, "undo-keep", undo.data);
 	if (keep.len)
 		json_add_number(&b, "history-keep", atoll(keep.data));
 	buf_addc(&b, '}');
@@ -266,7 +272,8 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	if (streq(key, "visibility"))
 		return read_visibility(value, true, &ns->public, err);
 	if (!streq(key, "push-creates"))
-		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention", key);
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention, undo-keep, and of /"
+				" history-keep", key);
 	ns->push_creates = SETTING_INHERIT;
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
 }

@@ -176,7 +176,7 @@ static const struct record_field repo_row[] = {
 	REPO(name, "name", RECORD_TEXT), REPO(tags, "tags", RECORD_NUMBER), REPO(images, "images", RECORD_NUMBER),
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
 	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT),
-	REPO(retention, "retention", RECORD_BYTES), { 0 },
+	REPO(retention, "retention", RECORD_BYTES), REPO(undo_keep, "undo-keep", RECORD_TEXT), { 0 },
 };
 static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_BYTES, NEEDED), { 0 } };
 static const struct record_field time_row[] = { FIELD(struct call_time, at, "expires", RECORD_TIME), { 0 } };
