@@ -334,7 +334,7 @@ const struct command repo_commands[] = {
 	{ "repo", "show", "NAME", 1, 1, look_options, "show one repository", NULL, run_show },
 	{ "repo", "add", "NAME", 1, 1, add_options, "make a repository",
 	  "One made like this stays when it is empty; a push makes one that doesn't.\n", run_add },
-	{ "repo", "set", "NAME SETTING", 2, 8, change_options, "change a repository",
+	{ "repo", "set", "NAME SETTING...", 2, 8, change_options, "change a repository",
 	  "Settings are visibility=public|private and immutable=RULES|none|inherit: tags that match, such as \"v* !latest\" or\n"
 	  "/[0-9.]+/, keep the image that they name. retention=RULES|none|inherit, such as\n"
 	  "\"keep last 10; keep newer 30d\": tags that none of them keeps are removed by `regfs prune`, which the server does, too.\n", run_set },
@@ -342,7 +342,7 @@ const struct command repo_commands[] = {
 	  "Repositories below it stay.\n", run_rm },
 	{ "namespace", "show", "NAME", 1, 1, look_options, "show what repositories below a name begin with",
 	  "The name / is the registry itself.\n", run_namespace_show },
-	{ "namespace", "set", "NAME SETTING", 2, 8, change_options, "change it",
+	{ "namespace", "set", "NAME SETTING...", 2, 8, change_options, "change it",
 	  "Settings are visibility=public|private|inherit and push-creates=yes|no|inherit: whether a push makes a\n"
 	  "repository; repositories that are there stay as they are. immutable=RULES|none|inherit and retention= are for all that have\n"
 	  "no rules of their own, those that are there too; history-keep=N, of the registry only, is how many images of\n"

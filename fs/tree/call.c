@@ -3,6 +3,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
+#include "fs/tree/login.h"
 
 /* ---- Members in JSON ---- */
 
@@ -302,12 +303,11 @@ GIVES(pruned, struct tree_pruned)
 static RUN(me)
 {
 	const struct call_me me = { .name = cred->name, .version = tree_version() };
+	int r = cred->kind == CRED_ANONYMOUS ? err_set(err, ERR_UNAUTHORIZED, "nobody is logged in") :
+					       tree_login_check(tree, cred, err);
 
-	(void)tree;
 	(void)args;
-	if (cred->kind == CRED_ANONYMOUS)
-		return err_set(err, ERR_UNAUTHORIZED, "nobody is logged in");
-	return fn(arg, &me);
+	return r ? r : fn(arg, &me);
 }
 
 static RUN(may)

@@ -17,6 +17,7 @@
 
 struct tree_upload {
 	struct tree *tree;
+	struct cred cred;	/* of who opened it */
 	struct store_upload *file;
 	int64_t repository_id;
 	char repo[LIMIT_NAME + 1];
@@ -153,6 +154,7 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	if (r)
 		return r;
 	u->tree = tree;
+	u->cred = *cred;
 	u->repository_id = row.id;
 	snprintf(u->repo, sizeof(u->repo), "%s", repo);
 	snprintf(u->id, sizeof(u->id), "%s", id);
@@ -281,9 +283,13 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .size = store_upload_length(u->file),
 			    .now = timestamp_now() };
 	struct err why = ERR_INIT;
-	int r = store_upload_seal(u->file, digest, &why);
+	int r = permit(u->tree, &u->cred, ACTION_PUSH, u->repo, err);
 	int64_t size;
 
+	/* The right may have gone while the bytes came. */
+	if (r)
+		return r;
+	r = store_upload_seal(u->file, digest, &why);
 	if (r && err)
 		*err = why;
 	/* Wrong bytes, or bytes that the store gave up. */

@@ -155,6 +155,7 @@ int tree_undo_list(struct tree *tree, const struct cred *cred, const struct tree
 struct undo {
 	const struct cred *cred;
 	int64_t id;
+	bool administers;	/* the repository */
 	/* While it goes on: */
 	struct db *db;
 	struct removal_row row;
@@ -206,7 +207,7 @@ static int bring_untagged(struct undo *u)
 	return r < 0 ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
-/* The repository, made anew as it was if it is gone. */
+/* The repository, made anew if it is gone: as it was, but public again only by who may publish it. */
 static int ensure_repo(struct undo *u)
 {
 	int64_t now = timestamp_now();
@@ -216,7 +217,7 @@ static int ensure_repo(struct undo *u)
 		return there;
 	there = there && u->repo.is_repository;
 	r = repo_ensure(u->db, u->row.repository, now, &u->repo, u->err);
-	return r || there ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
+	return r || there || (u->row.public && !u->administers) ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
 }
 
 static int bring_image(struct undo *u)
@@ -318,6 +319,7 @@ int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err
 
 	if (!r)
 		r = permit_number(tree, cred, &u.row, err);
+	u.administers = !r && permit(tree, cred, ACTION_ADMIN, u.row.repository, NULL) == 0;
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "undo", .repo = u.row.repository }, undo, &u, err);
 }
 
