@@ -170,6 +170,13 @@ make 8 '{"config":{"Labels":{"regfs.expires":"soon"}}}'
 put image-8 soon
 like "$CODE $(header warning)" '^201 299 .*regfs.expires is passed over' 'one that is no time is said so'
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "soon").expires')" null 'and passed over'
+if have_fuse; then
+	put image-7 before
+	check 'of a tag' regfs tag set shop/web:before expires=never
+	check 'that is renamed' mv -T "$MNT/shop/web/_tags/before" "$MNT/shop/web/_tags/behind"
+	is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "behind").expires')" null 'goes with it, whatever the label says'
+	regfs tag rm shop/web:behind >/dev/null
+fi
 check 'of one tag' regfs tag set shop/web:t1 expires=1ms
 check 'never' regfs tag set shop/web:label expires=never
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "label").expires')" null 'whatever the label says'
@@ -200,6 +207,21 @@ check 'prune' regfs prune shop/web
 is "$(tags)" 'label t3' 'tags are removed'
 check 'undo' regfs undo --since "$((event + 1))"
 is "$(state | diff "$T/before" -)" '' 'tags, their ends and images are as they were'
+check 'no rules' regfs repo set shop/web retention=none
+
+# Where it stood among the moves, too, in whatever order things come and go.
+for i in 1 2 3; do
+	put image-1 "r$i"
+done
+for i in 2 1 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
+check 'undo' regfs undo --since "$(($(sqlite3 "$STORE/regfs.db" "SELECT value FROM counter WHERE name = 'event'") - 2))"
+check 'rules' regfs repo set shop/web 'retention=keep last 2 matching r*'
+is "$(for i in 1 2 3; do why r$i; done | cut -d: -f1 | xargs)" 'removed kept kept' 'what came back is as old as it was'
+for i in 1 2 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
 check 'no rules' regfs repo set shop/web retention=none
 
 # ---- At a server, with one's own rights; by the clock ----

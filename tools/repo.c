@@ -94,6 +94,7 @@ static void repo_object(struct buf *b, const struct tree_repo *repo, const struc
 	json_add_text(b, "visibility", repo->public ? "public" : "private");
 	json_add_text(b, "immutable", repo->immutable);
 	json_add_text(b, "retention", repo->retention);
+	json_add_text(b, "undo-keep", repo->undo_keep);
 	if (quotas)
 		json_add_quotas(b, quotas);
 	buf_addc(b, '}');
@@ -170,6 +171,7 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
 	       timestamp_format(repo->created, created), repo->public ? "public" : "private", repo->immutable);
 	print_retention("retention   ", repo->retention);
+	printf("undo-keep   %s\n", repo->undo_keep);
 	printf("%s", s->quotas->text.data);
 	return 0;
 }
@@ -300,7 +302,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT;
+	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT, undo = BUF_INIT;
 	const struct settings_of of = { namespace_name(operands[0]), true };
 	auto_quotas struct quotas quotas = QUOTAS_INIT(14);
 	struct tree_namespace ns;
@@ -315,6 +317,8 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		r = session_setting_show(session, of, "immutable", &immutable, err);
 	if (!r)
 		r = session_setting_show(session, of, "retention", &retention, err);
+	if (!r)
+		r = session_setting_show(session, of, "undo-keep", &undo, err);
 	if (!r && !*of.name)
 		r = session_setting_show(session, of, "history-keep", &keep, err);
 	if (r)
@@ -323,6 +327,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		printf("name          %s\nvisibility    %s\npush-creates  %s\nimmutable     %s\n", operands[0], visibility[ns.public],
 		       creates[ns.push_creates], immutable.data);
 		print_retention("retention     ", retention.data);
+		printf("undo-keep     %s\n", undo.data);
 		if (keep.len)
 			printf("history-keep  %s\n", keep.data);
 		printf("%s", quotas.text.data);
@@ -334,6 +339,7 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	json_add_text(&b, "push-creates", creates[ns.push_creates]);
 	json_add_text(&b, "immutable", immutable.data);
 	json_add_text(&b, "retention", retention.data);
+	json_add_text(&b, "undo-keep", undo.data);
 	if (keep.len)
 		json_add_number(&b, "history-keep", atoll(keep.data));
 	json_add_quotas(&b, &quotas);
@@ -352,7 +358,8 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	if (streq(key, "visibility"))
 		return read_visibility(value, true, &ns->public, err);
 	if (!streq(key, "push-creates"))
-		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention, undo-keep, quota, quota-tags", key);
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention, undo-keep, quota, quota-tags, and of /"
+				" history-keep", key);
 	ns->push_creates = SETTING_INHERIT;
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
 }

@@ -514,6 +514,15 @@ static const char *const steps[] = {
 	" response TEXT NOT NULL);"
 	"CREATE INDEX attempt_delivery ON attempt(delivery_id, id);"
 	"INSERT INTO counter(name, value) VALUES ('delivery', 0);",
+
+	/* 10 */
+	"ALTER TABLE removed_tag ADD COLUMN repository TEXT NOT NULL DEFAULT '';"	/* the removal's */
+	"UPDATE removed_tag SET repository = (SELECT repository FROM removal WHERE id = removal_id);"
+	"DROP INDEX removed_tag_digest;"
+	"CREATE INDEX removed_tag_digest ON removed_tag(repository, digest);"
+	"CREATE INDEX removed_tag_name ON removed_tag(repository, name);"
+	"ALTER TABLE tag_history ADD COLUMN place INTEGER;"	/* the event by which it stands among the moves, if that isn't its own */
+	"ALTER TABLE removed_history ADD COLUMN place INTEGER;",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

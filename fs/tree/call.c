@@ -100,7 +100,8 @@ static const struct record_field rollback_args[] = {
 };
 static const struct record_field undo_list_args[] = {
 	FIELD(struct call_undo, name, "repository", RECORD_TEXT), FIELD(struct call_undo, by, "by", RECORD_TEXT),
-	FIELD(struct call_undo, since, "since", RECORD_NUMBER), { 0 },
+	FIELD(struct call_undo, since, "since", RECORD_NUMBER), FIELD(struct call_undo, id, "before", RECORD_NUMBER),
+	FIELD(struct call_undo, n, "n", RECORD_NUMBER), { 0 },
 };
 static const struct record_field undo_args[] = { FIELD(struct call_undo, id, "id", RECORD_NUMBER, NEEDED), { 0 } };
 static const struct record_field kind_args[] = {
@@ -176,7 +177,7 @@ static const struct record_field repo_row[] = {
 	REPO(name, "name", RECORD_TEXT), REPO(tags, "tags", RECORD_NUMBER), REPO(images, "images", RECORD_NUMBER),
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
 	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT),
-	REPO(retention, "retention", RECORD_BYTES), { 0 },
+	REPO(retention, "retention", RECORD_BYTES), REPO(undo_keep, "undo-keep", RECORD_TEXT), { 0 },
 };
 #define QUOTA(member, name, kind, ...) FIELD(struct tree_quota, member, name, kind, __VA_ARGS__)
 static const struct record_field quota_row[] = {
@@ -514,8 +515,9 @@ static RUN(undo_list)
 {
 	struct answer a = ANSWER;
 	const struct call_undo *u = args;
+	const struct tree_undo_query query = { .repo = u->name, .by = u->by, .since = u->since, .before = MAX(u->id, 0), .n = MAX(u->n, 0) };
 
-	return tree_undo_list(tree, cred, u->name, u->since, u->by, give_removal, &a, err);
+	return tree_undo_list(tree, cred, &query, give_removal, &a, err);
 }
 
 static RUN(undo)

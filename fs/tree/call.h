@@ -137,7 +137,8 @@ struct call_undo {
 	const char *name;		/* a repository, or NULL */
 	const char *by;
 	int64_t since;
-	int64_t id;			/* of one removal */
+	int64_t id;			/* of one removal; of a list: of the last one that the page before had */
+	int64_t n;
 };
 
 struct call_person {

@@ -23,11 +23,19 @@ static int check_keep(const char *value, struct err *err)
 
 static int check_immutable(const char *value, struct err *err)
 {
+	bool some = false;
+
 	if (!value[strspn(value, " ")])
 		return err_set(err, ERR_ARGUMENT, "immutable is rules such as \"v* !latest\", or " IMMUTABLE_NONE);
 	for (const char *c = value; *c; c++)	/* tags are ASCII; rules are shown on terminals, and go as JSON */
 		if (*c < ' ' || *c > '~')
 			return err_set(err, ERR_ARGUMENT, "rules for tags have printable ASCII only");
+	for (const char *c = value + strspn(value, " "); *c; c += strspn(c, " ")) {
+		some |= *c != '!';
+		c += strcspn(c, " ");
+	}
+	if (!some)	/* it would protect nothing, and look as if it did */
+		return err_set(err, ERR_ARGUMENT, "\"%.40s\" only says what is free, so that nothing is immutable: write * before it", value);
 	return rules_check(value, err);
 }
 

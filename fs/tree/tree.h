@@ -39,6 +39,7 @@ struct tree_repo {
 	bool public;		/* anyone may pull */
 	const char *immutable;	/* rules that hold for its tags (settings.h) */
 	const char *retention;	/* likewise; of several lines perhaps */
+	const char *undo_keep;	/* how long what is removed can come back */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
