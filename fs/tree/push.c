@@ -300,8 +300,7 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .repo = u->repo,
 			    .may_create = true,	/* as it was when the upload began */
 			    .digest = digest,
-			    .size = store_upload_length(u->file),
-			    .now = timestamp_now() };
+			    .size = store_upload_length(u->file), .now = timestamp_now() };
 	const struct tree_blob_size blob = { digest, c.size, true };
 	struct err why = ERR_INIT;
 	int64_t size;
