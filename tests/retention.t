@@ -217,14 +217,20 @@ check 'rules' regfs repo set shop/web $'retention=keep matching label\nkeep matc
 OUT=$(env -u REGFS_STORE HOME="$T" "$REGFS" prune --server "http://$ADDR" shop/web)
 like "$OUT" 'shop/web:soon removed: no rule keeps it' 'she prunes'
 is "$(regfs tag list shop/web --json | jq -r 'map(.tag) | join(" ")')" 'label t2 t3' 'and it is done'
-check 'tag set' env -u REGFS_STORE HOME="$T" "$REGFS" tag set --server "http://$ADDR" shop/web:t2 expires=1ms
+tag_set() {
+	env -u REGFS_STORE HOME="$T" "$REGFS" tag set --server "http://$ADDR" "$@"
+}
+check 'without the right to delete' regfs grant alice pull,push shop/web
+fails_with 'deleting from shop/web is not granted' 'no end for a tag' tag_set shop/web:t2 expires=1ms
+fails_with 'deleting from shop/web is not granted' 'nor in a dry run' tag_set -n shop/web:t2 expires=1ms
+check 'but none' tag_set shop/web:t2 expires=never
+check 'with it' regfs grant alice pull,push,delete shop/web
+check 'tag set' tag_set shop/web:t2 expires=1ms
 fails_with 'denied|granted' 'not the whole registry' env -u REGFS_STORE HOME="$T" "$REGFS" prune --server "http://$ADDR"
 stop_regfs
+event=$(sqlite3 "$STORE/regfs.db" "SELECT value FROM counter WHERE name = 'event'")
 start_regfs --open --gc-interval 0 --prune-interval 100ms
-for ((i = 0; i < 400; i++)); do
-	tags | grep -qw t2 || break
-	read -r -t 0.05 <> <(:)
-done
+check 'a tag goes by itself' regfs watch -q --since "$event" --event untag --once -t 30
 is "$(tags)" 'label t3' 'the server prunes by the clock'
 is "$(sqlite3 "$STORE/regfs.db" "SELECT origin FROM event WHERE kind = 'untag' ORDER BY number DESC LIMIT 1")" schedule 'as itself'
 stop_regfs

@@ -227,6 +227,43 @@ is "$(regfs audit --json --who bob | jq -r 'map(select(.action == "undo"))[-1] |
 stop_regfs
 start_regfs --open --gc-interval 0 "${mount[@]}"
 
+# ---- What only an administrator may bring back: rights ----
+
+regfs user add eve --password-file "$T/password" >/dev/null
+regfs group add @team >/dev/null
+regfs grant eve owner shop/web >/dev/null
+regfs grant @team owner shop/web >/dev/null
+regfs revoke eve shop/web >/dev/null
+regfs revoke @team shop/web >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '["@team","eve"]' 'grants were revoked'
+regfs user rm eve >/dev/null
+regfs user add eve --password-file "$T/password" >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '["@team"]' \
+	'what was granted to who is gone comes back to nobody, least to one of the same name'
+is "$(regfs access --user eve --json)" '[]' 'who has nothing'
+regfs group rm @team >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '[]' 'nor to another group'
+
+# A repository that is gone and was public comes back with one of its images: public only by who may say so.
+regfs repo add shop/shown --visibility public >/dev/null
+push_layout "$LAYOUT" a shop/shown mine >/dev/null || bail 'no image'
+regfs image rm "shop/shown@$(regfs image list shop/shown --json | jq -r '.[0].digest')" >/dev/null
+regfs repo set shop/shown visibility=private >/dev/null
+regfs repo rm shop/shown >/dev/null
+regfs grant bob pull,push,delete shop/shown >/dev/null
+stop_regfs
+serve_regfs --store "$STORE" --listen 127.0.0.1:0 --gc-interval 0 || bail 'no server with accounts'
+U=http://$ADDR
+as bob .bob
+export REGFS_STORE=$STORE
+event=$(regfs undo --list --json shop/shown | jq 'map(select(.what == "image"))[0].event')
+check 'it is brought back by who may delete' env -u REGFS_STORE "$REGFS" undo --server "$U" --since "$event" shop/shown
+is "$(regfs repo show shop/shown --json | jq -r .visibility)" private 'who publishes nothing by that'
+regfs repo rm shop/shown >/dev/null
+regfs undo --purge --since 1 >/dev/null
+stop_regfs
+start_regfs --open --gc-interval 0 "${mount[@]}"
+
 # ---- Giving up ----
 
 regfs tag rm shop/web:1.0 >/dev/null

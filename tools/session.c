@@ -126,6 +126,7 @@ TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
 TAKES(pruned, tree_pruned_fn, struct tree_pruned)
+TAKES(quota, tree_quota_fn, struct tree_quota)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
@@ -331,6 +332,13 @@ int session_setting_show(struct session *s, struct settings_of of, const char *k
 	const struct call_setting a = { .of = of, .key = key };
 
 	return session_call(s, CALL_SETTING_SHOW, &a, keep_value, out, err);
+}
+
+int session_quota_list(struct session *s, struct settings_of of, tree_quota_fn *fn, void *arg, struct err *err)
+{
+	const struct call_setting a = { .of = of };
+
+	return CALL_TAKING(quota, CALL_QUOTA_LIST, &a, fn, arg, err);
 }
 
 int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,

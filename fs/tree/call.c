@@ -3,6 +3,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
+#include "fs/tree/login.h"
 
 /* ---- Members in JSON ---- */
 
@@ -82,6 +83,9 @@ static const struct record_field namespace_fields[] = {
 	FIELD(struct call_setting, of.name, "name", RECORD_TEXT, NEEDED), FIELD(struct call_setting, of.below, "below", RECORD_BOOL), \
 	FIELD(struct call_setting, key, "setting", RECORD_TEXT, NEEDED)
 static const struct record_field setting_args[] = { SETTING_OF, { 0 } };
+static const struct record_field quota_args[] = {
+	FIELD(struct call_setting, of.name, "name", RECORD_TEXT, NEEDED), FIELD(struct call_setting, of.below, "below", RECORD_BOOL), { 0 },
+};
 static const struct record_field setting_set_args[] = {
 	SETTING_OF, FIELD(struct call_setting, value, "value", RECORD_BYTES, NEEDED),
 	FIELD(struct call_setting, dry_run, "dry-run", RECORD_BOOL), { 0 },
@@ -176,6 +180,12 @@ static const struct record_field repo_row[] = {
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
 	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT),
 	REPO(retention, "retention", RECORD_BYTES), { 0 },
+};
+#define QUOTA(member, name, kind, ...) FIELD(struct tree_quota, member, name, kind, __VA_ARGS__)
+static const struct record_field quota_row[] = {
+	QUOTA(name, "name", RECORD_TEXT, NEEDED), QUOTA(below, "below", RECORD_BOOL), QUOTA(bytes, "bytes", RECORD_NUMBER, NEEDED),
+	QUOTA(bytes_limit, "bytes-limit", RECORD_NUMBER, NEEDED), QUOTA(tags, "tags", RECORD_NUMBER, NEEDED),
+	QUOTA(tags_limit, "tags-limit", RECORD_NUMBER, NEEDED), { 0 },
 };
 static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_BYTES, NEEDED), { 0 } };
 static const struct record_field time_row[] = { FIELD(struct call_time, at, "expires", RECORD_TIME), { 0 } };
@@ -295,18 +305,18 @@ GIVES(removal, struct tree_removal)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
 GIVES(pruned, struct tree_pruned)
+GIVES(quota, struct tree_quota)
 
 /* ---- The registry ---- */
 
 static RUN(me)
 {
 	const struct call_me me = { .name = cred->name, .version = tree_version() };
+	int r = cred->kind == CRED_ANONYMOUS ? err_set(err, ERR_UNAUTHORIZED, "nobody is logged in") :
+					       tree_login_check(tree, cred, err);
 
-	(void)tree;
 	(void)args;
-	if (cred->kind == CRED_ANONYMOUS)
-		return err_set(err, ERR_UNAUTHORIZED, "nobody is logged in");
-	return fn(arg, &me);
+	return r ? r : fn(arg, &me);
 }
 
 static RUN(may)
@@ -399,6 +409,13 @@ static RUN(setting_show)
 	if (!r && buf_error(&value))
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	return r ? r : fn(arg, &(struct call_value){ .value = value.data });
+}
+
+static RUN(quota_list)
+{
+	struct answer a = ANSWER;
+
+	return tree_quota_list(tree, cred, ((const struct call_setting *)args)->of, give_quota, &a, err);
 }
 
 static RUN(setting_set)
@@ -613,6 +630,7 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_NAMESPACE_SET] = { "namespace-set", namespace_fields, NULL, true, run_namespace_set },
 	[CALL_SETTING_SHOW] = { "setting-show", setting_args, value_row, false, run_setting_show },
 	[CALL_SETTING_SET] = { "setting-set", setting_set_args, NULL, true, run_setting_set },
+	[CALL_QUOTA_LIST] = { "quota-list", quota_args, quota_row, false, run_quota_list },
 	[CALL_TAG_LIST] = { "tag-list", tag_page_args, tag_row, false, run_tag_list },
 	[CALL_TAG_ADD] = { "tag-add", tag_args, NULL, true, run_tag_add },
 	[CALL_TAG_RM] = { "tag-rm", tag_rm_args, NULL, true, run_tag_rm },

@@ -19,6 +19,7 @@
 #include "fs/tree/people.h"
 #include "fs/tree/prune.h"
 #include "fs/tree/rootfs.h"
+#include "fs/tree/quota.h"
 #include "fs/tree/settings.h"
 
 enum call_id {
@@ -34,6 +35,7 @@ enum call_id {
 	CALL_NAMESPACE_SET,
 	CALL_SETTING_SHOW,
 	CALL_SETTING_SET,
+	CALL_QUOTA_LIST,
 	CALL_TAG_LIST,
 	CALL_TAG_ADD,
 	CALL_TAG_RM,

@@ -46,6 +46,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_REGISTRY_HISTORY_KEEP] = { .kind = KIND_REGISTRY_HISTORY_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "history-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_IMMUTABLE] = { .kind = KIND_REGISTRY_IMMUTABLE, .parent = KIND_REGISTRY_SETTINGS, .name = "immutable", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_UNDO_KEEP] = { .kind = KIND_REGISTRY_UNDO_KEEP, .parent = KIND_REGISTRY_SETTINGS, .name = "undo-keep", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_QUOTA] = { .kind = KIND_REGISTRY_QUOTA, .parent = KIND_REGISTRY_SETTINGS, .name = "quota", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_REGISTRY_QUOTA_TAGS] = { .kind = KIND_REGISTRY_QUOTA_TAGS, .parent = KIND_REGISTRY_SETTINGS, .name = "quota-tags", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_REGISTRY_RETENTION] = { .kind = KIND_REGISTRY_RETENTION, .parent = KIND_REGISTRY_SETTINGS, .name = "retention", .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_REGISTRY_ACCESS] = { .kind = KIND_REGISTRY_ACCESS, .parent = KIND_REGISTRY, .name = "access", .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 
@@ -119,6 +121,8 @@ static const struct kind kinds[KIND_COUNT] = {
 	[KIND_PUSH_CREATES] = { .kind = KIND_PUSH_CREATES, .parent = KIND_SETTINGS, .name = "push-creates", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .present = view_is_namespace, .text = view_push_creates_text, .write = view_push_creates_write },
 	[KIND_IMMUTABLE] = { .kind = KIND_IMMUTABLE, .parent = KIND_SETTINGS, .name = "immutable", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_UNDO_KEEP] = { .kind = KIND_UNDO_KEEP, .parent = KIND_SETTINGS, .name = "undo-keep", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_QUOTA] = { .kind = KIND_QUOTA, .parent = KIND_SETTINGS, .name = "quota", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
+	[KIND_QUOTA_TAGS] = { .kind = KIND_QUOTA_TAGS, .parent = KIND_SETTINGS, .name = "quota-tags", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write },
 	[KIND_RETENTION] = { .kind = KIND_RETENTION, .parent = KIND_SETTINGS, .name = "retention", .row = ROW_REPO, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_setting_text, .write = view_setting_write, .value_max = LIMIT_RETENTION },
 	[KIND_ACCESS] = { .kind = KIND_ACCESS, .parent = KIND_REPO, .name = "_access", .row = ROW_REPO, .mode = OPEN_DIR_MODE, .action = ACTION_ADMIN, .find = view_find_grant, .list = view_list_grants },
 	[KIND_GRANT] = { .kind = KIND_GRANT, .row = ROW_GRANT, .mode = VALUE_MODE, .action = ACTION_ADMIN, .text = view_grant_text, .write = view_grant_write },

@@ -100,6 +100,10 @@ enum node_kind {
 	KIND_IMAGE_PULLED,
 	KIND_REGISTRY_RETENTION,
 	KIND_RETENTION,
+	KIND_REGISTRY_QUOTA,
+	KIND_REGISTRY_QUOTA_TAGS,
+	KIND_QUOTA,
+	KIND_QUOTA_TAGS,
 	KIND_GRANT,		/* its number is made of the repository's row, or 0, and the principal's */
 	KIND_COUNT
 };

@@ -16,6 +16,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/timestamp.h"
+#include "fs/meta/event.h"
 #include "fs/meta/meta.h"
 
 #define ENTRIES 1024
@@ -136,6 +137,16 @@ struct part {
 	size_t count;
 };
 
+/* A push that was refused for want of quota is told to who watches. It has no transaction of its own, as the row hasn't. */
+static int add_quota_event(struct db *db, const struct entry *e, struct err *err)
+{
+	const struct what *w = &e->what;
+
+	return event_add(db, &(struct event){ .kind = "quota", .repository = w->repository, .tag = *w->tag ? w->tag : NULL,
+					      .digest = &w->digest, .about = w->about, .changed = false, .who = w->who,
+					      .origin = w->origin, .at = e->at }, err);
+}
+
 static int add_entry(struct db *db, const struct entry *e, struct err *err)
 {
 	const struct what *w = &e->what;
@@ -155,7 +166,9 @@ static int add_entry(struct db *db, const struct entry *e, struct err *err)
 		.times = e->times,
 	};
 
-	return audit_add(db, &row, err);
+	int r = audit_add(db, &row, err);
+
+	return r || !w->reason || !streq(w->reason, TRAIL_QUOTA) ? r : add_quota_event(db, e, err);
 }
 
 static int write_part(struct db *db, void *arg, struct err *err)

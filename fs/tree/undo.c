@@ -148,6 +148,7 @@ int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo,
 struct undo {
 	const struct cred *cred;
 	int64_t id;
+	bool administers;	/* the repository */
 	/* While it goes on: */
 	struct db *db;
 	struct removal_row row;
@@ -197,7 +198,7 @@ static int bring_untagged(struct undo *u)
 	return r < 0 ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
-/* The repository, made anew as it was if it is gone. */
+/* The repository, made anew if it is gone: as it was, but public again only by who may publish it. */
 static int ensure_repo(struct undo *u)
 {
 	int64_t now = timestamp_now();
@@ -207,7 +208,7 @@ static int ensure_repo(struct undo *u)
 		return there;
 	there = there && u->repo.is_repository;
 	r = repo_ensure(u->db, u->row.repository, now, &u->repo, u->err);
-	return r || there ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
+	return r || there || (u->row.public && !u->administers) ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
 }
 
 static int bring_image(struct undo *u)
@@ -221,6 +222,22 @@ static int bring_image(struct undo *u)
 	return r ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
+static int count_tag(void *arg, const struct removal_tag *tag)
+{
+	(void)tag;
+	++*(int64_t *)arg;
+	return 0;
+}
+
+/* A tag at a time asks for itself (history.c); a repository's come all at once. Bytes were counted all the time. */
+static int refuse_tags(struct undo *u)
+{
+	struct quota_need need = { .tags = 0 };
+	int r = removal_tags(u->db, u->id, count_tag, &need.tags, u->err);
+
+	return r ? r : quota_refuse(u->db, u->row.repository, &need, u->err);
+}
+
 static int bring_repo(struct undo *u)
 {
 	int r = repo_by_name(u->db, u->row.repository, &u->repo, u->err);
@@ -229,6 +246,8 @@ static int bring_repo(struct undo *u)
 		return err_set(u->err, ERR_EXISTS, "there is a repository %s again: remove it (that can be undone, too), then undo this",
 			       u->row.repository);
 	if (r >= 0)
+		r = refuse_tags(u);
+	if (!r)
 		r = ensure_repo(u);
 	if (!r)
 		r = removal_restore_images(u->db, u->id, u->repo.id, timestamp_now(), u->err);
@@ -309,6 +328,7 @@ int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err
 
 	if (!r)
 		r = permit_number(tree, cred, &u.row, err);
+	u.administers = !r && permit(tree, cred, ACTION_ADMIN, u.row.repository, NULL) == 0;
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "undo", .repo = u.row.repository }, undo, &u, err);
 }
 

@@ -662,7 +662,8 @@ static void test_expiry(struct registry *g)
 	is_int(tree_person_set(g->tree, &g->admin, "erin", &soon, NULL), 0, "for a moment");
 	is_int(permit(g->tree, &erin, ACTION_PULL, "pub/web", NULL), 0, "longer");
 	while (timestamp_now() <= soon.expires)
-		usleep(10000);
+		clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &(struct timespec){ soon.expires / 1000000000, soon.expires % 1000000000 + 1 },
+				NULL);
 	is_int(permit(g->tree, &erin, ACTION_PULL, "pub/web", &err), -EACCES, "%s", err.text);
 }
 
