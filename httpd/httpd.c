@@ -46,7 +46,7 @@
  * of them, the more changes share a commit (of the database, of the file system's journal). Each costs
  * 40 KiB while it is there. Who only reads has threads of its own, and isn't queued behind pushes.
  */
-#define LOGINS	     2 /* check passwords, 16 MiB each; a login isn't urgent */
+#define LOGIN_THREADS 2 /* check passwords, 16 MiB each; a login isn't urgent */
 #define WRITERS	     8 /* hash and write uploads: more than cores, since a disk may block some */
 #define DRAIN_MAX    (4 * 1024 * 1024) /* an early error waits for a body up to this */
 #define STOP_SECONDS 5
@@ -635,7 +635,7 @@ static int prepare_logins(struct httpd *h, const char *token_key, struct err *er
 		e = verified_cache_new(&h->verified, err);
 	if (!e)
 		e = throttle_new(NULL, NULL, &h->throttle, err);
-	return e ? e : work_new(LOGINS, &h->logins, err);
+	return e ? e : work_new(LOGIN_THREADS, &h->logins, err);
 }
 
 int httpd_start(const struct httpd_options *options, struct httpd **out, struct err *err)

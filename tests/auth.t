@@ -263,6 +263,11 @@ post grant_type=refresh_token "refresh_token=$(jq -r .access_token "$T/body")" "
 is "$CODE" 401 'another token is no refresh token'
 post grant_type=refresh_token "refresh_token=${REFRESH}x"
 is "$CODE" 401 'nor is one that was changed'
+for i in {0..64}; do
+	post grant_type=password username=alice 'password=the password of alice' "service=$SERVICE"
+	printf '%s\n' "$CODE"
+done >"$T/one by one"
+is "$(uniq -c "$T/one by one" | xargs)" '65 200' 'one login more than may wait, one after the other: each gives its place back'
 post grant_type=password username=alice password=wrong
 is "$CODE $(challenge)" "401 Basic realm=\"$ADDR\"" 'a wrong password'
 for fields in grant_type=password grant_type=refresh_token 'grant_type=password username=alice' grant_type=code x= ''; do

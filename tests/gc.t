@@ -301,9 +301,36 @@ wait $head
 is "$(cat "$T/promise")" 404 'and is not promised what went meanwhile'
 gc --grace 0
 
+# ---- Pushes that wait hold up nobody who reads ----
+
+check 'an image to list' push keep t image-k '{"k":1}' one two
+threads() {
+	ls "/proc/$REGFS_PID/task" | wc -l
+}
+# As many as there are threads for who reads.
+all_wait() {
+	[ "$(threads)" -ge $((before + 31)) ] && waits_for_lock
+}
+before=$(threads)
+coproc COLLECTOR { sqlite3 "$STORE/regfs.db"; }
+echo "BEGIN IMMEDIATE; SELECT 'begun';" >&"${COLLECTOR[1]}"
+read -r -u "${COLLECTOR[0]}"
+for ((i = 0; i < 40; i++)); do
+	[ $i = 0 ] || echo next
+	printf 'url = "http://%s/v2/keep/blobs/uploads/"\ndata = ""\noutput = "/dev/null"\nwrite-out = "%%{http_code}\\n"\n' "$ADDR"
+done >"$T/waiting.conf"
+curl -s --parallel --parallel-max 40 --parallel-immediate -K "$T/waiting.conf" >"$T/waiting" 2>/dev/null &
+waiting=$!
+check '40 pushes wait for the database' wait_until all_wait
+is "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://$ADDR/v2/keep/tags/list")" 200 'who lists tags is answered'
+echo 'COMMIT;' >&"${COLLECTOR[1]}"
+eval "exec ${COLLECTOR[1]}>&-"
+wait $waiting
+is "$(sort "$T/waiting" | uniq -c | xargs)" '40 202' 'and they are, afterwards'
+gc --grace 0
+
 # ---- At once, and killed ----
 
-check 'an image to keep' push keep t image-k '{"k":1}' one two
 # curl_list N PREFIX: what makes curl push N small blobs.
 curl_list() {
 	local i

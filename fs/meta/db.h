@@ -19,6 +19,8 @@ struct query;
 /* create: make the database if there is none. */
 int db_open(const char *path, bool create, struct db **out, struct err *err) MUST_CHECK;
 void db_close(struct db *db);
+/* Gives up the pages it remembers; outside of transactions. */
+void db_forget(struct db *db);
 
 /* Several statements without parameters or results. */
 int db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;

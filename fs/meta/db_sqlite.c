@@ -185,6 +185,11 @@ void db_close(struct db *db)
 	free(db);
 }
 
+void db_forget(struct db *db)
+{
+	sqlite3_db_release_memory(db->handle);
+}
+
 int db_exec(struct db *db, const char *sql, struct err *err)
 {
 	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
