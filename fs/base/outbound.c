@@ -534,6 +534,8 @@ static void finish(struct courier *c, struct errand *e, CURLcode code)
 		if (follow(c, e, why, sizeof(why)))
 			return;
 		curl_easy_getinfo(e->curl, CURLINFO_RESPONSE_CODE, &status);
+		if (!status && !*why)
+			snprintf(why, sizeof(why), "it answers without a status");
 		if (!curl_easy_getinfo(e->curl, CURLINFO_RETRY_AFTER, &after) && after > 0)
 			a.retry_after = after;
 	}
