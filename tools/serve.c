@@ -311,7 +311,7 @@ static int read_delivery(const struct delivery_options *o, int64_t gc_interval, 
 	out->program_user = o->user;
 	/* As often as garbage is collected, also where it isn't. */
 	out->trim_every = gc_interval ? gc_interval : DEFAULT_GC_INTERVAL;
-	return r;
+	return r ? r : hooks_check(out, err);
 }
 
 /* ---- serve ---- */

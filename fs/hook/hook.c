@@ -38,7 +38,10 @@
 #define GOING_DOUBT  192	/* of these for hooks that haven't taken one lately: the others aren't held up by them */
 #define RESTS_AFTER  5		/* failures in a row */
 #define FORGET_AFTER (3600 * SECOND)
-#define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come: pushes come first */
+#define PACE	     (20 * MILLISECOND)	/* from turn to turn while events come, and, */
+#define PACE_MOST    (5 * PACE)		/* while MANY come each time: pushes come first */
+#define MANY	     4
+#define PLANS	     8		/* steps of a turn: answers come meanwhile */
 #define SECOND	     INT64_C(1000000000)
 #define MILLISECOND  INT64_C(1000000)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
@@ -67,6 +70,7 @@ struct receiver {
 	size_t count, window;		/* how many are going, and may: more with each success, fewer with each failure */
 	int failures;			/* in a row */
 	int64_t rests_until, used;	/* monotonic */
+	int64_t changed;		/* the hook was, when this was learnt */
 };
 
 struct hooks {
@@ -85,7 +89,7 @@ struct hooks {
 	int64_t turn;			/* the hook that was served last */
 	int64_t wake;			/* when something becomes due, at the latest; monotonic, as is: */
 	int64_t trimmed;		/* 0: never */
-	int64_t paced;			/* there is no turn before that; monotonic */
+	int64_t pace, paced;		/* there is no turn before that (monotonic), and from when to then */
 	int64_t clock;			/* how far the clock was ahead of the monotonic one; 0: not looked at */
 	bool yields;			/* sends nothing more: another has a claim to it */
 };
@@ -333,14 +337,25 @@ static int fail_waiting(struct hooks *h, int64_t hook_id, struct err *err)
 	return tree_deliveries_fail(h->options.tree, hook_id, err);
 }
 
-static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
+/* What was learnt of another URL, or of a certificate that is believed now, doesn't hold any more. */
+static void note_change(struct receiver *r, int64_t changed)
 {
-	struct receiver *r = receiver_of(h, hook_id);
+	if (r->changed == changed)
+		return;
+	r->changed = changed;
+	r->failures = 0;
+	r->rests_until = 0;
+}
+
+static int serve(struct hooks *h, const struct due_hook *due, int64_t now, struct err *err)
+{
+	struct receiver *r = receiver_of(h, due->id);
 	struct parcel template = { .hooks = h, .receiver = r }, *slot = &template;
 	int found;
 
 	if (!r)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	note_change(r, due->changed);
 	if (r->rests_until > timestamp_monotonic()) {
 		wake_in(h, r->rests_until - timestamp_monotonic());
 		return 0;
@@ -348,55 +363,57 @@ static int serve(struct hooks *h, int64_t hook_id, int64_t now, struct err *err)
 	if (!room_of(h, r))
 		return 0;
 	/* What is going has what it needs; the row may have changed since. */
-	found = tree_delivery_hook(h->options.tree, hook_id, take_hook, r, err);
+	found = tree_delivery_hook(h->options.tree, due->id, take_hook, r, err);
 	if (found > 0 && *r->hook.row.disabled)
-		return fail_waiting(h, hook_id, err);
+		return fail_waiting(h, due->id, err);
+	if (!found)	/* it was removed: so is what waited for it, now */
+		h->trimmed = 0;
 	if (found <= 0 || r->hook.row.paused)
 		return MIN(found, 0);
-	h->turn = hook_id;
-	return tree_deliveries_due(h->options.tree, hook_id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
+	h->turn = due->id;
+	return tree_deliveries_due(h->options.tree, due->id, now, (int64_t)(r->count + room_of(h, r)), dispatch, &slot, err);
 }
 
 struct candidates {
 	struct hooks *hooks;
 	int64_t now;
-	struct buf ids;		/* int64_t */
+	struct buf due;		/* struct due_hook */
 };
 
-static int add_candidate(void *arg, int64_t hook_id, int64_t due)
+static int add_candidate(void *arg, const struct due_hook *hook)
 {
 	struct candidates *c = arg;
 
-	if (due > c->now)
-		wake_in(c->hooks, due - c->now);
+	if (hook->due > c->now)
+		wake_in(c->hooks, hook->due - c->now);
 	else
-		buf_add(&c->ids, &hook_id, sizeof(hook_id));
+		buf_add(&c->due, hook, sizeof(*hook));
 	return 0;
 }
 
 /* From behind the one that was served last on, so that nobody starves. */
-static int serve_all(struct hooks *h, const int64_t *ids, size_t count, int64_t now, struct err *err)
+static int serve_all(struct hooks *h, const struct due_hook *due, size_t count, int64_t now, struct err *err)
 {
 	size_t first = 0;
 	int r = 0;
 
-	while (first < count && ids[first] <= h->turn)
+	while (first < count && due[first].id <= h->turn)
 		first++;
 	for (size_t i = 0; !r && i < count && h->going < GOING_ALL; i++)
-		r = serve(h, ids[(first + i) % count], now, err);
+		r = serve(h, &due[(first + i) % count], now, err);
 	return r;
 }
 
 static int send_due(struct hooks *h, struct err *err)
 {
-	struct candidates c = { .hooks = h, .now = timestamp_now(), .ids = BUF_INIT };
+	struct candidates c = { .hooks = h, .now = timestamp_now(), .due = BUF_INIT };
 	int r = tree_deliveries_hooks(h->options.tree, add_candidate, &c, err);
 
-	if (!r && buf_error(&c.ids))
+	if (!r && buf_error(&c.due))
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!r)
-		r = serve_all(h, (const int64_t *)(const void *)c.ids.data, c.ids.len / sizeof(int64_t), c.now, err);
-	buf_release(&c.ids);
+		r = serve_all(h, (const struct due_hook *)(const void *)c.due.data, c.due.len / sizeof(struct due_hook), c.now, err);
+	buf_release(&c.due);
 	return r;
 }
 
@@ -436,17 +453,28 @@ static int note_ended(struct hooks *h, struct err *err)
 	return 0;
 }
 
+/* Others write, too: what is written together costs less, and holds them up less often. */
+static void set_pace(struct hooks *h, int64_t begun, int64_t events)
+{
+	int64_t twice = 2 * h->pace;
+
+	if (!events)
+		return;
+	h->pace = events < MANY || !h->pace ? PACE : MIN(twice, PACE_MOST);
+	h->paced = begun + h->pace;
+}
+
 static int plan(struct hooks *h, struct err *err)
 {
 	int64_t begun = timestamp_monotonic(), seen = h->seen;
 	bool more = true;
 	int r = programs_look(h->programs, h->seen, err);
 
-	while (!r && more && !h->stopping)
+	for (int i = 0; !r && more && i < PLANS; i++)
 		r = tree_deliveries_plan(h->options.tree, &h->seen, &more, err);
-	/* Others write, too: what is written together costs less, and holds them up less often. */
-	if (h->seen != seen)
-		h->paced = begun + PACE;
+	if (more)
+		wake_in(h, 0);
+	set_pace(h, begun, h->seen - seen);
 	return r;
 }
 
@@ -630,6 +658,14 @@ static int prepare(struct hooks *h, const struct hooks_options *o, struct err *e
 	};
 
 	return err_about("hook-user", programs_new(&programs, &h->programs, err), err);
+}
+
+int hooks_check(const struct hooks_options *options, struct err *err)
+{
+	auto_ranges struct address_ranges *allowed = NULL;
+	int r = err_about("hook-allow", ranges_new(options->allow, &allowed, err), err);
+
+	return r ? r : err_about("hook-user", programs_check_user(options->program_user, err), err);
 }
 
 int hooks_start(const struct hooks_options *options, struct hooks **out, struct err *err)

@@ -36,6 +36,8 @@ struct hooks_options {
 	bool claims;		/* whoever has no claim gives way: a mount to a server, whose options are meant (lead.h) */
 };
 
+/* Whether addresses and user can be understood: before anything is opened. ERR_ARGUMENT about "hook-allow" or "hook-user". */
+int hooks_check(const struct hooks_options *options, struct err *err) MUST_CHECK;
 /* Copies what it needs. ERR_ARGUMENT about "hook-allow" or "hook-user". */
 int hooks_start(const struct hooks_options *options, struct hooks **out, struct err *err) MUST_CHECK;
 /* Gives up what is on its way, which is told again by who comes next. */

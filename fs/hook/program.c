@@ -85,6 +85,13 @@ static int find_user(struct programs *p, const char *name, struct err *err)
 	return 0;
 }
 
+int programs_check_user(const char *user, struct err *err)
+{
+	struct programs nobody = { 0 };
+
+	return find_user(&nobody, user, err);
+}
+
 void programs_free(struct programs *p)
 {
 	if (!p)

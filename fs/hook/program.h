@@ -27,6 +27,7 @@ struct programs_options {
 };
 
 /* ERR_ARGUMENT: there is no such user. */
+int programs_check_user(const char *user, struct err *err) MUST_CHECK;
 int programs_new(const struct programs_options *options, struct programs **out, struct err *err) MUST_CHECK;
 /* Kills what runs. NULL is fine. */
 void programs_free(struct programs *p);

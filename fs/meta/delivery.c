@@ -60,19 +60,20 @@ int delivery_planned(struct db *db, int64_t *event, struct err *err)
 	return MIN(r, 0);
 }
 
-int delivery_next_hook(struct db *db, int64_t after, int64_t *hook_id, int64_t *due, struct err *err)
+int delivery_next_hook(struct db *db, int64_t after, struct due_hook *out, struct err *err)
 {
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
-			 "SELECT hook_id, due FROM delivery WHERE due IS NOT NULL AND hook_id > ?"
-			 " ORDER BY hook_id, due, event LIMIT 1",
+			 "SELECT d.hook_id, d.due, h.changed FROM delivery d JOIN hook h ON h.id = d.hook_id"
+			 " WHERE d.due IS NOT NULL AND d.hook_id > ? ORDER BY d.hook_id, d.due, d.event LIMIT 1",
 			 "i", after);
 
 	if (!r)
 		r = query_step(q, err);
 	if (r > 0) {
-		*hook_id = query_int(q, 0);
-		*due = query_int(q, 1);
+		out->id = query_int(q, 0);
+		out->due = query_int(q, 1);
+		out->changed = query_int(q, 2);
 	}
 	return r;
 }
@@ -206,6 +207,14 @@ int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now
 			       "UPDATE delivery SET due = ?2 WHERE id = (SELECT id FROM delivery WHERE hook_id = ?1 AND state = 0"
 			       " ORDER BY lane, event LIMIT 1)",
 			       "ii", hook_id, now));
+}
+
+int delivery_hurry(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err)
+{
+	return done(db_run(db, err,
+			   "UPDATE delivery SET due = ?3 WHERE id IN (SELECT id FROM delivery WHERE hook_id = ?1"
+			   " AND due IS NOT NULL AND due > ?3 ORDER BY due, event LIMIT ?2)",
+			   "iii", hook_id, most, now));
 }
 
 int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, struct err *err)

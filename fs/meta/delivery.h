@@ -54,7 +54,11 @@ typedef int attempt_row_fn(void *arg, const struct attempt_row *row);
 /* The event up to which deliveries were made. */
 int delivery_planned(struct db *db, int64_t *event, struct err *err) MUST_CHECK;
 /* 1 and the first hook behind `after` (by id) that has something due, now or later, and when the first is; 0: there is none. */
-int delivery_next_hook(struct db *db, int64_t after, int64_t *hook_id, int64_t *due, struct err *err) MUST_CHECK;
+struct due_hook {
+	int64_t id, due;
+	int64_t changed;	/* the hook was */
+};
+int delivery_next_hook(struct db *db, int64_t after, struct due_hook *out, struct err *err) MUST_CHECK;
 /* 1 if something is due later than `after`, else 0. */
 int delivery_any_later(struct db *db, int64_t after, struct err *err) MUST_CHECK;
 /* What is due at `now`, the longest first, at most `most`. */
@@ -80,6 +84,8 @@ int delivery_later(struct db *db, int64_t id, int64_t due, int64_t now, struct e
 int delivery_end(struct db *db, int64_t id, enum delivery_state state, bool tried, int64_t now, struct err *err) MUST_CHECK;
 /* Of those that wait for a hook so many are given up, and the next ones of their lanes become due. */
 int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err) MUST_CHECK;
+/* What waits for its time is due now, so much of it at most. */
+int delivery_hurry(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err) MUST_CHECK;
 /* What is due later than `after` is due so much earlier, but not before `now`. */
 int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, struct err *err) MUST_CHECK;
 /* Waits again, in a lane of its own. */

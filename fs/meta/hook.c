@@ -126,6 +126,11 @@ int hook_retire(struct db *db, int64_t id, struct err *err)
 	return n < 0 ? (int)n : 0;
 }
 
+bool hook_is_retired(const struct hook_row *row)
+{
+	return *row->pattern == '/';
+}
+
 #define OF_RETIRED "(SELECT id FROM delivery WHERE hook_id = ? ORDER BY event LIMIT ?)"
 
 int hook_bury(struct db *db, int64_t most, int64_t *taken, struct err *err)

@@ -58,6 +58,7 @@ int hook_put(struct db *db, const struct hook_row *row, bool is_name, int64_t *i
 int hook_disable(struct db *db, int64_t id, const char *why, int64_t now, struct err *err) MUST_CHECK;
 /* It is told nothing any more and found by nobody; its deliveries and itself may take a while to go (hook_bury()). */
 int hook_retire(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+bool hook_is_retired(const struct hook_row *row);
 /* Removes deliveries of retired hooks, with their attempts, at most `most`, and a hook that has none left; *taken: how many of all. */
 int hook_bury(struct db *db, int64_t most, int64_t *taken, struct err *err) MUST_CHECK;
 

@@ -161,15 +161,15 @@ int tree_deliveries_plan(struct tree *tree, int64_t *seen, bool *more, struct er
 int tree_deliveries_hooks(struct tree *tree, tree_due_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
-	int64_t hook = 0, due;
+	struct due_hook hook = { 0 };
 	int r = tree_reader(tree, &rd, err);
 
 	if (!r)
 		r = db_begin_read(rd.db, err);
 	if (r)
 		return r;
-	while ((r = delivery_next_hook(rd.db, hook, &hook, &due, err)) > 0) {
-		r = fn(arg, hook, due);
+	while ((r = delivery_next_hook(rd.db, hook.id, &hook, err)) > 0) {
+		r = fn(arg, &hook);
 		if (r)
 			break;
 	}
@@ -243,12 +243,25 @@ int tree_deliveries_due(struct tree *tree, int64_t hook_id, int64_t now, int64_t
 	return MIN(0, delivery_due(rd.db, hook_id, now, most, give_due, &d, err));
 }
 
+struct living {
+	hook_row_fn *fn;
+	void *arg;
+};
+
+static int give_living(void *arg, const struct hook_row *row)
+{
+	const struct living *l = arg;
+
+	return hook_is_retired(row) ? 0 : l->fn(l->arg, row);
+}
+
 int tree_delivery_hook(struct tree *tree, int64_t hook_id, hook_row_fn *fn, void *arg, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
+	struct living living = { fn, arg };
 	int r = tree_reader(tree, &rd, err);
 
-	return r ? r : hook_by_id(rd.db, hook_id, fn, arg, err);
+	return r ? r : hook_by_id(rd.db, hook_id, give_living, &living, err);
 }
 
 /* ---- How it went ---- */

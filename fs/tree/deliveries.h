@@ -18,8 +18,8 @@
  * *more: there are others. Writes nothing where no hook is told of any. */
 int tree_deliveries_plan(struct tree *tree, int64_t *seen, bool *more, struct err *err) MUST_CHECK;
 
-/* Every hook that has something due, now or later: its id, and when. A non-zero answer ends it and is returned if negative. */
-typedef int tree_due_fn(void *arg, int64_t hook_id, int64_t due);
+/* Every hook that has something due, now or later. A non-zero answer ends it and is returned if negative. */
+typedef int tree_due_fn(void *arg, const struct due_hook *hook);
 int tree_deliveries_hooks(struct tree *tree, tree_due_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* What is to be told. Texts live until the callback returns. */
 struct tree_delivery {

@@ -12,6 +12,8 @@
 #include "fs/meta/people.h"
 #include "fs/tree/state.h"
 
+#define HURRIED_AT_ONCE 1000	/* deliveries, in the transaction of a change */
+
 /* ---- Permission ---- */
 
 int permit_hook(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err)
@@ -163,6 +165,9 @@ static int write_edit(struct db *db, void *arg, struct err *err)
 
 	if (!r)
 		r = hook_put(db, &row, pattern_is_name(row.pattern), &row.id, err);
+	/* What waits for a receiver to come back may have another one now. */
+	if (!r && !e->fresh)
+		r = delivery_hurry(db, row.id, HURRIED_AT_ONCE, row.changed, err);
 	return r ? r : note(db, e, err);
 }
 
@@ -278,7 +283,7 @@ static int give_hook(void *arg, const struct hook_row *row)
 	auto_buf struct buf headers = BUF_INIT;
 	struct hook_row shown;
 
-	if (*row->pattern == '/' || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
+	if (hook_is_retired(row) || (e->all && permit_pattern(e->tree, e->cred, row->pattern, NULL)))
 		return 0;
 	return hook_as_shown(row, &headers, &shown) ? -ENOMEM : e->fn(e->arg, &shown);
 }
@@ -589,7 +594,7 @@ void listeners_free(struct listeners *l)
 
 static int add_listener(void *arg, const struct hook_row *row)
 {
-	if (*row->pattern != '/' && !*row->disabled && hook_is_about(row->kinds, "pull"))
+	if (!hook_is_retired(row) && !*row->disabled && hook_is_about(row->kinds, "pull"))
 		buf_addf(arg, "%s%c", row->pattern, '\0');
 	return 0;
 }
