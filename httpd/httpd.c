@@ -562,7 +562,7 @@ static int start_daemon(struct httpd *h, int fd, struct err *err)
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_HTTP_IDLE_SECONDS,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
-		MHD_OPTION_NOTIFY_CONNECTION, peer_notify, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, peer_notify, h->tls,
 		MHD_OPTION_URI_LOG_CALLBACK, request_new, h, MHD_OPTION_UNESCAPE_CALLBACK,
 		keep_escapes, h, MHD_OPTION_ARRAY, h->tls ? tls_options(h->tls) : none,
 		MHD_OPTION_END);

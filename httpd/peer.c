@@ -9,8 +9,10 @@
 #include "httpd/peer.h"
 
 #include "fs/auth/secret.h"
+#include "httpd/tls.h"
 
 struct peer {
+	struct identity *held;	/* of TLS, or NULL */
 	struct verified *who;	/* NULL: nobody */
 	size_t len;
 	char *shown;
@@ -21,7 +23,7 @@ static void forget(struct peer *p)
 	verified_put(p->who);
 	secret_forget(p->shown, p->len);
 	free(p->shown);
-	*p = (struct peer){ .who = NULL };
+	*p = (struct peer){ .held = p->held };
 }
 
 /* NULL: there was no memory for it. */
@@ -32,15 +34,28 @@ static struct peer *peer_of(struct MHD_Connection *connection)
 	return info ? info->socket_context : NULL;
 }
 
-void peer_notify(void *arg UNUSED, struct MHD_Connection *connection UNUSED, void **context, enum MHD_ConnectionNotificationCode code)
+static void begin(struct tls *tls, struct MHD_Connection *connection, void **context)
 {
+	struct peer *p = *context = calloc(1, sizeof(struct peer));
+
+	/* Without memory there is no certificate, and no handshake. */
+	if (p && tls)
+		tls_begin(tls, connection, &p->held);
+}
+
+void peer_notify(void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode code)
+{
+	struct peer *p = *context;
+
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = calloc(1, sizeof(struct peer));
+		begin(arg, connection, context);
 		return;
 	}
-	if (*context)
-		forget(*context);
-	free(*context);
+	if (p) {
+		forget(p);
+		tls_end(&p->held);
+	}
+	free(p);
 	*context = NULL;
 }
 

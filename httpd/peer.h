@@ -14,7 +14,7 @@
 
 #include "fs/auth/verified.h"
 
-/* For MHD_OPTION_NOTIFY_CONNECTION. */
+/* For MHD_OPTION_NOTIFY_CONNECTION, of which there can be one: arg is the struct tls, or NULL. */
 void peer_notify(void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode code);
 
 /* Who showed that header last; NULL if it was another one, or isn't good any more at `now` (nanoseconds since 1970). The caller is

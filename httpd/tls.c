@@ -38,7 +38,7 @@ struct tls {
 	char *cert, *key, *client_ca;
 	pthread_mutex_t lock;
 	struct identity *current; /* guarded by lock */
-	struct MHD_OptionItem options[4];
+	struct MHD_OptionItem options[3];
 };
 
 DEFINE_CLEANUP(cleanup_tls, struct tls *, tls_free)
@@ -175,7 +175,7 @@ static int verify_client(gnutls_session_t session)
 	return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-static void attach(struct tls *t, struct MHD_Connection *connection, void **context)
+void tls_begin(struct tls *t, struct MHD_Connection *connection, struct identity **held)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -188,7 +188,7 @@ static void attach(struct tls *t, struct MHD_Connection *connection, void **cont
 	id = t->current;
 	atomic_fetch_add(&id->references, 1);
 	pthread_mutex_unlock(&t->lock);
-	*context = id;
+	*held = id;
 	if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, id->credentials) < 0 ||
 	    !id->asks)
 		return;
@@ -196,13 +196,10 @@ static void attach(struct tls *t, struct MHD_Connection *connection, void **cont
 	gnutls_session_set_verify_function(session, verify_client);
 }
 
-static void notify(void *arg, struct MHD_Connection *connection, void **context,
-		   enum MHD_ConnectionNotificationCode what)
+void tls_end(struct identity **held)
 {
-	if (what == MHD_CONNECTION_NOTIFY_STARTED)
-		attach(arg, connection, context);
-	else if (*context)
-		identity_release(steal(context));
+	if (*held)
+		identity_release(steal(held));
 }
 
 static int no_certificate(gnutls_session_t session UNUSED, const gnutls_datum_t *names UNUSED,
@@ -258,9 +255,7 @@ int tls_new(const struct tls_files *files, struct tls **out, struct err *err)
 						 (void *)(uintptr_t)PRIORITIES };
 	t->options[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
 						 (void *)(uintptr_t)no_certificate };
-	t->options[2] =
-		(struct MHD_OptionItem){ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)notify, t };
-	t->options[3] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
+	t->options[2] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 	e = identity_load(t, &t->current, err);
 	if (e)
 		return e;

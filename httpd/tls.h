@@ -6,7 +6,9 @@
 
 #include "fs/base/err.h"
 
+struct MHD_Connection;
 struct MHD_OptionItem;
+struct identity;	/* a certificate with its key */
 struct tls;
 
 struct tls_files {
@@ -25,5 +27,8 @@ int tls_reload(struct tls *tls, struct err *err) MUST_CHECK;
 
 /* For MHD_OPTION_ARRAY, beside MHD_USE_TLS: valid as long as `tls`. */
 const struct MHD_OptionItem *tls_options(const struct tls *tls);
+/* When a connection begins: gives it the certificate, which it holds (*held) until tls_end(). */
+void tls_begin(struct tls *tls, struct MHD_Connection *connection, struct identity **held);
+void tls_end(struct identity **held);
 
 #endif

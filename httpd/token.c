@@ -304,6 +304,9 @@ void token_issue(struct request *r)
 	e = buf_error(&audience) ? err_set(&err, ERR_NO_MEMORY, "no memory for a token") : check_service(r, &err);
 	if (!e)
 		e = recognize(r, audience.data, &login, &err);
+	/* What was remembered says who it is, not that the account is still good. */
+	if (!e && login.cred.kind == CRED_SUBJECT)
+		e = tree_login_check(r->httpd->tree, &login.cred, &err);
 	if (!e)
 		e = grant(r, &login.cred, &scopes, &err);
 	if (!e)

@@ -7,6 +7,7 @@
 #include "httpd/request.h"
 
 #include "fs/tree/grants.h"
+#include "fs/tree/quota.h"
 #include "httpd/body.h"
 #include "httpd/range.h"
 #include "httpd/reply.h"
@@ -68,6 +69,9 @@ static int begin_whole(struct request *r, const char *text, struct err *err)
 
 	if (!e)
 		e = digest_parse(text, &digest, err);
+	/* What has no room isn't taken. */
+	if (!e)
+		e = tree_quota_fits(r->httpd->tree, &cred, r->route.name, &(struct tree_blob_size){ &digest, r->headers.length, true }, err);
 	if (!e)
 		e = body_new(r, &b, err);
 	if (e)
@@ -182,9 +186,11 @@ static int check_range(struct request *r, struct body *b, struct err *err)
 	return 0;
 }
 
-static int begin_chunk(struct request *r, struct body **out, struct err *err)
+/* digest: what it shall be with this chunk; NULL: it isn't said yet. What comes without a range is all that comes. */
+static int begin_chunk(struct request *r, const struct digest *digest, struct body **out, struct err *err)
 {
 	struct cred cred = request_cred(r);
+	struct tree_blob_size blob;
 	struct body *b;
 	int e;
 
@@ -198,7 +204,12 @@ static int begin_chunk(struct request *r, struct body **out, struct err *err)
 	memcpy(b->id, r->route.reference, strlen(r->route.reference) + 1);
 	*out = b;
 	e = tree_upload_open(r->httpd->tree, &cred, r->route.name, b->id, &b->file, err);
-	return e ? e : check_range(r, b, err);
+	if (!e)
+		e = check_range(r, b, err);
+	if (e || r->headers.length <= 0)
+		return e;
+	blob = (struct tree_blob_size){ digest, tree_upload_size(b->file) + r->headers.length, digest || !r->headers.content_range };
+	return tree_upload_fits(b->file, &blob, err);
 }
 
 void upload_patch_begin(struct request *r)
@@ -206,7 +217,7 @@ void upload_patch_begin(struct request *r)
 	struct err err = ERR_INIT;
 	struct body *b;
 
-	if (begin_chunk(r, &b, &err))
+	if (begin_chunk(r, NULL, &b, &err))
 		reply_upload_error(r, &err);
 }
 
@@ -223,7 +234,7 @@ void upload_put_begin(struct request *r)
 	else
 		e = digest_parse(text, &digest, &err);
 	if (!e)
-		e = begin_chunk(r, &b, &err);
+		e = begin_chunk(r, &digest, &b, &err);
 	if (e)
 		reply_upload_error(r, &err);
 	else

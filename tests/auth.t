@@ -392,6 +392,20 @@ is "$CODE" 401 'it does, on its connection'
 ok $? 'not before'
 exec {connection}>&-
 
+# ---- An account's end, which nothing announces ----
+
+check 'an account for seconds' regfs user add brief --password-file "$T/password.bob" --expires 4s
+user_of brief 'the password of bob'
+as brief
+answers 200 'it is good' GET /v2/
+for ((now = $(date +%s); $(date +%s) < now + 30;)); do
+	http GET /v2/
+	[ "$CODE" = 200 ] || break
+done
+is "$CODE" 401 'until its time is over'
+refuses 401 UNAUTHORIZED 'though its password was taken before, it gets no token' GET "/token?service=$SERVICE&offline_token=true"
+refuses 401 UNAUTHORIZED 'and is nobody' POST /v2/_regfs/v1/me --json '{}'
+
 # ---- What is granted is asked again ----
 
 as alice
@@ -403,6 +417,25 @@ with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 404 'the running token sees nothing any more'
 as alice
 refuses 404 NAME_UNKNOWN 'nor does her password' GET /v2/shop/private/manifests/1
+check 'she may push again' regfs grant alice pull,push shop/private
+head -c 4000000 /dev/urandom >"$T/blob"
+with_token "$TOKEN" POST /v2/shop/private/blobs/uploads/ -d ''
+UPLOAD=$(header location)
+DIGEST=$(digest_of "$T/blob")
+exec {connection}<>"/dev/tcp/127.0.0.1/$PORT" || bail 'no connection'
+{
+	printf 'PUT %s?digest=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n' "$UPLOAD" "$DIGEST" "$ADDR" "$TOKEN"
+	printf 'Content-Type: application/octet-stream\r\nContent-Length: 4000000\r\nConnection: close\r\n\r\n'
+	head -c 3000000 "$T/blob"
+} >&"$connection"
+timeout 30 head -c 1 < <(exec tail -c +1 -f --pid="$REGFS_PID" "$STORE/uploads/${UPLOAD##*/}") | wc -c >"$T/began"
+is "$(cat "$T/began")" 1 'a blob is being pushed'
+check 'her grant is revoked meanwhile' regfs revoke alice shop/private
+tail -c +3000001 "$T/blob" >&"$connection"
+is "$(timeout 30 cat <&"$connection" | head -n 1 | tr -d '\r')" 'HTTP/1.1 404 Not Found' 'it comes to nothing'
+exec {connection}>&-
+as admin
+refuses 404 BLOB_UNKNOWN 'the blob is not there' GET "/v2/shop/private/blobs/$DIGEST"
 check 'she is granted less' regfs grant alice pull shop/private
 with_token "$TOKEN" GET /v2/shop/private/manifests/1
 is "$CODE" 200 'the token pulls again'
@@ -601,6 +634,9 @@ stop_regfs
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 -keyout "$T/key" -out "$T/cert" 2>/dev/null
 start_regfs --tls-cert "$T/cert" --tls-key "$T/key"
 like "$(curl -sSk -D - -o /dev/null "https://$ADDR/v2/")" "realm=\"https://$ADDR/token\"" 'over TLS it is https'
+TOKEN=$(curl -sSk -u 'bob:the password of bob' "https://$ADDR/token?service=$ADDR" | jq -r .token)
+is "$(curl -sSk -o /dev/null -o /dev/null -o /dev/null -w '%{http_code} %{num_connects} ' -H "Authorization: Bearer $TOKEN" "https://$ADDR/v2/"{,,})" \
+	'200 1 200 0 200 0 ' 'a token, three times on one connection'
 stop_regfs
 start_regfs --public-url https://registry.example.org
 

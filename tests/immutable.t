@@ -146,6 +146,7 @@ put 1 v1
 is "$CODE" 403 'to be immutable again'
 fails_with 'no rule for tags: write it out|no rule for tags: \{' 'what is no rule' regfs repo set shop/web 'immutable=/a{1,9}/'
 fails_with 'is rules such as' 'nor nothing' regfs repo set shop/web immutable=
+fails_with '"!latest" only says what is free.*write \* before it' 'nor what protects nothing' regfs repo set shop/web 'immutable=!latest'
 
 # ---- Namespaces ----
 

@@ -47,6 +47,7 @@ def layers():
         l('etc/dangling', '/nowhere'), l('lib', 'usr/lib'), d('usr'), d('usr/lib'), f('usr/lib/libc', b'\x7fELF\0\1\2'),
         f('usr/suid', b'#!', 0o4755), d('tmp', 0o1777), f('usr/one', b'1' * 5000, uid=1000, gid=100), h('usr/two', 'usr/one'),
         l('usr/link', 'one'), h('usr/samelink', 'usr/link'), c('null', 1, 3), b('disk', 8, 17), p('fifo'),
+        (e('suidfifo', tarfile.FIFOTYPE, 0o6711, 1000), None),
         f('xattr', b'x', xattrs={'user.text': 'a=b', 'user.binary': 'a\nb'}), f('time', b't', mtime=1700000000.25),
         f('early', b'e', mtime=-1.5), f('zero', b'\0' * 200000 + b'end'), f('.hidden', b'h'), d('gone'), f('gone/file', b'g'),
         f('new\nline', b'n'), f('\u00fc\u2603', b'u'), f('esc\x1b[31m\\', b'e'), f('n' * 200, b'long'), f('bad\udcff', b'b'),
@@ -305,7 +306,7 @@ user() {
 }
 
 exits 0 'extract' regfs extract nasty:base "$T/x"
-like "$OUT" "extracted 35 files .* to $T/x" 'it says how much'
+like "$OUT" "extracted 36 files .* to $T/x" 'it says how much'
 is "$ERR" '' 'and nothing else'
 if [ $root = yes ]; then
 	mkdir "$T/by-tar"
@@ -347,7 +348,7 @@ chmod 755 "$T"
 mkdir -m 777 "$T/user"
 chmod -R a+rwX "$STORE"
 exits 0 'as an ordinary user' user "$REGFS" extract nasty:base "$T/user/x"
-like "$ERR" '^regfs: left out, since only root may make them: owners \([0-9]+\), set-uid and set-gid bits \(1\), devices \(2\)$' \
+like "$ERR" '^regfs: left out, since only root may make them: owners \([0-9]+\), set-uid and set-gid bits \(2\), devices \(2\)$' \
 	'what is left out is said once'
 is "$(stat -c %a "$T/user/x/usr/suid" "$T/user/x/tmp" | xargs)" '755 1777' 'no set-uid'
 [ "$T/user/x/usr/one" -ef "$T/user/x/usr/two" ]
@@ -449,6 +450,12 @@ is "$(tar tvf "$T/large.out" --numeric-owner | awk '{print $2, $3, $6}' | sed 1d
 is "$(LC_ALL=C.UTF-8 bsdtar tvf "$T/large.out" --numeric-owner | awk '{print $3, $4, $5, $NF}' | sed 1d | sort)" \
 	"$(printf '%s\n' '0 0 0 late' '0 0 1048576 hole' '0 0 21474836480 sparse' '0 0 70000 end' '4000000 3000000000 0 owner' | sort)" \
 	'and so does bsdtar'
+for tar in tar bsdtar; do
+	mkdir "$T/large-$tar"
+	$tar -C "$T/large-$tar" -xf "$T/large.out" hole end
+	is "$(stat -c %s "$T/large-$tar"/{hole,end} | xargs) $(tr -d '\0' <"$T/large-$tar/end")" '1048576 70000 xxxxxxxxxx' \
+		"$tar unpacks a hole at a file's end"
+done
 (ulimit -S -n 100; exec "$REGFS" extract many:deep "$T/deep") >/dev/null
 ok $? 'directories 1000 deep'
 is "$(regfs cat "many:deep:$(printf 'd/%.0s' {1..1000})file")" deep 'cat there'
@@ -508,7 +515,7 @@ rm -rf "$STORE/derived" "$STORE/indexes"
 exits 0 'ls without a server' regfs ls nasty:top:/etc
 exits 0 'cat without a server' regfs cat nasty:top:/etc/up
 exits 0 'image layers without a server' regfs image layers nasty:top
-is "$(awk 'NR > 1 {print $5, $6, $7}' <<<"$OUT" | xargs)" '27 205 kB 5 31 B' 'files and bytes of each layer'
+is "$(awk 'NR > 1 {print $5, $6, $7}' <<<"$OUT" | xargs)" '28 205 kB 5 31 B' 'files and bytes of each layer'
 exits 1 'a layer that can not be read' regfs ls broken:latest:/nope
 
 done_testing

@@ -172,16 +172,14 @@ whole centos twice "$DIGEST" 'six times at once'
 
 # ---- Uploads that were interrupted ----
 
-# upload_reaches N: the upload's Range ends there, within 5 seconds.
+# upload_reaches N: waits until the upload's file has so many bytes and nobody writes to it; its Range ends there.
 upload_reaches() {
-	local i
+	local file=$STORE/uploads/${UPLOAD##*/}
 
-	for ((i = 0; i < 500; i++)); do
-		http GET "$UPLOAD"
-		[ "$(header range)" != "0-$(($1 - 1))" ] || return 0
-		sleep 0.01
-	done
-	return 1
+	timeout 30 head -c "$1" < <(exec tail -c +1 -f --pid="$REGFS_PID" "$file" 2>/dev/null) >/dev/null
+	timeout 30 flock "$file" true
+	http GET "$UPLOAD"
+	[ "$(header range)" = "0-$(($1 - 1))" ]
 }
 
 random_file dropped 1000000

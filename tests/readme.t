@@ -16,28 +16,63 @@ done
 text() {
 	mandoc -T utf8 "$ROOT/man/$1" | col -b | tr -s ' \t\n' ' '
 }
+need perl
 manual=$(text regfs.1)
 configuration=$(text regfs.conf.5)
 tree=$(text regfs.5)
 
-# options COMMAND...: of its help, with their dashes.
+# options COMMAND...: of its help, as -n,--dry-run.
 options() {
-	"$REGFS" "$@" --help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p'
+	"$REGFS" "$@" --help | sed -n 's/^  \(\(-.\), \)\{0,1\}\(--[a-z-]*\).*/\2,\3/p' | sed 's/^,//'
 }
 
-missing=
+commands=()
 while read -r word second _; do
-	command=("$word")
-	[[ $("$REGFS" "$word" --help | head -n 1) == *" VERB "* ]] && command+=("$second")
-	[[ $manual == *"${command[*]}"* ]] || missing+=" ${command[*]}"
-	for option in $(options "${command[@]}"); do
-		[[ $manual == *"$option"* ]] || missing+=" ${command[*]}:$option"
-	done
+	[[ $("$REGFS" "$word" --help | head -n 1) != *" VERB "* ]] || word+=" $second"
+	commands+=("$word")
 done < <("$REGFS" --help | grep '^  [a-z]')
-is "$missing" '' 'regfs.1 has every command and option'
+
+# has OPTIONS OPTION: whether one of the first is the second; either may be as -n,--dry-run.
+has() {
+	local one
+
+	for one in ${2//,/ }; do
+		[[ " ${1//,/ } " != *" $one "* ]] || return 0
+	done
+	return 1
+}
+
+# Of the item: what the command has, but for what all take; and nothing else. Of the synopsis: all, or "...".
+common='--store --server --ca --json -n,--dry-run --help'
+declare -A item text operands synopsis
+while IFS=' ' read -r kind line; do
+	declare -n what=$kind
+	what[${line%%:*}]+=${line#*:}
+done < <("$ROOT/tests/manual" "$ROOT/man/regfs.1")
+wrong=
+for command in "${commands[@]}"; do
+	read -ra words <<<"$command"
+	all=$(options "${words[@]}")
+	usage=$("$REGFS" "${words[@]}" --help | head -n 1)
+	usage=${usage#"usage: regfs $command [options]"}
+	[ -n "${item[$command]+there}" ] || wrong+=" $command:"
+	[ -n "${synopsis[$command]+there}" ] || wrong+=" $command:synopsis"
+	[ "${operands[$command]-}" = "${usage^^}" ] || wrong+=" $command:${usage^^},not:${operands[$command]-}"
+	for option in $all; do
+		has "$common ${item[$command]-} ${text[$command]-}" "$option" || wrong+=" $command:no:$option"
+		has "${synopsis[$command]-} --help" "$option" || has "${synopsis[$command]-}" ... || wrong+=" $command:synopsis:no:$option"
+	done
+	for option in ${item[$command]-} ${synopsis[$command]-}; do
+		has "${all//$'\n'/ } ..." "$option" || wrong+=" $command:has-no:$option"
+	done
+	! has "$all" --dry-run || has "${item[$command]-}" -n,--dry-run || wrong+=" $command:no:-n"
+done
+is "$wrong" '' 'regfs.1 has the usage of each command, and no option more or less'
+is "$(printf '%s\n' "${!item[@]}" | sort)" "$(printf '%s\n' "${commands[@]}" | sort)" 'and no other command'
 
 missing=
 for option in $(options serve); do
+	option=${option#*,}
 	case $option in
 	--config | --help) ;;
 	*) [[ $configuration == *" ${option#--} "* ]] || missing+=" $option" ;;

@@ -170,6 +170,13 @@ make 8 '{"config":{"Labels":{"regfs.expires":"soon"}}}'
 put image-8 soon
 like "$CODE $(header warning)" '^201 299 .*regfs.expires is passed over' 'one that is no time is said so'
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "soon").expires')" null 'and passed over'
+if have_fuse; then
+	put image-7 before
+	check 'of a tag' regfs tag set shop/web:before expires=never
+	check 'that is renamed' mv -T "$MNT/shop/web/_tags/before" "$MNT/shop/web/_tags/behind"
+	is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "behind").expires')" null 'goes with it, whatever the label says'
+	regfs tag rm shop/web:behind >/dev/null
+fi
 check 'of one tag' regfs tag set shop/web:t1 expires=1ms
 check 'never' regfs tag set shop/web:label expires=never
 is "$(regfs tag list shop/web --json | jq -r '.[] | select(.tag == "label").expires')" null 'whatever the label says'
@@ -202,6 +209,21 @@ check 'undo' regfs undo --since "$((event + 1))"
 is "$(state | diff "$T/before" -)" '' 'tags, their ends and images are as they were'
 check 'no rules' regfs repo set shop/web retention=none
 
+# Where it stood among the moves, too, in whatever order things come and go.
+for i in 1 2 3; do
+	put image-1 "r$i"
+done
+for i in 2 1 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
+check 'undo' regfs undo --since "$(($(sqlite3 "$STORE/regfs.db" "SELECT value FROM counter WHERE name = 'event'") - 2))"
+check 'rules' regfs repo set shop/web 'retention=keep last 2 matching r*'
+is "$(for i in 1 2 3; do why r$i; done | cut -d: -f1 | xargs)" 'removed kept kept' 'what came back is as old as it was'
+for i in 1 2 3; do
+	regfs tag rm shop/web:r$i >/dev/null
+done
+check 'no rules' regfs repo set shop/web retention=none
+
 # ---- At a server, with one's own rights; by the clock ----
 
 unset REGFS_STORE
@@ -217,14 +239,20 @@ check 'rules' regfs repo set shop/web $'retention=keep matching label\nkeep matc
 OUT=$(env -u REGFS_STORE HOME="$T" "$REGFS" prune --server "http://$ADDR" shop/web)
 like "$OUT" 'shop/web:soon removed: no rule keeps it' 'she prunes'
 is "$(regfs tag list shop/web --json | jq -r 'map(.tag) | join(" ")')" 'label t2 t3' 'and it is done'
-check 'tag set' env -u REGFS_STORE HOME="$T" "$REGFS" tag set --server "http://$ADDR" shop/web:t2 expires=1ms
+tag_set() {
+	env -u REGFS_STORE HOME="$T" "$REGFS" tag set --server "http://$ADDR" "$@"
+}
+check 'without the right to delete' regfs grant alice pull,push shop/web
+fails_with 'deleting from shop/web is not granted' 'no end for a tag' tag_set shop/web:t2 expires=1ms
+fails_with 'deleting from shop/web is not granted' 'nor in a dry run' tag_set -n shop/web:t2 expires=1ms
+check 'but none' tag_set shop/web:t2 expires=never
+check 'with it' regfs grant alice pull,push,delete shop/web
+check 'tag set' tag_set shop/web:t2 expires=1ms
 fails_with 'denied|granted' 'not the whole registry' env -u REGFS_STORE HOME="$T" "$REGFS" prune --server "http://$ADDR"
 stop_regfs
+event=$(sqlite3 "$STORE/regfs.db" "SELECT value FROM counter WHERE name = 'event'")
 start_regfs --open --gc-interval 0 --prune-interval 100ms
-for ((i = 0; i < 400; i++)); do
-	tags | grep -qw t2 || break
-	read -r -t 0.05 <> <(:)
-done
+check 'a tag goes by itself' regfs watch -q --since "$event" --event untag --once -t 30
 is "$(tags)" 'label t3' 'the server prunes by the clock'
 is "$(sqlite3 "$STORE/regfs.db" "SELECT origin FROM event WHERE kind = 'untag' ORDER BY number DESC LIMIT 1")" schedule 'as itself'
 stop_regfs

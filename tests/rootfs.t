@@ -149,7 +149,7 @@ ln -s busybox "$T/box/bin/sh"
 tar -C "$T/box" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 -cf "$T/busybox.tar" .
 long=$(printf 'n%.0s' {1..200})
 nasty1="d ./ m755 t1700000000000000000;d d m751 u1:2 t1000000000123456789;f d/x =lower;f d/y =why;d d/sub m700;f d/sub/z"
-nasty1+=";f file =1;h hard ->file;l sym ->nowhere;h symhard ->sym;p fifo u7:7;c null v1,3;b blk v7,300;c zero v0,0"
+nasty1+=";f file =1;h hard ->file;l sym m640 ->nowhere;h symhard ->sym;p fifo u7:7;c null v1,3;b blk v7,300;c zero v0,0"
 nasty1+=";f suid m6755 u1:2 =suid;d sticky m1777;f %ff%fe =bytes;f %0a =newline;f a%20b;f $long/$long/$long =long"
 nasty1+=";l longlink ->$long/$long/$long;f cap xsecurity.capability=%01%00%00%02%00%04%00%00%00%00%00%00%00%00%00%00%00%00%00%00"
 nasty1+=";f xa xuser.a=1%00%ff xuser.b=%0a;d xd xuser.d=1;f neg t-1500000000;f ns t1000000001000000001"
@@ -412,6 +412,7 @@ make "f .wh." >"$T/bad-whiteout.tar"
 printf 'BZh91AY&SY' >"$T/bzip2"
 head -c 5000 /dev/urandom >"$T/random"
 head -c 2G /dev/zero | zstd -q -c >"$T/bomb"
+zstd -q --long=31 -c <"$T/good.tar" >"$T/window"
 python3 - "$T/many" <<-'END'
 	import gzip, sys, tarfile
 	member = gzip.compress(tarfile.TarInfo("same").tobuf() * 2048, 6)
@@ -440,7 +441,7 @@ unreadable() {
 	like "$(cat "$LOG")" "$why" "$name: the log says why"
 	is "$(cat "$(readlink -f "$image/layers/01")/tree/a/b")" 1 "$name: the good layer can be read"
 }
-for bad in bad-sum.tar:checksum truncated: garbage: loop.tar:'symbolic links' bad-whiteout.tar:whiteout random: bomb: many:'files'; do
+for bad in bad-sum.tar:checksum truncated: garbage: loop.tar:'symbolic links' bad-whiteout.tar:whiteout random: bomb: window:'128 MiB' many:'files'; do
 	name=${bad%%:*}
 	unreadable "$name" "$(digest_of "$T/$name")[^"$'\n'"]*${bad#*:}"
 done

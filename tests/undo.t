@@ -227,6 +227,59 @@ is "$(regfs audit --json --who bob | jq -r 'map(select(.action == "undo"))[-1] |
 stop_regfs
 start_regfs --open --gc-interval 0 "${mount[@]}"
 
+# ---- Several, of which one can't be ----
+
+for tag in p q; do
+	regfs tag add "shop/web@$A" $tag >/dev/null
+done
+for tag in p q; do
+	regfs tag rm shop/web:$tag >/dev/null
+done
+regfs tag add "shop/web@$B" p >/dev/null
+fails_with '1 of 2 were brought back, the latest first, until: shop/web has a tag p again' 'it says how far it came' \
+	regfs undo --since "$(regfs undo --list --json | jq '.[1].event')"
+is "$(regfs undo --list --json | jq -c 'map(.tag)')" '["p"]' 'the other one came'
+check 'what is in its way goes' regfs tag rm shop/web:p
+check 'all is given up' regfs undo --purge --since 1
+regfs tag rm shop/web:q >/dev/null && regfs undo --purge >/dev/null
+
+# ---- What only an administrator may bring back: rights ----
+
+regfs user add eve --password-file "$T/password" >/dev/null
+regfs group add @team >/dev/null
+regfs grant eve owner shop/web >/dev/null
+regfs grant @team owner shop/web >/dev/null
+regfs revoke eve shop/web >/dev/null
+regfs revoke @team shop/web >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '["@team","eve"]' 'grants were revoked'
+regfs user rm eve >/dev/null
+regfs user add eve --password-file "$T/password" >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '["@team"]' \
+	'what was granted to who is gone comes back to nobody, least to one of the same name'
+is "$(regfs access --user eve --json)" '[]' 'who has nothing'
+regfs group rm @team >/dev/null
+is "$(regfs undo --list --json shop/web | jq -c 'map(select(.what == "grant").principal)')" '[]' 'nor to another group'
+
+# A repository that is gone and was public comes back with one of its images: public only by who may say so.
+regfs repo add shop/shown --visibility public >/dev/null
+push_layout "$LAYOUT" a shop/shown mine >/dev/null || bail 'no image'
+regfs image rm "shop/shown@$(regfs image list shop/shown --json | jq -r '.[0].digest')" >/dev/null
+regfs repo set shop/shown visibility=private >/dev/null
+regfs repo rm shop/shown >/dev/null
+regfs grant bob pull,push,delete shop/shown >/dev/null
+stop_regfs
+serve_regfs --store "$STORE" --listen 127.0.0.1:0 --gc-interval 0 || bail 'no server with accounts'
+U=http://$ADDR
+as bob .bob
+export REGFS_STORE=$STORE
+event=$(regfs undo --list --json shop/shown | jq 'map(select(.what == "image"))[0].event')
+check 'it is brought back by who may delete' env -u REGFS_STORE "$REGFS" undo --server "$U" --since "$event" shop/shown
+is "$(regfs repo show shop/shown --json | jq -r .visibility)" private 'who publishes nothing by that'
+regfs repo rm shop/shown >/dev/null
+regfs undo --purge --since 1 >/dev/null
+stop_regfs
+start_regfs --open --gc-interval 0 "${mount[@]}"
+
 # ---- Giving up ----
 
 regfs tag rm shop/web:1.0 >/dev/null
@@ -240,6 +293,7 @@ regfs rollback shop/web:1.0 >/dev/null || true
 
 regfs tag rm shop/web:all >/dev/null
 fails_with 'is a duration' 'what is none' regfs repo set shop/web undo-keep=soon
+is "$(regfs repo show shop/web --json | jq -r '.["undo-keep"]') $(regfs namespace show shop --json | jq -r '.["undo-keep"]')" '7d inherit' 'how long, it says'
 check 'a repository that keeps nothing' regfs repo set shop/web undo-keep=0
 regfs image rm "shop/web@$INDEX" >/dev/null
 is "$(regfs undo --list --json | jq -c 'map(.what)')" '["tag"]' 'an image that can'\''t come back'
@@ -252,11 +306,45 @@ is "$OUT" '0 0 0' 'within its time it stays'
 sql "UPDATE removal SET until = 1 WHERE kind = 'untag'" >/dev/null
 gc
 is "$OUT" '0 0 1' 'what is past its time goes'
+sql 'UPDATE removal SET at = at + 3e17, until = until + 3e17' >/dev/null	# the clock was ten years ahead then
+gc --undo-keep 1h
+is "$OUT" '0 0 0' 'what was removed in the future is not older than an hour'
 gc --undo-keep 0
 is "${OUT##* } $(sql 'SELECT COUNT(*) FROM blob; SELECT COUNT(*) FROM removal; SELECT COUNT(*) FROM removed_blob' | xargs)" '1 0 0 0' \
 	'an administrator takes all, and the space'
 is "$(find "$STORE/blobs" -type f | wc -l)" 0 'no file is left'
 fails_with 'nothing to undo' 'nothing comes back then' regfs undo
 check 'check finds nothing wrong' regfs check --data
+stop_regfs
+
+# ---- Many: 4,000 images without a tag beside 40,000 removed tags ----
+
+start_regfs --open --gc-interval 0
+push_layout "$LAYOUT" a shop/many x1 >/dev/null
+regfs tag rm shop/many:x1 >/dev/null
+sql "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+		INSERT INTO removal(until, kind, repository, tag, digest, at, event, who, origin, public, on_purpose, created)
+		SELECT until, kind, repository, 'x' || i, digest, at, event, who, origin, public, on_purpose, created FROM n, removal;
+	INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end, repository)
+		SELECT id, tag, digest, 0, 0, 0, repository FROM removal WHERE tag <> 'x1';
+	INSERT INTO blob(digest, size, created) SELECT CAST(x'01' || CAST(printf('%032d', id) AS BLOB) AS BLOB), 1, 1 FROM removal
+		WHERE id % 10 = 0;
+	INSERT INTO manifest(repository_id, blob_id, is_index, media_type, artifact_type, config, platform, size, created, pushed, untagged,
+		pulled, expires) SELECT m.repository_id, b.id, 0, m.media_type, '', NULL, '', 1, 0, 1, 1, 0, '' FROM manifest m, blob b
+		WHERE length(b.digest) = 33 AND substr(b.digest, 2, 4) = x'30303030';
+	INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin)
+		SELECT h.repository_id, 'y' || b.id, 1, b.digest, 1, 0, 0, '', '' FROM tag_history h, blob b
+		WHERE substr(b.digest, 2, 4) = x'30303030'"
+is "$(sql 'SELECT COUNT(*) FROM manifest; SELECT COUNT(*) FROM removed_tag' | xargs)" '4001 40000' 'many of both'
+far() {
+	env -u REGFS_STORE "$REGFS" undo --server "http://$ADDR" "$@"
+}
+is "$(far --list | tail -n +2 | wc -l)" 40000 'a server lists all of them'
+like "$(far --list | sed -n '2p;$p' | xargs)" 'shop/many:x40000 .* shop/many:x1 ' 'the latest first'
+is "$(far --list --json --since 1 --by nobody shop/many)" '[]' 'by whom'
+like "$(far -n)" 'shop/many:x40000 ' 'and the last one'
+check 'which comes back' far
+is "$(far --list --json | jq -r '.[0].tag, length' | xargs)" 'x39999 39999' 'the next one is the last'
+check 'gc looks each up, and not all' timeout 15 "$REGFS" gc -n --untagged 0
 stop_regfs
 done_testing

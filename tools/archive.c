@@ -127,8 +127,8 @@ static int describe(struct extract *x, const char *path, const struct node_attr 
 	out->extent_count = extents->count;
 	out->sparse = attr->size && S_ISREG(attr->mode) &&
 		      (extents->count != 1 || extents->rows[0].offset || extents->rows[0].size != (uint64_t)attr->size);
-	/* More runs than readers take: the holes are written. */
-	if (out->sparse && extents->count > LIMIT_TAR_EXTENTS) {
+	/* More runs than readers take, with the one at the end: the holes are written. */
+	if (out->sparse && extents->count >= LIMIT_TAR_EXTENTS) {
 		extents->rows[0] = (struct tar_extent){ .size = (uint64_t)attr->size };
 		extents->count = out->extent_count = 1;
 		out->sparse = false;

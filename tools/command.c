@@ -195,29 +195,13 @@ int option_duration(const char *name, const char *text, int64_t otherwise, int64
 			 err);
 }
 
-static int size_parse(const char *name, const char *text, int64_t *out, struct err *err)
-{
-	static const char units[] = "kMGT";
-	const char *unit;
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	unit = *end ? strchr(units, *end) : NULL;
-	if (errno || end == text || n < 0 || (*end && (!unit || end[1])))
-		return err_set(err, ERR_USAGE, "%s takes a number of bytes such as 500k, 20M or 1G, not %s",
-			       name, text);
-	for (*out = n; unit && unit >= units; unit--)
-		if (__builtin_mul_overflow(*out, (int64_t)1000, out))
-			return err_set(err, ERR_USAGE, "%s: %s is too much", name, text);
-	return 0;
-}
-
 int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
 {
 	*out = otherwise;
-	return text ? err_about(name, size_parse(name, text, out, err), err) : 0;
+	if (!text || size_parse(text, out))
+		return 0;
+	return err_about(name, err_set(err, ERR_USAGE, "%s takes a number of bytes such as 500k, 20M, 1G or 1GiB, not %s", name, text),
+			 err);
 }
 
 /* ---- The store ---- */
@@ -386,19 +370,6 @@ void size_add(int64_t *sum, int64_t size)
 {
 	if (__builtin_add_overflow(*sum, size, sum))
 		*sum = INT64_MAX;
-}
-
-char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1])
-{
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	for (; value >= 999.5 && unit + 1 < ARRAY_SIZE(units); unit++)
-		value /= 1000;
-	snprintf(out, SIZE_TEXT_MAX + 1, unit && value < 99.95 ? "%.1f %s" : "%.0f %s", value,
-		 units[unit]);
-	return out;
 }
 
 /* ---- JSON ---- */

@@ -8,6 +8,7 @@
 #define REGFS_COMMAND_H
 
 #include "fs/base/buf.h"
+#include "fs/base/size.h"
 #include "fs/tree/tree.h"
 
 enum exit_status {
@@ -67,7 +68,7 @@ void config_release(struct config_file *c);
 /* A duration such as 90s or 7d, as nanoseconds; text NULL: `otherwise`. ERR_USAGE names the option. */
 int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,
 		    struct err *err) MUST_CHECK;
-/* A number of bytes such as 500k, 20M or 1G (powers of 1000); text NULL: `otherwise`. */
+/* A number of bytes (size.h); text NULL: `otherwise`. */
 int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out,
 		struct err *err) MUST_CHECK;
 
@@ -127,9 +128,6 @@ void table_release(struct table *t);
 
 /* Adds to a sum of sizes, which images say as they like: it stops at what an int64_t holds. */
 void size_add(int64_t *sum, int64_t size);
-/* "74.8 MB"; returns out. */
-#define SIZE_TEXT_MAX 31
-char *size_text(int64_t bytes, char out[static SIZE_TEXT_MAX + 1]);
 
 /* Whether it is time for another line of progress on standard error: it is a terminal, and the last one is a while ago. */
 bool progress_due(int64_t *last);

@@ -206,9 +206,9 @@ static int run_extract(const void *options, char **operands, int count, struct e
 }
 
 const struct command extract_commands[] = {
-	{ "extract", NULL, "REF[:PATH] [DIR]", 1, 2, extract_rows, "write files inside an image to a directory, or as a tar",
+	{ "extract", NULL, "REF[:PATH] DIR", 1, 2, extract_rows, "write files inside an image to a directory, or as a tar",
 	  "DIR is made, or is there and empty. Owners, devices and all attributes need root; what an ordinary user\n"
-	  "can't make is left out and counted.\n",
+	  "can't make is left out and counted. With --tar there is no DIR.\n",
 	  run_extract },
 	{ 0 },
 };

@@ -410,6 +410,6 @@ const struct command look_commands[] = {
 	  "PATH begins with a slash, or stands behind a tag or a digest: name:/etc, name:tag:etc. Links lead on\n"
 	  "inside the image. Owners are numbers, times are UTC.\n",
 	  run_ls },
-	{ "cat", NULL, "REF:PATH ...", 1, INT_MAX, cat_rows, "write files inside an image to standard output", NULL, run_cat },
+	{ "cat", NULL, "REF:PATH...", 1, INT_MAX, cat_rows, "write files inside an image to standard output", NULL, run_cat },
 	{ 0 },
 };

@@ -9,7 +9,81 @@
 #include "fs/tree/settings.h"
 #include "tools/people.h"
 
-static void repo_object(struct buf *b, const struct tree_repo *repo)
+/* Quotas as lines for people and as a JSON array. */
+struct quotas {
+	struct buf text, array;
+	int width;	/* of the lines' first column */
+};
+#define QUOTAS_INIT(columns) { .text = BUF_INIT, .array = BUF_INIT, .width = columns }
+
+static void quotas_release(struct quotas *q)
+{
+	buf_release(&q->text);
+	buf_release(&q->array);
+}
+#define auto_quotas CLEANUP(quotas_release)
+
+static const char *quota_owner(const struct tree_quota *q)
+{
+	return !q->below ? "repository" : *q->name ? "namespace" : "registry";
+}
+
+static void add_usage(struct quotas *all, const struct tree_quota *q, const char *key, const char *used, const char *limit)
+{
+	buf_addf(&all->text, "%-*s%s of %s (%s%s%s)\n", all->width, key, used, limit, quota_owner(q), *q->name ? " " : "", q->name);
+}
+
+static int add_quota(void *arg, const struct tree_quota *q)
+{
+	struct quotas *all = arg;
+	char used[SIZE_TEXT_MAX + 1], limit[SIZE_TEXT_MAX + 1];
+
+	if (q->bytes_limit >= 0)
+		add_usage(all, q, "quota", size_text(q->bytes, used), size_text(q->bytes_limit, limit));
+	snprintf(used, sizeof(used), "%" PRId64, q->tags);
+	snprintf(limit, sizeof(limit), "%" PRId64, q->tags_limit);
+	if (q->tags_limit >= 0)
+		add_usage(all, q, "quota-tags", used, limit);
+	buf_addc(&all->array, all->array.len ? ',' : '[');
+	buf_addc(&all->array, '{');
+	json_add_text(&all->array, "of", quota_owner(q));
+	json_add_text(&all->array, "name", q->name);
+	json_add_number(&all->array, "bytes", q->bytes);
+	if (q->bytes_limit >= 0)
+		json_add_number(&all->array, "bytes-limit", q->bytes_limit);
+	json_add_number(&all->array, "tags", q->tags);
+	if (q->tags_limit >= 0)
+		json_add_number(&all->array, "tags-limit", q->tags_limit);
+	buf_addc(&all->array, '}');
+	return 0;
+}
+
+/* Who may not see them is shown none. */
+static int read_quotas(struct session *session, struct settings_of of, struct quotas *out, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r = session_quota_list(session, of, add_quota, out, &why);
+
+	if (out->array.len)
+		buf_addc(&out->array, ']');
+	if (!r && (buf_error(&out->text) || buf_error(&out->array)))
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (r && why.reason != ERR_DENIED && why.reason != ERR_UNAUTHORIZED && why.reason != ERR_SCOPE) {
+		*err = why;
+		return r;
+	}
+	return 0;
+}
+
+static void json_add_quotas(struct buf *b, const struct quotas *q)
+{
+	if (!q->array.len)
+		return;
+	json_add_key(b, "quotas");
+	buf_add(b, q->array.data, q->array.len);
+}
+
+static void repo_object(struct buf *b, const struct tree_repo *repo, const struct quotas *quotas)
 {
 	json_add_text(b, "name", repo->name);
 	json_add_number(b, "tags", repo->tags);
@@ -20,6 +94,9 @@ static void repo_object(struct buf *b, const struct tree_repo *repo)
 	json_add_text(b, "visibility", repo->public ? "public" : "private");
 	json_add_text(b, "immutable", repo->immutable);
 	json_add_text(b, "retention", repo->retention);
+	json_add_text(b, "undo-keep", repo->undo_keep);
+	if (quotas)
+		json_add_quotas(b, quotas);
 	buf_addc(b, '}');
 }
 
@@ -43,7 +120,7 @@ static int add_row(void *arg, const struct tree_repo *repo)
 	char size[SIZE_TEXT_MAX + 1], created[TIMESTAMP_TEXT_MAX + 1];
 
 	output_object(out);
-	repo_object(&out->array, repo);
+	repo_object(&out->array, repo, NULL);
 	table_add(&out->table, repo->name);
 	table_addf(&out->table, "%" PRId64, repo->tags);
 	table_addf(&out->table, "%" PRId64, repo->images);
@@ -74,6 +151,7 @@ static int run_list(const void *options, char **operands, int count, struct err 
 
 struct repo_show {
 	bool json;
+	const struct quotas *quotas;
 	struct err *err;
 };
 
@@ -85,7 +163,7 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 
 	if (s->json) {
 		buf_addc(&b, '{');
-		repo_object(&b, repo);
+		repo_object(&b, repo, s->quotas);
 		return print_json(&b, s->err);
 	}
 	printf("name        %s\ntags        %" PRId64 "\nimages      %" PRId64 "\nblobs       %" PRId64
@@ -93,6 +171,8 @@ static int print_repo(void *arg, const struct tree_repo *repo)
 	       repo->name, repo->tags, repo->images, repo->blobs, size_text(repo->size, size),
 	       timestamp_format(repo->created, created), repo->public ? "public" : "private", repo->immutable);
 	print_retention("retention   ", repo->retention);
+	printf("undo-keep   %s\n", repo->undo_keep);
+	printf("%s", s->quotas->text.data);
 	return 0;
 }
 
@@ -100,10 +180,13 @@ static int run_show(const void *options, char **operands, int count, struct err 
 {
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	struct repo_show s = { .json = o->json, .err = err };
+	auto_quotas struct quotas quotas = QUOTAS_INIT(12);
+	struct repo_show s = { .json = o->json, .quotas = &quotas, .err = err };
 	int r = session_open(o, &session, err);
 
 	(void)count;
+	if (!r)
+		r = read_quotas(session, (struct settings_of){ operands[0], false }, &quotas, err);
 	return r ? r : session_repo_show(session, operands[0], print_repo, &s, err);
 }
 
@@ -186,7 +269,7 @@ static int set_repo(struct session *session, const struct store_options *o, cons
 	if (!r && tree_setting_known((struct settings_of){ name, false }, key))
 		return session_setting_set(session, (struct settings_of){ name, false }, key, value, o->dry_run, err);
 	if (!r && !streq(key, "visibility"))
-		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable, retention", key);
+		r = err_set(err, ERR_USAGE, "there is no setting %s: visibility, immutable, retention, undo-keep, quota, quota-tags", key);
 	if (!r)
 		r = read_visibility(value, false, &public, err);
 	if (r)
@@ -219,8 +302,9 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	static const char *const visibility[] = { "private", "public", "inherit" }, *const creates[] = { "no", "yes", "inherit" };
 	const struct store_options *o = options;
 	auto_session struct session *session = NULL;
-	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT;
+	auto_buf struct buf b = BUF_INIT, immutable = BUF_INIT, keep = BUF_INIT, retention = BUF_INIT, undo = BUF_INIT;
 	const struct settings_of of = { namespace_name(operands[0]), true };
+	auto_quotas struct quotas quotas = QUOTAS_INIT(14);
 	struct tree_namespace ns;
 	int r = session_open(o, &session, err);
 
@@ -228,9 +312,13 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	if (!r)
 		r = session_namespace_show(session, of.name, &ns, err);
 	if (!r)
+		r = read_quotas(session, of, &quotas, err);
+	if (!r)
 		r = session_setting_show(session, of, "immutable", &immutable, err);
 	if (!r)
 		r = session_setting_show(session, of, "retention", &retention, err);
+	if (!r)
+		r = session_setting_show(session, of, "undo-keep", &undo, err);
 	if (!r && !*of.name)
 		r = session_setting_show(session, of, "history-keep", &keep, err);
 	if (r)
@@ -239,8 +327,10 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 		printf("name          %s\nvisibility    %s\npush-creates  %s\nimmutable     %s\n", operands[0], visibility[ns.public],
 		       creates[ns.push_creates], immutable.data);
 		print_retention("retention     ", retention.data);
+		printf("undo-keep     %s\n", undo.data);
 		if (keep.len)
 			printf("history-keep  %s\n", keep.data);
+		printf("%s", quotas.text.data);
 		return 0;
 	}
 	buf_addc(&b, '{');
@@ -249,8 +339,10 @@ static int run_namespace_show(const void *options, char **operands, int count, s
 	json_add_text(&b, "push-creates", creates[ns.push_creates]);
 	json_add_text(&b, "immutable", immutable.data);
 	json_add_text(&b, "retention", retention.data);
+	json_add_text(&b, "undo-keep", undo.data);
 	if (keep.len)
 		json_add_number(&b, "history-keep", atoll(keep.data));
+	json_add_quotas(&b, &quotas);
 	buf_addc(&b, '}');
 	return print_json(&b, err);
 }
@@ -266,7 +358,8 @@ static int read_namespace_setting(const char *text, struct tree_namespace *ns, s
 	if (streq(key, "visibility"))
 		return read_visibility(value, true, &ns->public, err);
 	if (!streq(key, "push-creates"))
-		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention", key);
+		return err_set(err, ERR_USAGE, "there is no setting %s: visibility, push-creates, immutable, retention, undo-keep, quota, quota-tags, and of /"
+				" history-keep", key);
 	ns->push_creates = SETTING_INHERIT;
 	return streq(value, "inherit") ? 0 : setting_value(key, value, &ns->push_creates, err);
 }
@@ -327,19 +420,21 @@ const struct command repo_commands[] = {
 	{ "repo", "show", "NAME", 1, 1, look_options, "show one repository", NULL, run_show },
 	{ "repo", "add", "NAME", 1, 1, add_options, "make a repository",
 	  "One made like this stays when it is empty; a push makes one that doesn't.\n", run_add },
-	{ "repo", "set", "NAME SETTING", 2, 8, change_options, "change a repository",
+	{ "repo", "set", "NAME SETTING...", 2, 8, change_options, "change a repository",
 	  "Settings are visibility=public|private and immutable=RULES|none|inherit: tags that match, such as \"v* !latest\" or\n"
 	  "/[0-9.]+/, keep the image that they name. retention=RULES|none|inherit, such as\n"
-	  "\"keep last 10; keep newer 30d\": tags that none of them keeps are removed by `regfs prune`, which the server does, too.\n", run_set },
+	  "\"keep last 10; keep newer 30d\": tags that none of them keeps are removed by `regfs prune`, which the server does, too.\n"
+	  "quota=SIZE|none, such as 500MB or 10GiB, and quota-tags=N|none: how much it may hold.\n", run_set },
 	{ "repo", "rm", "NAME", 1, 1, change_options, "remove a repository with its tags and images",
 	  "Repositories below it stay.\n", run_rm },
 	{ "namespace", "show", "NAME", 1, 1, look_options, "show what repositories below a name begin with",
 	  "The name / is the registry itself.\n", run_namespace_show },
-	{ "namespace", "set", "NAME SETTING", 2, 8, change_options, "change it",
+	{ "namespace", "set", "NAME SETTING...", 2, 8, change_options, "change it",
 	  "Settings are visibility=public|private|inherit and push-creates=yes|no|inherit: whether a push makes a\n"
 	  "repository; repositories that are there stay as they are. immutable=RULES|none|inherit and retention= are for all that have\n"
 	  "no rules of their own, those that are there too; history-keep=N, of the registry only, is how many images of\n"
-	  "each tag gc keeps. The name / is the registry itself.\n",
+	  "each tag gc keeps. quota=SIZE|none and quota-tags=N|none are for all below the name together; a blob that several\n"
+	  "hold counts once. The name / is the registry itself.\n",
 	  run_namespace_set },
 	{ 0 },
 };

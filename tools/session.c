@@ -121,11 +121,11 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
 TAKES(history, tree_history_fn, struct tree_history)
-TAKES(removal, tree_removal_fn, struct tree_removal)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
 TAKES(pruned, tree_pruned_fn, struct tree_pruned)
+TAKES(quota, tree_quota_fn, struct tree_quota)
 TAKES(person, session_person_fn, struct call_listed_person)
 TAKES(token, tree_token_fn, struct tree_token)
 TAKES(access, tree_access_fn, struct tree_access)
@@ -336,6 +336,13 @@ int session_setting_show(struct session *s, struct settings_of of, const char *k
 	return session_call(s, CALL_SETTING_SHOW, &a, keep_value, out, err);
 }
 
+int session_quota_list(struct session *s, struct settings_of of, tree_quota_fn *fn, void *arg, struct err *err)
+{
+	const struct call_setting a = { .of = of };
+
+	return CALL_TAKING(quota, CALL_QUOTA_LIST, &a, fn, arg, err);
+}
+
 int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
 			struct err *err)
 {
@@ -400,12 +407,41 @@ int session_rollback(struct session *s, const char *repo, const char *tag, int64
 	return one(s, CALL_ROLLBACK, &a, out, sizeof(*out), err);
 }
 
+/* Counts, and remembers the last number; what ends the listing. */
+struct removal_pages {
+	tree_removal_fn *fn;
+	void *arg;
+	int64_t last, count;
+	bool stop;
+};
+
+static int take_paged_removal(void *arg, const void *row)
+{
+	struct removal_pages *p = arg;
+	const struct tree_removal *removal = row;
+	int r = p->fn(p->arg, removal);
+
+	p->count++;
+	p->last = removal->id;
+	p->stop = r != 0;
+	return r;
+}
+
 int session_undo_list(struct session *s, const char *repo, int64_t since, const char *by, tree_removal_fn *fn, void *arg,
 		      struct err *err)
 {
-	const struct call_undo a = { .name = repo, .by = by, .since = since };
+	struct call_undo a = { .name = repo, .by = by, .since = since, .n = s->tree ? 0 : PAGE };
+	struct removal_pages p = { .fn = fn, .arg = arg };
+	int r;
 
-	return CALL_TAKING(removal, CALL_UNDO_LIST, &a, fn, arg, err);
+	do {
+		p.count = 0;
+		r = session_call(s, CALL_UNDO_LIST, &a, take_paged_removal, &p, err);
+		if (!r && p.count && a.id && p.last >= a.id)
+			r = err_set(err, ERR_CORRUPT, "the server's list is out of order");
+		a.id = p.last;
+	} while (!r && !p.stop && p.count && !s->tree);
+	return r;
 }
 
 int session_undo(struct session *s, int64_t id, struct err *err)

@@ -49,6 +49,7 @@ int session_namespace_show(struct session *s, const char *name, struct tree_name
 int session_namespace_set(struct session *s, const char *name, const struct tree_namespace *ns, struct err *err) MUST_CHECK;
 /* As tree_setting_get() and _set(). */
 int session_setting_show(struct session *s, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
+int session_quota_list(struct session *s, struct settings_of of, tree_quota_fn *fn, void *arg, struct err *err) MUST_CHECK;
 int session_setting_set(struct session *s, struct settings_of of, const char *key, const char *value, bool check_only,
 			struct err *err) MUST_CHECK;
 

@@ -231,8 +231,8 @@ const struct command tag_commands[] = {
 	  "An index has a row for each of its images, with that image's ID, size and platform.\n", run_list },
 	{ "tag", "add", "REF TAG...", 2, INT_MAX, change_options, "make tags name an image, or move them to it",
 	  "REF is name, name:tag or name@digest; the tags are of the same repository.\n", run_add },
-	{ "tag", "set", "NAME:TAG SETTING", 2, 2, change_options, "set when a tag goes",
-	  "The setting is expires=DURATION|TIME|never: 14d, or 2026-12-31T00:00:00Z. It holds until the tag names another image,\n"
+	{ "tag", "set", "NAME:TAG expires=WHEN", 2, 2, change_options, "set when a tag goes",
+	  "WHEN is a duration, a time or never: 14d, or 2026-12-31T00:00:00Z. It holds until the tag names another image,\n"
 	  "whatever the image's label regfs.expires says. `regfs prune` removes the tag then; the server does, too.\n", run_set },
 	{ "tag", "rm", "NAME:TAG", 1, 1, change_options, "remove a tag; the image stays", NULL, run_rm },
 	{ 0 },

@@ -101,6 +101,7 @@ static int read_event(const char *text, int64_t *out, struct err *err)
 
 static int act_on_all(struct session *session, const struct undo_list *l, bool purge, struct err *err)
 {
+	size_t done = 0;
 	int r = 0;
 
 	for (size_t at = 0; !r && at < l->ids.len; at += sizeof(int64_t)) {
@@ -108,6 +109,13 @@ static int act_on_all(struct session *session, const struct undo_list *l, bool p
 
 		memcpy(&id, l->ids.data + at, sizeof(id));
 		r = purge ? session_undo_purge(session, id, err) : session_undo(session, id, err);
+		done += !r;
+	}
+	if (r && done) {
+		const struct err why = *err;
+
+		return err_set(err, why.reason, "%zu of %zu were %s, the latest first, until: %s", done,
+			       l->ids.len / sizeof(int64_t), purge ? "given up" : "brought back", why.text);
 	}
 	return r;
 }

@@ -132,7 +132,7 @@ static int set_attributes(struct unpack *u, int fd, const struct node_attr *attr
 	return 0;
 }
 
-/* The same for what can't be opened: links, devices; its mode is there already. */
+/* The same for what can't be opened: links, devices; its mode is there already, but for set-uid bits. */
 static int set_attributes_at(struct unpack *u, int dirfd, const char *name, const struct node_attr *attr)
 {
 	auto_buf struct buf path = BUF_INIT;
@@ -254,12 +254,16 @@ static int make_symlink(struct unpack *u, int dirfd, const char *name, const str
 
 static int make_device(struct unpack *u, int dirfd, const char *name, const struct node_attr *attr)
 {
-	mode_t mode = (attr->mode & S_IFMT) | mode_of(u, attr, true);
+	mode_t mode = mode_of(u, attr, true);
+	int r;
 
 	/* The umask is 0. */
-	if (mknodat(dirfd, name, mode, attr->rdev) == 0)
-		return set_attributes_at(u, dirfd, name, attr);
-	return leave_out(u, LEFT_DEVICES, errno) ? 0 : err_sys(u->x->err, errno, "can't make the %s", type_text(attr->mode));
+	if (mknodat(dirfd, name, (attr->mode & S_IFMT) | mode, attr->rdev) < 0)
+		return leave_out(u, LEFT_DEVICES, errno) ? 0 : err_sys(u->x->err, errno, "can't make the %s", type_text(attr->mode));
+	r = set_attributes_at(u, dirfd, name, attr);
+	if (!r && mode & (S_ISUID | S_ISGID) && fchmodat(dirfd, name, mode, 0) < 0)
+		r = err_sys(u->x->err, errno, "can't set the mode");
+	return r;
 }
 
 /* The directory of a path below the uppermost one, a component at a time, following nothing; *name: the last component. */

@@ -382,7 +382,7 @@ static int run_watch(const void *options, char **operands, int count, struct err
 }
 
 const struct command watch_commands[] = {
-	{ "watch", NULL, "[REPO...]", 0, 4096, watch_options, "print what happens, as it happens",
+	{ "watch", NULL, "[NAME...]", 0, 4096, watch_options, "print what happens, as it happens",
 	  "Of repositories, or of patterns such as 'shop/**'; without them of all that may be seen. As inotifywait(1) does,\n"
 	  "a line for each event: where, what, and to which name. With --since N nothing between two runs is missed.\n"
 	  "Ends with 0 at SIGINT and SIGTERM, and when nobody reads its output any more.\n",

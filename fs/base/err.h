@@ -57,7 +57,8 @@ enum reason {
 	ERR_NO_ATTRIBUTE,	   /* no such extended attribute */
 	ERR_ARGUMENT,		   /* a value that isn't allowed */
 	ERR_USAGE,		   /* a command line that can't be understood */
-	ERR_NO_SPACE,		   /* the disk (or a quota) is full */
+	ERR_NO_SPACE,		   /* the disk (or the system's quota) is full */
+	ERR_QUOTA,		   /* a repository or a namespace would hold more than it may */
 	ERR_IO,			   /* the disk failed, or said something strange */
 	ERR_CORRUPT,		   /* stored bytes are not what they were */
 	ERR_NO_MEMORY,

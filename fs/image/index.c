@@ -20,6 +20,7 @@
 #define MAGIC "regfsIDX"
 #define ALIGN 8
 #define BLOCK ((size_t)64 * 1024)
+#define AHEAD (4 * BLOCK)	/* read from the disk at once; the kernel would read megabytes around what is touched */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the index is mapped as it is");
 _Static_assert(sizeof(struct index_inode) == 64, "on disk");
@@ -184,12 +185,19 @@ int index_check(const struct index *ix, struct err *err)
 	return atomic_load(&ix->seen->damage) ? damaged(err, "a checksum is wrong, or a number") : 0;
 }
 
+/* What is from there on will be looked at. Only advice: a page that isn't read ahead is read when it is touched. */
+static void read_ahead(const struct index *ix, size_t from, size_t len)
+{
+	(void)madvise((char *)(uintptr_t)ix->header + from, MIN(len, ix->size - from), MADV_WILLNEED);
+}
+
 static bool verify_block(const struct index *ix, size_t block)
 {
 	const char *base = (const char *)ix->header;
 	const uint32_t *crcs = (const uint32_t *)(const void *)(base + sizeof(*ix->header));
 	size_t from = MAX(block * BLOCK, ix->body), end = MIN((block + 1) * BLOCK, ix->size);
 
+	read_ahead(ix, block * BLOCK, AHEAD);
 	if (inflate_crc32(0, base + from, from < end ? end - from : 0) != crcs[block])
 		return note_damage(ix);
 	atomic_store(&ix->seen->blocks[block], true);
@@ -281,6 +289,8 @@ int index_open(int fd, enum index_kind kind, struct index **out, struct err *err
 		return err_sys(err, errno, "can't map an index");
 	ix->header = map;
 	ix->size = (size_t)st.st_size;
+	(void)madvise(map, ix->size, MADV_RANDOM);
+	read_ahead(ix, 0, BLOCK);
 	r = check_header(ix, kind, err);
 	if (!r)
 		r = find_sections(ix, err);

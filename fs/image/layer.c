@@ -118,11 +118,17 @@ static int fill_data(struct layer *l, const struct tar_entry *e, struct index_in
 				 &i->data, err);
 }
 
+/* A link's permissions are never asked; unpacked, each has all of them, whatever its archive said. */
+static mode_t entry_mode(const struct tar_entry *e)
+{
+	return type_mode(e->type) | (e->type == TAR_SYMLINK ? 0777 : e->mode & 07777);
+}
+
 /* Everything an entry says of an inode; a directory's parent is kept. */
 static int describe(struct layer *l, const struct tar_entry *e, uint32_t parent, uint32_t number, struct err *err)
 {
-	struct index_inode i = { .mode = type_mode(e->type) | (e->mode & 07777), .uid = e->uid, .gid = e->gid,
-				 .mtime = e->mtime, .parent = parent };
+	struct index_inode i = { .mode = entry_mode(e), .uid = e->uid, .gid = e->gid, .mtime = e->mtime,
+				 .parent = parent };
 	int r = add_xattrs(l, e, &i.xattrs, err);
 
 	if (!r)
@@ -191,7 +197,8 @@ static int put_link(struct layer *l, const struct tar_entry *e, uint32_t dir, co
 		target = build_child(l->build, from, last_name(&l->target));
 	if (r)
 		return r;
-	if (!target)
+	/* What the layer only passes through may be a link in a lower one. */
+	if (!target || build_at(l->build, target)->flags & INDEX_IMPLIED)
 		return put_lower_link(l, dir, name, err);
 	if (S_ISDIR(build_at(l->build, target)->mode))
 		return err_set(err, ERR_CORRUPT, "%.200s is a hard link to a directory, %.200s", e->path, e->link);

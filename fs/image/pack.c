@@ -164,15 +164,16 @@ static void add_xattrs(struct buf *out, const struct tar_entry *e, int64_t *left
 /* The map that stands before a sparse file's data: numbers, a line for each. */
 static void add_map(struct buf *out, const struct tar_entry *e)
 {
+	const struct tar_extent *last = e->extent_count ? &e->extents[e->extent_count - 1] : NULL;
+	bool hole = !last || last->offset + last->size < (uint64_t)e->size;
 	size_t start = out->len;
 
-	/* A hole and nothing else has a run of no bytes at its end, as GNU tar writes it. */
-	if (!e->extent_count)
-		buf_addf(out, "1\n%" PRId64 "\n0\n", e->size);
-	else
-		buf_addf(out, "%zu\n", e->extent_count);
+	buf_addf(out, "%zu\n", e->extent_count + hole);
 	for (size_t i = 0; i < e->extent_count; i++)
 		buf_addf(out, "%" PRIu64 "\n%" PRIu64 "\n", e->extents[i].offset, e->extents[i].size);
+	/* A run of no bytes behind a hole at the end: GNU tar makes the file no longer than its last run. */
+	if (hole)
+		buf_addf(out, "%" PRId64 "\n0\n", e->size);
 	pack_padding(out, (int64_t)(out->len - start));
 }
 

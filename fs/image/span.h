@@ -31,7 +31,7 @@
 #include "fs/base/buf.h"
 #include "fs/base/content.h"
 
-#define SPAN_TARGET (1 << 20)	/* uncompressed bytes after which the next place to begin is taken */
+#define SPAN_TARGET (7 * 128 * 1024)	/* uncompressed bytes after which the next place to begin is taken: fewer, and windows take more */
 #define SPAN_PIECE (128 * 1024)	/* uncompressed bytes with a CRC of their own */
 
 enum span_coding {

@@ -31,6 +31,12 @@ _Static_assert(ROLE_CONFIG == 1 && ROLE_LAYER == 2 && ROLE_CHILD == 3, "USES nam
 	NAMED " IS (SELECT h.digest FROM tag_history h WHERE h.repository_id = tag.repository_id" \
 	" AND h.tag = tag.name ORDER BY h.number DESC LIMIT 1)"
 
+#define COUNTED                                                                               \
+	"(SELECT quota.bytes = c.bytes AND quota.tags = c.tags AND c.repositories ="          \
+	"  (SELECT COUNT(*) FROM quota_holder WHERE quota_id = quota.id AND holder > 0) AND (c.holders, c.bytes) ="   \
+	"  (SELECT COALESCE(SUM(holders), 0), COALESCE(SUM(size), 0) FROM quota_blob WHERE quota_id = quota.id)" \
+	" FROM quota_counted c WHERE c.id = quota.id)"
+
 /* The repair takes the row's id, and looks again where the row may have become right meanwhile. */
 #define RULE(says, table, wrong, ...)                                                         \
 	{                                                                                     \
@@ -66,6 +72,8 @@ static const struct {
 	     " FROM tag WHERE id = ?1 AND NOT (" IN_HISTORY ")"),
 	RULE("a tag's history says wrongly which entry is an image's last", "tag_history", "latest <> " LATEST,
 	     "UPDATE tag_history SET latest = " LATEST " WHERE id = ?1"),
+	RULE("what a quota says is used isn't what is there", "quota", "NOT " COUNTED,
+	     "UPDATE quota SET counted = counted + 1 WHERE id = ?1 AND NOT " COUNTED),
 	RULE("a blob has a row although no repository holds it, and nothing that can be brought back", "blob", "NOT " HELD,
 	     "INSERT INTO doomed(digest, size) SELECT digest, size FROM blob WHERE id = ?1 AND NOT " HELD
 	     " ON CONFLICT(digest) DO NOTHING",

@@ -6,6 +6,7 @@
  *	rollback	a tag was moved back to what it had named before
  *	undo	what was removed was brought back (about: "repository", where it was one); each tag has one of its own
  *	purge	what was removed can't be brought back any more (about: the tag, if it was one)
+ *	quota	a push, or a tag, was refused for want of quota (about: the setting); within a second or so once
  *	untag	a tag was removed
  *	delete	an image was removed
  *	create	a repository was made on purpose
@@ -50,6 +51,7 @@ static const struct {
 	{ "namespace", false },	 { "setting", false },	    { "grant", true },	      { "revoke", true },
 	{ "account-add", true }, { "account-set", true },   { "account-rm", true },   { "password", true },
 	{ "member-add", true },	 { "member-rm", true },	    { "token-add", true },    { "token-rm", true },
+	{ "quota", false },
 	{ "hook-add", true },	 { "hook-set", true },	    { "hook-rm", true },      { "hook-test", true },
 	{ "hook-retry", true },	 { "pull", false },	    { "gc", false },
 };

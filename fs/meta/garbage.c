@@ -28,8 +28,8 @@
 	" AND below = 1 AND key = 'history-keep'), " HISTORY_KEEP_TEXT "))"
 /* A tag of m's repository was removed, and can come back. */
 #define REMOVED(what, but_past)                                                               \
-	"EXISTS(SELECT 1 FROM removed_tag rt JOIN removal x ON x.id = rt.removal_id"          \
-	" JOIN repository xr ON xr.name = x.repository AND xr.id = m.repository_id WHERE " what but_past ")"
+	"EXISTS(SELECT 1 FROM repository xr CROSS JOIN removed_tag rt WHERE xr.id = m.repository_id" \
+	" AND rt.repository = xr.name AND " what but_past ")"
 /* It is among the last of them that a tag, which is there or can come back, has named. */
 #define IN_HISTORY(but_past)                                                                  \
 	"EXISTS(SELECT 1 FROM tag_history h WHERE h.repository_id = m.repository_id"          \
@@ -97,7 +97,7 @@ int garbage_count_young(struct db *db, int64_t before, struct garbage_count *out
 	" JOIN blob ib ON ib.id = i.blob_id JOIN manifest_ref h ON h.digest = ib.digest"      \
 	" AND h.repository_id = i.repository_id AND h.role = 4"
 
-#define BUT_PAST " AND x.id NOT IN (SELECT id FROM past)"
+#define BUT_PAST " AND rt.removal_id NOT IN (SELECT id FROM past)"
 
 static int predict_images(struct db *db, int64_t untagged, int64_t *out, struct err *err)
 {

@@ -113,6 +113,19 @@ int history_add(struct db *db, int64_t repository_id, const char *tag, const str
 	return n < 0 ? (int)n : 0;
 }
 
+int history_keep_place(struct db *db, int64_t repository_id, const char *tag, const struct digest *digest, struct err *err)
+{
+	int64_t n = db_run(db, err,
+			   "UPDATE tag_history SET place = (SELECT COALESCE(p.place, p.event) FROM tag_history p"
+			   " WHERE p.repository_id = ?1 AND p.digest = ?2 AND p.tag = ?3 AND p.number < tag_history.number"
+			   " ORDER BY p.number DESC LIMIT 1)"
+			   " WHERE repository_id = ?1 AND tag = ?3 AND number ="
+			   " (SELECT MAX(number) FROM tag_history WHERE repository_id = ?1 AND tag = ?3)",
+			   "ids", repository_id, digest, tag);
+
+	return n < 0 ? (int)n : 0;
+}
+
 int history_end(struct db *db, int64_t repository_id, const char *tag, const struct history_deed *removed,
 		struct err *err)
 {

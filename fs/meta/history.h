@@ -56,6 +56,9 @@ int history_tags(struct db *db, int64_t repository_id, int64_t after_id, history
 /* The tag names that image from now on. */
 int history_add(struct db *db, int64_t repository_id, const char *tag, const struct digest *digest,
 		const struct history_deed *named, struct err *err) MUST_CHECK;
+/* What it names since its last entry it had named before: among the moves of all tags it stands where it stood then. */
+int history_keep_place(struct db *db, int64_t repository_id, const char *tag, const struct digest *digest,
+		       struct err *err) MUST_CHECK;
 /* The tag is removed. */
 int history_end(struct db *db, int64_t repository_id, const char *tag, const struct history_deed *removed,
 		struct err *err) MUST_CHECK;

@@ -90,6 +90,8 @@ int principal_delete(struct db *db, int64_t id, struct err *err)
 		"DELETE FROM member WHERE group_id = ?1 OR principal_id = ?1",
 		"DELETE FROM token WHERE principal_id = ?",
 		"DELETE FROM access_grant WHERE principal_id = ?",
+		"DELETE FROM removal WHERE kind = 'revoke' AND id IN (SELECT g.removal_id FROM removed_grant g"
+		" JOIN principal p ON p.name = g.principal WHERE p.id = ?)",
 		"DELETE FROM principal WHERE id = ?",
 	};
 	int64_t n = 0;

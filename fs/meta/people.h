@@ -35,7 +35,7 @@ int principal_other_administrators(struct db *db, int64_t id, int64_t *out, stru
 int principal_insert(struct db *db, struct principal_row *row, struct err *err) MUST_CHECK;
 /* All but the name, the kind and when it was made. */
 int principal_update(struct db *db, const struct principal_row *row, struct err *err) MUST_CHECK;
-/* With its memberships, tokens and grants. */
+/* With its memberships, tokens and grants, those that were revoked and could be brought back among them. */
 int principal_delete(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- Groups ---- */

@@ -44,11 +44,13 @@ int removal_by_id(struct db *db, int64_t id, struct removal_row *out, struct err
 	return r ? r : one_row(q, out, err);
 }
 
-int removal_list(struct db *db, int64_t since, const char *who, removal_row_fn *fn, void *arg, struct err *err)
+int removal_list(struct db *db, const struct removal_page *page, removal_row_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, SELECT_REMOVAL "WHERE event >= ?1 AND (?2 IS NULL OR who = ?2) ORDER BY event DESC, id DESC",
-			 "is", since, who);
+	int r = db_query(db, &q, err,
+			 SELECT_REMOVAL "WHERE id < ?1 AND id >= (SELECT id FROM removal WHERE event >= ?2 ORDER BY event, id LIMIT 1)"
+			 " AND (?3 IS NULL OR repository = ?3) AND (?4 IS NULL OR who = ?4) ORDER BY id DESC LIMIT ?5",
+			 "iissi", page->before, page->since, page->repo, page->who, page->limit);
 
 	return r ? r : each_row(q, fn, arg, err);
 }
@@ -91,7 +93,8 @@ static int run_all(struct db *db, const char *const *steps, size_t count, int64_
 
 int removal_add_tag(struct db *db, int64_t id, const struct tag_row *tag, struct err *err)
 {
-	int64_t n = db_run(db, err, "INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end) VALUES (?, ?, ?, ?, ?, ?)",
+	int64_t n = db_run(db, err, "INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end, repository)"
+			    " SELECT id, ?2, ?3, ?4, ?5, ?6, repository FROM removal WHERE id = ?1",
 			   "isdiii", id, tag->name, &tag->digest, tag->moved, tag->expires, (int64_t)tag->own_end);
 
 	return (int)MIN(n, 0);
@@ -126,8 +129,8 @@ int removal_grant(struct db *db, int64_t id, struct grant_row *out, struct err *
 }
 
 #define ADD_IMAGES(which)                                                                      \
-	"INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end)"           \
-	" SELECT ?1, t.name, b.digest, t.moved, t.expires, t.own_end FROM tag t"               \
+	"INSERT INTO removed_tag(removal_id, name, digest, moved, expires, own_end, repository)" \
+	" SELECT ?1, t.name, b.digest, t.moved, t.expires, t.own_end, (SELECT repository FROM removal WHERE id = ?1) FROM tag t" \
 	" JOIN manifest m ON m.id = t.manifest_id JOIN blob b ON b.id = m.blob_id WHERE " which " ORDER BY t.id", \
 	"INSERT INTO removed_manifest(removal_id, old_id, blob_id, is_index, media_type, artifact_type, config, platform, size," \
 	" created, pushed, pulled, expires) SELECT ?1, m.id, blob_id, is_index, media_type, artifact_type, config, platform, size," \
@@ -153,7 +156,7 @@ int removal_add_repo(struct db *db, int64_t id, const struct repo_row *repo, str
 	static const char *const steps[] = {
 		ADD_IMAGES("m.repository_id = ?2"),
 		"INSERT INTO removed_history SELECT ?1, tag, number, digest, latest, at, event, who, origin, removed, removed_event,"
-		" removed_who, removed_origin FROM tag_history WHERE repository_id = ?2",
+		" removed_who, removed_origin, place FROM tag_history WHERE repository_id = ?2",
 		"INSERT INTO removed_setting SELECT ?1, s.key, s.value FROM setting s JOIN repository r ON r.id = ?2"
 		" AND s.name = r.name AND s.below = 0",
 	};
@@ -193,8 +196,8 @@ int removal_restore_repo(struct db *db, int64_t id, const struct repo_row *repo,
 {
 	static const char *const steps[] = {
 		"INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin, removed, removed_event,"
-		" removed_who, removed_origin) SELECT ?2, tag, number, digest, latest, at, event, who, origin, removed, removed_event,"
-		" removed_who, removed_origin FROM removed_history WHERE removal_id = ?1 ORDER BY tag, number"
+		" removed_who, removed_origin, place) SELECT ?2, tag, number, digest, latest, at, event, who, origin, removed, removed_event,"
+		" removed_who, removed_origin, place FROM removed_history WHERE removal_id = ?1 ORDER BY tag, number"
 		" ON CONFLICT(repository_id, tag, number) DO NOTHING",
 		"INSERT INTO setting(name, below, key, value) SELECT r.name, 0, s.key, s.value FROM removed_setting s"
 		" JOIN repository r ON r.id = ?2 WHERE s.removal_id = ?1 ON CONFLICT(name, below, key) DO NOTHING",

@@ -29,8 +29,13 @@ struct removal_row {
 /* 1 and the row, 0 if there is none, or negative. */
 int removal_by_id(struct db *db, int64_t id, struct removal_row *out, struct err *err) MUST_CHECK;
 typedef int removal_row_fn(void *arg, const struct removal_row *row);
-/* The latest first: whose event is `since` or later, and (who NULL: by anyone). */
-int removal_list(struct db *db, int64_t since, const char *who, removal_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* The latest first, which are those of the highest numbers: below `before`, whose event is `since` or later; of a repository and by
+ * somebody (NULL: of any, by anyone); `limit` at most. */
+struct removal_page {
+	int64_t before, since, limit;
+	const char *repo, *who;
+};
+int removal_list(struct db *db, const struct removal_page *page, removal_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* The tags that went with one. */
 struct removal_tag {
 	char name[LIMIT_TAG + 1];

@@ -27,6 +27,7 @@
  *	tag_history	   what each tag named, and who made it do so
  *	removal, removed_* what was removed and can be brought back, as it was
  *	setting		   of a repository, or of all below a name
+ *	quota, quota_*	   what those use who have a setting `quota` or `quota-tags`: see quota.h
  *	hook		   who wants to be told of what: see hook.h
  *	delivery	   that an event is to be told to a hook, or was; attempt: each time it was tried
  *
@@ -339,6 +340,128 @@ static const char *const steps[] = {
 	"INSERT INTO counter(name, value) VALUES ('event-bytes', 0);",
 
 	/* 8 */
+	"CREATE TABLE quota("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" name TEXT NOT NULL,"			/* the setting's */
+	" below INTEGER NOT NULL,"
+	" low TEXT NOT NULL,"			/* its repositories' names are those from low to high */
+	" high TEXT NOT NULL,"
+	" bytes INTEGER NOT NULL DEFAULT 0,"	/* of its rows in quota_blob */
+	" tags INTEGER NOT NULL DEFAULT 0,"
+	" bytes_limit INTEGER,"			/* as the settings say, parsed; NULL: none */
+	" tags_limit INTEGER,"
+	" counted INTEGER NOT NULL DEFAULT 0,"	/* how often it was counted anew: an update of this does it */
+	" UNIQUE(name, below));"
+	"CREATE TABLE quota_holder("
+	" holder INTEGER NOT NULL,"		/* a repository's id; of a removal, the negative one */
+	" quota_id INTEGER NOT NULL,"
+	" PRIMARY KEY(holder, quota_id)) WITHOUT ROWID;"
+	"CREATE INDEX quota_holder_quota ON quota_holder(quota_id);"
+	"CREATE TABLE quota_blob("
+	" quota_id INTEGER NOT NULL,"
+	" blob_id INTEGER NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" holders INTEGER NOT NULL,"		/* rows of repository_blob and removed_blob that have it */
+	" PRIMARY KEY(quota_id, blob_id)) WITHOUT ROWID;"
+	"CREATE INDEX quota_blob_size ON quota_blob(quota_id, size);"
+
+	"CREATE TRIGGER quota_blob_new AFTER INSERT ON quota_blob BEGIN"
+	" UPDATE quota SET bytes = bytes + NEW.size WHERE id = NEW.quota_id; END;"
+	"CREATE TRIGGER quota_blob_gone AFTER DELETE ON quota_blob BEGIN"
+	" UPDATE quota SET bytes = bytes - OLD.size WHERE id = OLD.quota_id; END;"
+	"CREATE TRIGGER quota_blob_unheld AFTER UPDATE OF holders ON quota_blob WHEN NEW.holders <= 0 BEGIN"
+	" DELETE FROM quota_blob WHERE quota_id = NEW.quota_id AND blob_id = NEW.blob_id; END;"
+
+#define QUOTA_GETS(holder)                                                                    \
+	" WHEN EXISTS(SELECT 1 FROM quota_holder WHERE holder = " holder ") BEGIN"            \
+	" INSERT INTO quota_blob(quota_id, blob_id, size, holders) SELECT o.quota_id, b.id, b.size, 1" \
+	" FROM quota_holder o JOIN blob b ON b.id = NEW.blob_id WHERE o.holder = " holder     \
+	" ON CONFLICT(quota_id, blob_id) DO UPDATE SET holders = holders + 1; END;"
+#define QUOTA_LOSES(holder)                                                                   \
+	" WHEN EXISTS(SELECT 1 FROM quota_holder WHERE holder = " holder ") BEGIN"            \
+	" UPDATE quota_blob SET holders = holders - 1 WHERE blob_id = OLD.blob_id AND quota_id IN"     \
+	" (SELECT quota_id FROM quota_holder WHERE holder = " holder "); END;"
+	"CREATE TRIGGER quota_link AFTER INSERT ON repository_blob" QUOTA_GETS("NEW.repository_id")
+	"CREATE TRIGGER quota_unlink AFTER DELETE ON repository_blob" QUOTA_LOSES("OLD.repository_id")
+	"CREATE TRIGGER quota_pin AFTER INSERT ON removed_blob" QUOTA_GETS("-NEW.removal_id")
+	"CREATE TRIGGER quota_unpin AFTER DELETE ON removed_blob" QUOTA_LOSES("-OLD.removal_id")
+	"CREATE TRIGGER quota_tag AFTER INSERT ON tag BEGIN UPDATE quota SET tags = tags + 1 WHERE id IN"
+	" (SELECT quota_id FROM quota_holder WHERE holder = NEW.repository_id); END;"
+	"CREATE TRIGGER quota_untag AFTER DELETE ON tag BEGIN UPDATE quota SET tags = tags - 1 WHERE id IN"
+	" (SELECT quota_id FROM quota_holder WHERE holder = OLD.repository_id); END;"
+
+	/* A repository is its own quota's, the namespace's above it, and those that one is in. */
+	"CREATE TRIGGER quota_repository AFTER INSERT ON repository WHEN EXISTS(SELECT 1 FROM quota) BEGIN"
+	" INSERT INTO quota_holder(holder, quota_id)"
+	"  SELECT NEW.id, id FROM quota WHERE name = NEW.name AND below = 0"
+	"  UNION SELECT NEW.id, id FROM quota WHERE below = 1"
+	"   AND name = COALESCE((SELECT name FROM repository WHERE id = NEW.parent_id), '')"
+	"  UNION SELECT NEW.id, q.id FROM quota_holder o JOIN quota q ON q.id = o.quota_id AND q.below = 1"
+	"   WHERE o.holder = NEW.parent_id; END;"
+	"CREATE TRIGGER quota_repository_gone AFTER DELETE ON repository BEGIN"
+	" DELETE FROM quota_holder WHERE holder = OLD.id; END;"
+	"CREATE TRIGGER quota_removal AFTER INSERT ON removal WHEN EXISTS(SELECT 1 FROM quota) BEGIN"
+	" INSERT INTO quota_holder(holder, quota_id) SELECT -NEW.id, o.quota_id FROM repository r"
+	"  JOIN quota_holder o ON o.holder = r.id WHERE r.name = NEW.repository; END;"
+	/* Its blobs go before it does: it must still be known whose they were. */
+	"CREATE TRIGGER quota_removal_gone BEFORE DELETE ON removal BEGIN"
+	" DELETE FROM removed_blob WHERE removal_id = OLD.id;"
+	" DELETE FROM quota_holder WHERE holder = -OLD.id; END;"
+
+#define QUOTA_KEYS "('quota', 'quota-tags')"
+	/* As size_parse() does it, of what that took. */
+#define QUOTA_LIMITS(row)                                                                     \
+	" UPDATE quota SET bytes_limit = (SELECT CAST(value AS INTEGER) * CASE"               \
+	"  WHEN value GLOB '*[kK]i*' THEN 1024 WHEN value GLOB '*Mi*' THEN 1048576"           \
+	"  WHEN value GLOB '*Gi*' THEN 1073741824 WHEN value GLOB '*Ti*' THEN 1099511627776"  \
+	"  WHEN value GLOB '*[kK]*' THEN 1000 WHEN value GLOB '*M*' THEN 1000000"             \
+	"  WHEN value GLOB '*G*' THEN 1000000000 WHEN value GLOB '*T*' THEN 1000000000000 ELSE 1 END" \
+	"  FROM setting WHERE name = " row ".name AND below = " row ".below AND key = 'quota')," \
+	" tags_limit = (SELECT CAST(value AS INTEGER) FROM setting WHERE name = " row ".name" \
+	"  AND below = " row ".below AND key = 'quota-tags')"                                 \
+	" WHERE name = " row ".name AND below = " row ".below;"
+	"CREATE TRIGGER quota_set AFTER INSERT ON setting WHEN NEW.key IN " QUOTA_KEYS " BEGIN"
+	" INSERT INTO quota(name, below, low, high) VALUES (NEW.name, NEW.below,"
+	"  NEW.name || CASE WHEN NEW.below = 1 AND NEW.name <> '' THEN '/' ELSE '' END,"
+	"  NEW.name || CASE WHEN NEW.below = 0 THEN '' WHEN NEW.name = '' THEN '~' ELSE '/~' END)"
+	" ON CONFLICT(name, below) DO NOTHING;" QUOTA_LIMITS("NEW")
+	" UPDATE quota SET counted = 1 WHERE name = NEW.name AND below = NEW.below AND counted = 0; END;"
+	"CREATE TRIGGER quota_changed AFTER UPDATE ON setting WHEN NEW.key IN " QUOTA_KEYS " BEGIN" QUOTA_LIMITS("NEW") " END;"
+	"CREATE TRIGGER quota_unset AFTER DELETE ON setting WHEN OLD.key IN " QUOTA_KEYS " BEGIN" QUOTA_LIMITS("OLD")
+	" DELETE FROM quota WHERE name = OLD.name AND below = OLD.below AND bytes_limit IS NULL AND tags_limit IS NULL; END;"
+	"CREATE TRIGGER quota_gone AFTER DELETE ON quota BEGIN"
+	" DELETE FROM quota_holder WHERE quota_id = OLD.id;"
+	" DELETE FROM quota_blob WHERE quota_id = OLD.id; END;"
+	"CREATE TRIGGER quota_count AFTER UPDATE OF counted ON quota BEGIN"
+	" DELETE FROM quota_holder WHERE quota_id = NEW.id;"
+	" DELETE FROM quota_blob WHERE quota_id = NEW.id;"
+	" INSERT INTO quota_holder(holder, quota_id)"
+	"  SELECT id, NEW.id FROM repository WHERE name BETWEEN NEW.low AND NEW.high"
+	"  UNION ALL SELECT -id, NEW.id FROM removal WHERE repository BETWEEN NEW.low AND NEW.high;"
+	" UPDATE quota SET bytes = 0, tags = (SELECT COUNT(*) FROM repository r JOIN tag t ON t.repository_id = r.id"
+	"  WHERE r.name BETWEEN NEW.low AND NEW.high) WHERE id = NEW.id;"
+	" INSERT INTO quota_blob(quota_id, blob_id, size, holders) SELECT NEW.id, b.id, b.size, COUNT(*) FROM ("
+	"  SELECT rb.blob_id AS held FROM quota_holder o JOIN repository_blob rb ON rb.repository_id = o.holder"
+	"   WHERE o.quota_id = NEW.id UNION ALL"
+	"  SELECT p.blob_id FROM quota_holder o JOIN removed_blob p ON p.removal_id = -o.holder WHERE o.quota_id = NEW.id)"
+	"  JOIN blob b ON b.id = held GROUP BY b.id; END;"
+
+	/* What it should be, of the rows themselves. */
+	"CREATE VIEW quota_counted AS SELECT q.id,"
+	" (SELECT COALESCE(SUM(b.size), 0) FROM blob b WHERE b.id IN ("
+	"   SELECT rb.blob_id FROM repository r JOIN repository_blob rb ON rb.repository_id = r.id"
+	"    WHERE r.name BETWEEN q.low AND q.high UNION"
+	"   SELECT p.blob_id FROM removal x JOIN removed_blob p ON p.removal_id = x.id"
+	"    WHERE x.repository BETWEEN q.low AND q.high)) AS bytes,"
+	" (SELECT COUNT(*) FROM repository r JOIN tag t ON t.repository_id = r.id"
+	"   WHERE r.name BETWEEN q.low AND q.high) AS tags,"
+	" (SELECT COUNT(*) FROM repository r WHERE r.name BETWEEN q.low AND q.high) AS repositories,"
+	" (SELECT COUNT(*) FROM repository r JOIN repository_blob rb ON rb.repository_id = r.id"
+	"   WHERE r.name BETWEEN q.low AND q.high) +"
+	" (SELECT COUNT(*) FROM removal x JOIN removed_blob p ON p.removal_id = x.id"
+	"   WHERE x.repository BETWEEN q.low AND q.high) AS holders FROM quota q;",
+
+	/* 9 */
 	"CREATE TABLE hook("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" pattern TEXT NOT NULL,"		/* of the repositories that it is about */
@@ -391,6 +514,15 @@ static const char *const steps[] = {
 	" response TEXT NOT NULL);"
 	"CREATE INDEX attempt_delivery ON attempt(delivery_id, id);"
 	"INSERT INTO counter(name, value) VALUES ('delivery', 0);",
+
+	/* 10 */
+	"ALTER TABLE removed_tag ADD COLUMN repository TEXT NOT NULL DEFAULT '';"	/* the removal's */
+	"UPDATE removed_tag SET repository = (SELECT repository FROM removal WHERE id = removal_id);"
+	"DROP INDEX removed_tag_digest;"
+	"CREATE INDEX removed_tag_digest ON removed_tag(repository, digest);"
+	"CREATE INDEX removed_tag_name ON removed_tag(repository, name);"
+	"ALTER TABLE tag_history ADD COLUMN place INTEGER;"	/* the event by which it stands among the moves, if that isn't its own */
+	"ALTER TABLE removed_history ADD COLUMN place INTEGER;",
 };
 
 static int current_version(struct db *db, int64_t *out, struct err *err)

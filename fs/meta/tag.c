@@ -103,7 +103,7 @@ int tag_list_uses(struct db *db, int64_t repository_id, tag_use_fn *fn, void *ar
 {
 	auto_query struct query *q = NULL;
 	int r = db_query(db, &q, err,
-			 "SELECT " TAG_COLUMNS ", m.pulled, m.size, (SELECT h.event FROM tag_history h"
+			 "SELECT " TAG_COLUMNS ", m.pulled, m.size, (SELECT COALESCE(h.place, h.event) FROM tag_history h"
 			 " WHERE h.repository_id = t.repository_id AND h.tag = t.name ORDER BY h.number DESC LIMIT 1)"
 			 TAG_TABLES "WHERE t.repository_id = ? ORDER BY t.name",
 			 "i", repository_id);

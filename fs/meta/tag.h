@@ -43,7 +43,7 @@ int tag_list_of_digest(struct db *db, int64_t repository_id, const struct digest
 /* A tag with what else retention goes by, by name; a failure of fn ends it. */
 struct tag_use {
 	struct tag_row tag;
-	int64_t order;		/* the event that made it name its image; 0: it was before there was a history */
+	int64_t order;		/* the event that made it name its image, whatever removed it and brought it back since; 0: it was before there was a history */
 	int64_t pulled, size;	/* of its image */
 };
 typedef int tag_use_fn(void *arg, const struct tag_use *use);

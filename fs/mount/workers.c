@@ -6,36 +6,27 @@
  * the kernel wakes those that wait in turn, and more of them only means colder caches. They stay until
  * the end (an idle one costs a stack and an untouched buffer).
  *
- * Who walks a tree sends a request as soon as the last one is answered. To wake a sleeping thread for it, on another processor, takes longer
- * than to answer it: so after a look at a directory one thread looks out for the next for a moment, giving way to whatever else runs.
- * `find` over 89,891 entries, 6,883 of them directories, on 2 processors of a virtual machine: 830 ms, so 610; with regfs and find on one
- * processor, where nothing is woken, 310.
- *
  * A thread can be cancelled only while it waits for a request: one that it has taken is
  * answered.
  *
  * Measured on 2 cores, lstat of names that aren't cached, thousands a second by 1, 4 and
  * 32 clients: at most 1 thread: 9, 55, 79; 2: 24, 71, 72; 4: 19, 63, 90; 10: 23, 65, 91. libfuse's
- * loop with 10: 22, 63, 93, and with clone_fd 22, 57, 85.
+ * loop with 10: 22, 63, 93, and with clone_fd 22, 57, 85. A thread that spins after a look at a directory, for
+ * the walker's next request, costs a cold `find` a third more, since it keeps the walker from a processor; one that waits instead of two, 8 %.
  */
 #include "fs/base/base.h"
 
 #include "fs/mount/workers.h"
 
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
-#include "fs/base/timestamp.h"
-
 #define WORKERS_MAX 10
 #define WAITING_MAX 2
-#define LOOK_OUT    (200 * INT64_C(1000)) /* nanoseconds */
 
 struct worker {
 	struct workers *all;
@@ -47,7 +38,6 @@ struct workers {
 	struct fuse_session *session;
 	void (*ended)(void *arg);
 	void *arg;
-	atomic_bool looking; /* one looks out for the next request */
 	atomic_int idle; /* waiting for a request, or about to */
 	atomic_bool stopping;
 	atomic_bool expected; /* that the kernel ends the connection */
@@ -139,39 +129,10 @@ static void rejoin(struct workers *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Whether another request is likely to follow at once. */
-static bool is_of_a_walk(const struct fuse_buf *buf)
-{
-	enum { LOOKUP = 1, GETATTR = 3, READDIR = 28, READDIRPLUS = 44 };
-	uint32_t head[2];
-
-	if (!buf->mem)
-		return false;
-	memcpy(head, buf->mem, sizeof(head));
-	return head[1] == LOOKUP || head[1] == GETATTR || head[1] == READDIR || head[1] == READDIRPLUS;
-}
-
-/* Until a request is there, or a moment has passed. (Not inlined: a thread that is cancelled leaves its frames, and AddressSanitizer takes
- * what surrounds their arrays for damage then.) */
-static __attribute__((noinline)) void look_out(struct worker *worker)
-{
-	struct workers *w = worker->all;
-	struct pollfd dev = { .fd = fuse_session_fd(w->session), .events = POLLIN };
-	int64_t end;
-
-	if (!is_of_a_walk(&worker->buf) || atomic_exchange(&w->looking, true))
-		return;
-	end = timestamp_monotonic() + LOOK_OUT;
-	while (poll(&dev, 1, 0) == 0 && timestamp_monotonic() < end)
-		sched_yield();
-	atomic_store(&w->looking, false);
-}
-
 static int receive(struct worker *worker)
 {
 	int n;
 
-	look_out(worker);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 	n = fuse_session_receive_buf(worker->all->session, &worker->buf);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);

@@ -58,6 +58,7 @@ static const char *reason_name(enum reason reason)
 		{ ERR_IN_USE, "in-use" },
 		{ ERR_ARGUMENT, "argument" },
 		{ ERR_NO_SPACE, "no-space" },
+		{ ERR_QUOTA, TRAIL_QUOTA },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -86,7 +87,7 @@ int audit_failed(struct tree *tree, const struct attempt *what, int r, const str
 	row.repository = what->repo;
 	row.tag = what->tag;
 	row.digest = what->digest;
-	row.about = what->about;
+	row.about = err && err->reason == ERR_QUOTA ? err->option : what->about;
 	row.reason = reason_name(err ? err->reason : ERR_INTERNAL);
 	trail_note(tree->trail, &row, TRAIL_REFUSED);
 	return r;

@@ -4,6 +4,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/tree/call_run.h"
+#include "fs/tree/login.h"
 
 /* ---- Members in JSON ---- */
 
@@ -79,6 +80,9 @@ static const struct record_field namespace_fields[] = {
 	FIELD(struct call_setting, of.name, "name", RECORD_TEXT, NEEDED), FIELD(struct call_setting, of.below, "below", RECORD_BOOL), \
 	FIELD(struct call_setting, key, "setting", RECORD_TEXT, NEEDED)
 static const struct record_field setting_args[] = { SETTING_OF, { 0 } };
+static const struct record_field quota_args[] = {
+	FIELD(struct call_setting, of.name, "name", RECORD_TEXT, NEEDED), FIELD(struct call_setting, of.below, "below", RECORD_BOOL), { 0 },
+};
 static const struct record_field setting_set_args[] = {
 	SETTING_OF, FIELD(struct call_setting, value, "value", RECORD_BYTES, NEEDED),
 	FIELD(struct call_setting, dry_run, "dry-run", RECORD_BOOL), { 0 },
@@ -96,7 +100,8 @@ static const struct record_field rollback_args[] = {
 };
 static const struct record_field undo_list_args[] = {
 	FIELD(struct call_undo, name, "repository", RECORD_TEXT), FIELD(struct call_undo, by, "by", RECORD_TEXT),
-	FIELD(struct call_undo, since, "since", RECORD_NUMBER), { 0 },
+	FIELD(struct call_undo, since, "since", RECORD_NUMBER), FIELD(struct call_undo, id, "before", RECORD_NUMBER),
+	FIELD(struct call_undo, n, "n", RECORD_NUMBER), { 0 },
 };
 static const struct record_field undo_args[] = { FIELD(struct call_undo, id, "id", RECORD_NUMBER, NEEDED), { 0 } };
 static const struct record_field kind_args[] = {
@@ -172,7 +177,13 @@ static const struct record_field repo_row[] = {
 	REPO(name, "name", RECORD_TEXT), REPO(tags, "tags", RECORD_NUMBER), REPO(images, "images", RECORD_NUMBER),
 	REPO(blobs, "blobs", RECORD_NUMBER), REPO(size, "size", RECORD_NUMBER), REPO(created, "created", RECORD_TIME),
 	REPO(public, "visibility", RECORD_FLAG, WORDS(visibilities)), REPO(immutable, "immutable", RECORD_TEXT),
-	REPO(retention, "retention", RECORD_BYTES), { 0 },
+	REPO(retention, "retention", RECORD_BYTES), REPO(undo_keep, "undo-keep", RECORD_TEXT), { 0 },
+};
+#define QUOTA(member, name, kind, ...) FIELD(struct tree_quota, member, name, kind, __VA_ARGS__)
+static const struct record_field quota_row[] = {
+	QUOTA(name, "name", RECORD_TEXT, NEEDED), QUOTA(below, "below", RECORD_BOOL), QUOTA(bytes, "bytes", RECORD_NUMBER, NEEDED),
+	QUOTA(bytes_limit, "bytes-limit", RECORD_NUMBER, NEEDED), QUOTA(tags, "tags", RECORD_NUMBER, NEEDED),
+	QUOTA(tags_limit, "tags-limit", RECORD_NUMBER, NEEDED), { 0 },
 };
 static const struct record_field value_row[] = { FIELD(struct call_value, value, "value", RECORD_BYTES, NEEDED), { 0 } };
 static const struct record_field time_row[] = { FIELD(struct call_time, at, "expires", RECORD_TIME), { 0 } };
@@ -292,18 +303,18 @@ GIVES(removal, struct tree_removal)
 GIVES(layer, struct tree_layer)
 GIVES(use, struct tree_use)
 GIVES(pruned, struct tree_pruned)
+GIVES(quota, struct tree_quota)
 
 /* ---- The registry ---- */
 
 static RUN(me)
 {
 	const struct call_me me = { .name = cred->name, .version = tree_version() };
+	int r = cred->kind == CRED_ANONYMOUS ? err_set(err, ERR_UNAUTHORIZED, "nobody is logged in") :
+					       tree_login_check(tree, cred, err);
 
-	(void)tree;
 	(void)args;
-	if (cred->kind == CRED_ANONYMOUS)
-		return err_set(err, ERR_UNAUTHORIZED, "nobody is logged in");
-	return fn(arg, &me);
+	return r ? r : fn(arg, &me);
 }
 
 static RUN(may)
@@ -396,6 +407,13 @@ static RUN(setting_show)
 	if (!r && buf_error(&value))
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	return r ? r : fn(arg, &(struct call_value){ .value = value.data });
+}
+
+static RUN(quota_list)
+{
+	struct answer a = ANSWER;
+
+	return tree_quota_list(tree, cred, ((const struct call_setting *)args)->of, give_quota, &a, err);
 }
 
 static RUN(setting_set)
@@ -497,8 +515,9 @@ static RUN(undo_list)
 {
 	struct answer a = ANSWER;
 	const struct call_undo *u = args;
+	const struct tree_undo_query query = { .repo = u->name, .by = u->by, .since = u->since, .before = MAX(u->id, 0), .n = MAX(u->n, 0) };
 
-	return tree_undo_list(tree, cred, u->name, u->since, u->by, give_removal, &a, err);
+	return tree_undo_list(tree, cred, &query, give_removal, &a, err);
 }
 
 static RUN(undo)
@@ -610,6 +629,7 @@ static const struct call calls[CALL_COUNT] = {
 	[CALL_NAMESPACE_SET] = { "namespace-set", namespace_fields, NULL, true, run_namespace_set },
 	[CALL_SETTING_SHOW] = { "setting-show", setting_args, value_row, false, run_setting_show },
 	[CALL_SETTING_SET] = { "setting-set", setting_set_args, NULL, true, run_setting_set },
+	[CALL_QUOTA_LIST] = { "quota-list", quota_args, quota_row, false, run_quota_list },
 	[CALL_TAG_LIST] = { "tag-list", tag_page_args, tag_row, false, run_tag_list },
 	[CALL_TAG_ADD] = { "tag-add", tag_args, NULL, true, run_tag_add },
 	[CALL_TAG_RM] = { "tag-rm", tag_rm_args, NULL, true, run_tag_rm },

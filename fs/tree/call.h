@@ -20,6 +20,7 @@
 #include "fs/tree/people.h"
 #include "fs/tree/prune.h"
 #include "fs/tree/rootfs.h"
+#include "fs/tree/quota.h"
 #include "fs/tree/settings.h"
 
 enum call_id {
@@ -35,6 +36,7 @@ enum call_id {
 	CALL_NAMESPACE_SET,
 	CALL_SETTING_SHOW,
 	CALL_SETTING_SET,
+	CALL_QUOTA_LIST,
 	CALL_TAG_LIST,
 	CALL_TAG_ADD,
 	CALL_TAG_RM,
@@ -135,7 +137,8 @@ struct call_undo {
 	const char *name;		/* a repository, or NULL */
 	const char *by;
 	int64_t since;
-	int64_t id;			/* of one removal */
+	int64_t id;			/* of one removal; of a list: of the last one that the page before had */
+	int64_t n;
 };
 
 struct call_person {

@@ -28,7 +28,9 @@ int refuse_move(struct db *db, const char *repo, int64_t repository_id, const ch
 	struct tag_row now;
 	int r = tag_by_name(db, repository_id, tag, &now, err);
 
-	if (r <= 0 || digest_equal(&now.digest, digest))
+	if (!r)
+		return quota_refuse(db, repo, &(struct quota_need){ .tags = 1 }, err);
+	if (r < 0 || digest_equal(&now.digest, digest))
 		return MIN(r, 0);
 	r = find_rule(db, repo, tag, rule, err);
 	return r > 0 ? err_set(err, ERR_DENIED, "tag %s of %s is immutable (rule %s): use another tag", tag, repo, rule) : r;

@@ -100,6 +100,10 @@ enum node_kind {
 	KIND_IMAGE_PULLED,
 	KIND_REGISTRY_RETENTION,
 	KIND_RETENTION,
+	KIND_REGISTRY_QUOTA,
+	KIND_REGISTRY_QUOTA_TAGS,
+	KIND_QUOTA,
+	KIND_QUOTA_TAGS,
 	KIND_REGISTRY_HOOKS,
 	KIND_HOOKS,
 	KIND_HOOK,		/* its row is the hook's; of one that is being made (position > 0) the repository's, or 0 */

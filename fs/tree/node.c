@@ -5,6 +5,7 @@
  */
 #include "fs/base/base.h"
 #include "fs/tree/inside.h"
+#include "fs/tree/quota.h"
 #include "fs/tree/view.h"
 
 #include <sys/stat.h>
@@ -741,11 +742,26 @@ int node_open(struct tree *tree, const struct cred *cred, uint64_t file, struct 
 	return r ? r : content_from_buf(&text, out, err);
 }
 
+/* Whether `df` of a node is of quotas: of a directory with a repository's row, for who may push there, as tree_quota_list(). */
+static bool names_quota(const struct look *l, const struct node *n)
+{
+	if (kind_of(n->kind)->row != ROW_REPO && n->kind != KIND_ROOT)
+		return false;
+	return !(n->repo.is_repository ? permit(l->tree, l->cred, ACTION_PUSH, n->repo.name, NULL) :
+					 permit_namespace(l->tree, l->cred, n->repo.name, NULL));
+}
+
 int node_statfs(struct tree *tree, const struct cred *cred, uint64_t node, struct statvfs *out,
 		struct err *err)
 {
-	/* What is free says nothing of who may see what: `df` needs no more than the mount. */
-	(void)cred;
-	(void)node;
-	return store_statvfs(tree->store, out, err);
+	auto_session struct session s = { 0 };
+	struct node n;
+	int r = store_statvfs(tree->store, out, err);
+
+	if (!r)
+		r = session_begin(&s, tree, cred, err);
+	/* What is free on the disk says nothing of who may see what: `df` of the mount needs no more than that. */
+	if (r || inside_is(node) || load_seen(&s.look, node, &n) || !names_quota(&s.look, &n))
+		return r;
+	return quota_statvfs(s.look.db, n.repo.name, !n.repo.is_repository, out, err);
 }

@@ -416,6 +416,8 @@ int tree_tag_set_end(struct tree *tree, const struct cred *cred, const char *rep
 	struct end e = { .cred = cred, .repo = repo, .tag = tag };
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
+	if (!r && !streq(text, "never"))
+		r = permit(tree, cred, ACTION_DELETE, repo, err);
 	if (!r)
 		r = tag_check(tag, err);
 	if (!r && !retention_end(text, timestamp_now(), &e.at))

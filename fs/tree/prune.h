@@ -36,8 +36,8 @@ struct tree_prune_options {
 /* Durable. Needs `delete` for the repository. */
 int tree_prune(struct tree *tree, const struct cred *cred, const struct tree_prune_options *options, struct err *err) MUST_CHECK;
 
-/* When a tag goes: "14d" from now on, a time, or "never", whatever its image's label says, until it names another image. Needs `push`.
- * dry_run: only whether it could be set. *end: 0 is never. */
+/* When a tag goes: "14d" from now on, a time, or "never", whatever its image's label says, until it names another image. Needs
+ * `push`, and to give it an end `delete`, since that is what comes of it. dry_run: only whether it could be set. *end: 0 is never. */
 int tree_tag_set_end(struct tree *tree, const struct cred *cred, const char *repo, const char *tag, const char *text,
 		     bool dry_run, int64_t *end, struct err *err) MUST_CHECK;
 int tree_tag_end(struct tree *tree, const struct cred *cred, const char *repo, const char *tag, int64_t *end,

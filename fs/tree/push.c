@@ -12,12 +12,15 @@
 #include "fs/tree/state.h"
 
 #include "fs/base/timestamp.h"
-#include "fs/upkeep/retention.h"
 #include "fs/meta/namespace.h"
+#include "fs/tree/quota.h"
+#include "fs/upkeep/retention.h"
 
 struct tree_upload {
 	struct tree *tree;
+	struct cred cred;	/* of who opened it */
 	struct store_upload *file;
+	int64_t left;		/* what quotas left when it was opened: so much may come, whatever it is */
 	int64_t repository_id;
 	char repo[LIMIT_NAME + 1];
 	char id[TREE_UPLOAD_ID_MAX + 1];
@@ -99,9 +102,9 @@ int tree_upload_begin(struct tree *tree, const struct cred *cred, const char *re
 	return r;
 }
 
-/* The rows of an upload in progress. */
+/* The rows of an upload in progress, and what may come. */
 static int find_upload(struct tree *tree, const char *name, const char *id, struct repo_row *repo,
-		       struct upload_row *upload, struct err *err)
+		       struct upload_row *upload, int64_t *left, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	int r = tree_reader(tree, &rd, err);
@@ -113,19 +116,19 @@ static int find_upload(struct tree *tree, const char *name, const char *id, stru
 	r = upload_by_name(rd.db, repo->id, id, upload, err);
 	if (r < 0)
 		return r;
-	return r ? 0 :
+	return r ? quota_left(rd.db, name, left, err) :
 		   err_set(err, ERR_UPLOAD_UNKNOWN, "%s has no upload %.40s: begin a new one", name, id);
 }
 
-int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
-		     int64_t *size, struct err *err)
+int tree_upload_stat(struct tree *tree, const struct cred *cred, const char *repo, const char *id, int64_t *size, struct err *err)
 {
 	struct repo_row row;
 	struct upload_row upload;
+	int64_t left;
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (!r)
-		r = find_upload(tree, repo, id, &row, &upload, err);
+		r = find_upload(tree, repo, id, &row, &upload, &left, err);
 	return r ? r : store_upload_size(tree->store, id, size, err);
 }
 
@@ -142,7 +145,7 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	if (!r && !u)
 		r = err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (!r)
-		r = find_upload(tree, repo, id, &row, &upload, err);
+		r = find_upload(tree, repo, id, &row, &upload, &u->left, err);
 	if (r)
 		return r;
 	hasher = hashes_take(tree->hashes, id, &hashed);
@@ -153,6 +156,7 @@ int tree_upload_open(struct tree *tree, const struct cred *cred, const char *rep
 	if (r)
 		return r;
 	u->tree = tree;
+	u->cred = *cred;
 	u->repository_id = row.id;
 	snprintf(u->repo, sizeof(u->repo), "%s", repo);
 	snprintf(u->id, sizeof(u->id), "%s", id);
@@ -165,14 +169,29 @@ int64_t tree_upload_size(const struct tree_upload *u)
 	return store_upload_length(u->file);
 }
 
+int tree_upload_fits(const struct tree_upload *u, const struct tree_blob_size *blob, struct err *err)
+{
+	return blob->size > u->left ? tree_quota_fits(u->tree, &u->cred, u->repo, blob, err) : 0;
+}
+
+/* What can't become a blob isn't taken. */
+static int check_room(const struct tree_upload *u, size_t len, struct err *err)
+{
+	return tree_upload_fits(u, &(struct tree_blob_size){ .size = store_upload_length(u->file) + (int64_t)len }, err);
+}
+
 int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struct err *err)
 {
-	return store_upload_write(u->file, data, len, err);
+	int r = check_room(u, len, err);
+
+	return r ? r : store_upload_write(u->file, data, len, err);
 }
 
 int tree_upload_append(struct tree_upload *u, const void *data, size_t len, struct err *err)
 {
-	return store_upload_append(u->file, data, len, err);
+	int r = check_room(u, len, err);
+
+	return r ? r : store_upload_append(u->file, data, len, err);
 }
 
 int tree_upload_hash(struct tree_upload *u, const void *data, size_t len, struct err *err)
@@ -199,13 +218,13 @@ static int discard(struct tree_upload *u, struct err *err)
 	return r ? r : meta_write(u->tree->meta, false, delete_upload, u, err);
 }
 
-int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id,
-		       struct err *err)
+int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *repo, const char *id, struct err *err)
 {
 	auto_tree_upload struct tree_upload *u = NULL;
 	struct tree_upload lost = { .tree = tree };
 	struct repo_row row;
 	struct upload_row upload;
+	int64_t left;
 	int r = permit(tree, cred, ACTION_PUSH, repo, err);
 
 	if (r)
@@ -214,7 +233,7 @@ int tree_upload_cancel(struct tree *tree, const struct cred *cred, const char *r
 	if (!r)
 		return discard(u, err);
 	/* Its file may be lost: it was begun just before the power failed. Then its row is all there is. */
-	if (r != -ENOENT || find_upload(tree, repo, id, &row, &upload, NULL))
+	if (r != -ENOENT || find_upload(tree, repo, id, &row, &upload, &left, NULL))
 		return r;
 	lost.repository_id = row.id;
 	snprintf(lost.id, sizeof(lost.id), "%s", upload.name);
@@ -250,12 +269,15 @@ static int still_known(struct db *db, const struct digest *digest, struct err *e
 /* Makes the blob known and the repository hold it. In a write transaction. */
 static int commit_blob(struct db *db, struct commit *c, struct err *err)
 {
+	const struct quota_need need = { .digest = c->digest, .size = c->size, .whole = true };
 	struct repo_row repo = { 0 };
 	int r = c->file ? store_upload_place(c->file, c->digest, err) :
 			  still_known(db, c->digest, err);
 
 	if (!r)
 		r = ensure_repo(db, c->repo, c->may_create, c->now, &repo, err);
+	if (!r)
+		r = quota_refuse(db, c->repo, &need, err);
 	if (!r)
 		r = blob_ensure(db, c->digest, c->size, c->now, &c->blob_id, err);
 	if (!r)
@@ -278,22 +300,28 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 			    .repo = u->repo,
 			    .may_create = true,	/* as it was when the upload began */
 			    .digest = digest,
-			    .size = store_upload_length(u->file),
-			    .now = timestamp_now() };
+			    .size = store_upload_length(u->file), .now = timestamp_now() };
+	const struct tree_blob_size blob = { digest, c.size, true };
 	struct err why = ERR_INIT;
-	int r = store_upload_seal(u->file, digest, &why);
 	int64_t size;
+	int r = permit(u->tree, &u->cred, ACTION_PUSH, u->repo, err);
 
+	/* The right may have gone while the bytes came. */
+	if (r)
+		return r;
+	r = tree_upload_fits(u, &blob, &why);
+	if (!r)
+		r = store_upload_seal(u->file, digest, &why);
 	if (r && err)
 		*err = why;
-	/* Wrong bytes, or bytes that the store gave up. */
-	if (why.reason == ERR_DIGEST_MISMATCH ||
+	/* Wrong bytes, too many, or bytes that the store gave up. */
+	if (why.reason == ERR_DIGEST_MISMATCH || why.reason == ERR_QUOTA ||
 	    (r && store_upload_size(u->tree->store, u->id, &size, NULL) == -ENOENT))
 		(void)!discard(u, NULL);
 	/* The grace begins with the answer, however long the disk took. */
 	c.now = timestamp_now();
 	if (!r)
-		r = meta_write(u->tree->meta, true, commit_upload, &c, err);
+		r = quota_failed(u->tree, &u->cred, u->repo, meta_write(u->tree->meta, true, commit_upload, &c, err), err);
 	if (!r) {
 		u->ended = true;
 		/* Left behind by a failure here, it is a second name of the blob's file: gc's. */
@@ -471,7 +499,7 @@ static int push_image(struct db *db, void *arg, struct err *err)
 	return r;
 }
 
-/* Tags that may not move: known before what the manifest names is asked for. */
+/* Tags that may not move, or come: known before what the manifest names is asked for. */
 static int refuse_moves(struct db *db, int64_t repository_id, const struct push *p, struct err *err)
 {
 	int r = p->tag ? refuse_move(db, p->commit.repo, repository_id, p->tag, p->commit.digest, err) : 0;
@@ -496,6 +524,8 @@ static int look_before(struct tree *tree, struct push *p, bool *known, struct er
 	if (!r)
 		repo.id = 0;
 	r = refuse_moves(rd.db, repo.id, p, err);
+	if (!r)
+		r = quota_refuse(rd.db, p->commit.repo, &(struct quota_need){ p->commit.digest, p->commit.size, true, 0 }, err);
 	if (!r)
 		r = check_refs(rd.db, repo.id, p, err);
 	if (!r)
@@ -601,8 +631,7 @@ static int read_reference(const char *reference, const void *data, size_t size, 
 }
 
 /* Writes the bytes unless the store has them, and commits. */
-static int commit_bytes(struct tree *tree, struct push *p, bool known, const void *data, size_t size,
-			struct err *err)
+static int commit_bytes(struct tree *tree, struct push *p, bool known, const void *data, size_t size, struct err *err)
 {
 	auto_store_upload struct store_upload *file = NULL;
 	char id[STORE_ID_MAX + 1] = "";
@@ -620,8 +649,7 @@ static int commit_bytes(struct tree *tree, struct push *p, bool known, const voi
 	return r;
 }
 
-static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size,
-			    struct err *err)
+static int store_and_commit(struct tree *tree, struct push *p, const void *data, size_t size, struct err *err)
 {
 	bool known;
 	int r = look_before(tree, p, &known, err);
@@ -639,8 +667,7 @@ int tree_image_push(struct tree *tree, const struct cred *cred, const char *repo
 		    const char *reference, const char *content_type, const void *data, size_t size,
 		    struct tree_pushed *out, struct err *err)
 {
-	return tree_image_push_tags(tree, cred, repo, reference, NULL, 0, content_type, data, size, out,
-				    err);
+	return tree_image_push_tags(tree, cred, repo, reference, NULL, 0, content_type, data, size, out, err);
 }
 
 int tree_image_push_tags(struct tree *tree, const struct cred *cred, const char *repo,
@@ -769,5 +796,5 @@ int tree_blob_mount(struct tree *tree, const struct cred *cred, const char *repo
 		m.from = any.name;
 	}
 	m.commit.may_create = may_create(tree, cred, repo);
-	return meta_write(tree->meta, true, mount_blob, &m, err);
+	return quota_failed(tree, cred, repo, meta_write(tree->meta, true, mount_blob, &m, err), err);
 }

@@ -6,11 +6,13 @@
 
 #include "fs/auth/rule.h"
 #include "fs/base/timestamp.h"
+#include "fs/base/size.h"
 #include "fs/meta/garbage.h"
 #include "fs/tree/state.h"
 #include "fs/upkeep/retention.h"
 
 #define KEEP_MAX 1000000
+#define QUOTA_TAGS_DIGITS 9
 
 static int check_keep(const char *value, struct err *err)
 {
@@ -21,11 +23,19 @@ static int check_keep(const char *value, struct err *err)
 
 static int check_immutable(const char *value, struct err *err)
 {
+	bool some = false;
+
 	if (!value[strspn(value, " ")])
 		return err_set(err, ERR_ARGUMENT, "immutable is rules such as \"v* !latest\", or " IMMUTABLE_NONE);
 	for (const char *c = value; *c; c++)	/* tags are ASCII; rules are shown on terminals, and go as JSON */
 		if (*c < ' ' || *c > '~')
 			return err_set(err, ERR_ARGUMENT, "rules for tags have printable ASCII only");
+	for (const char *c = value + strspn(value, " "); *c; c += strspn(c, " ")) {
+		some |= *c != '!';
+		c += strcspn(c, " ");
+	}
+	if (!some)	/* it would protect nothing, and look as if it did */
+		return err_set(err, ERR_ARGUMENT, "\"%.40s\" only says what is free, so that nothing is immutable: write * before it", value);
 	return rules_check(value, err);
 }
 
@@ -52,16 +62,36 @@ static int check_retention(const char *value, struct err *err)
 	return retention_parse(value, &rules, err);
 }
 
+static int check_quota(const char *value, struct err *err)
+{
+	int64_t ignored;
+
+	return streq(value, QUOTA_NONE) || size_parse(value, &ignored) ?
+		       0 :
+		       err_set(err, ERR_ARGUMENT, QUOTA_BYTES " is a number of bytes such as 500MB, 10GiB or " QUOTA_NONE ", not \"%.40s\"", value);
+}
+
+static int check_quota_tags(const char *value, struct err *err)
+{
+	if (streq(value, QUOTA_NONE) || (*value && strspn(value, "0123456789") == strlen(value) && strlen(value) <= QUOTA_TAGS_DIGITS))
+		return 0;
+	return err_set(err, ERR_ARGUMENT, QUOTA_TAGS " is a number of tags of %d digits at most, or " QUOTA_NONE ", not \"%.40s\"",
+		       QUOTA_TAGS_DIGITS, value);
+}
+
 static const struct {
 	const char *key;
 	bool registry_only;
+	bool limit;		/* set from above, and inherited by nobody */
 	const char *otherwise;	/* what holds where nothing was ever set */
 	int (*check)(const char *value, struct err *err);
 } kinds[] = {
-	{ "history-keep", true, HISTORY_KEEP_TEXT, check_keep },
-	{ "undo-keep", false, UNDO_KEEP_TEXT, check_duration },
-	{ "immutable", false, IMMUTABLE_NONE, check_immutable },
-	{ "retention", false, RETENTION_NONE, check_retention },
+	{ "history-keep", true, false, HISTORY_KEEP_TEXT, check_keep },
+	{ "undo-keep", false, false, UNDO_KEEP_TEXT, check_duration },
+	{ "immutable", false, false, IMMUTABLE_NONE, check_immutable },
+	{ "retention", false, false, RETENTION_NONE, check_retention },
+	{ QUOTA_BYTES, false, true, QUOTA_NONE, check_quota },
+	{ QUOTA_TAGS, false, true, QUOTA_NONE, check_quota_tags },
 };
 
 static size_t find(struct settings_of of, const char *key)
@@ -84,7 +114,7 @@ int setting_text(struct db *db, struct settings_of of, const char *key, struct b
 	int r = settings_get(db, of, key, out, err);
 
 	if (!r)
-		buf_adds(out, *of.name || kind == ARRAY_SIZE(kinds) ? SETTING_TEXT_INHERIT : kinds[kind].otherwise);
+		buf_adds(out, kind < ARRAY_SIZE(kinds) && (!*of.name || kinds[kind].limit) ? kinds[kind].otherwise : SETTING_TEXT_INHERIT);
 	return MIN(r, 0);
 }
 
@@ -95,6 +125,18 @@ static int ask(struct tree *tree, const struct cred *cred, struct settings_of of
 	if (!r && !tree_setting_known(of, key))
 		r = err_set(err, ERR_ARGUMENT, "there is no setting %.40s here", key);
 	return r;
+}
+
+/* A limit that who is limited could lift would be none. */
+static int ask_above(struct tree *tree, const struct cred *cred, struct settings_of of, struct err *err)
+{
+	char above[LIMIT_NAME + 1];
+	char *slash;
+
+	snprintf(above, sizeof(above), "%s", of.name);
+	slash = strrchr(above, '/');
+	*(slash ? slash : above) = '\0';
+	return permit_namespace(tree, cred, above, err);
 }
 
 int tree_setting_get(struct tree *tree, const struct cred *cred, struct settings_of of, const char *key, struct buf *out,
@@ -141,8 +183,11 @@ int tree_setting_set(struct tree *tree, const struct cred *cred, struct settings
 {
 	struct setting_change c = { .cred = cred, .of = of, .key = key, .value = value };
 	int r = ask(tree, cred, of, key, err);
+	bool limit = !r && kinds[find(of, key)].limit;
 
-	if (streq(value, SETTING_TEXT_INHERIT))
+	if (limit)
+		r = ask_above(tree, cred, of, err);
+	if (streq(value, SETTING_TEXT_INHERIT) || (limit && streq(value, QUOTA_NONE)))
 		c.value = NULL;
 	else if (!r)
 		r = kinds[find(of, key)].check(value, err);

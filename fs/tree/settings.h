@@ -4,10 +4,13 @@
  *	history-keep	how many images of each tag are kept by gc, its own included; of the registry only
  *	undo-keep	how long what is removed can be brought back (undo.h): a duration, or 0
  *	retention	rules (fs/upkeep/retention.h), of several lines perhaps: which tags stay; RETENTION_NONE: all do
+ *	quota, quota-tags	how many bytes and tags it may hold (quota.h): a size (fs/base/size.h) and a number, or QUOTA_NONE. A
+ *			namespace's is for all below it together, beside each one's own: there is nothing to inherit
  *	immutable	rules (fs/auth/rule.h): a tag that matches names one image, once it does; IMMUTABLE_NONE: there are none
  *
  * A repository, and a namespace, has what the nearest namespace above it has, unless it has its own. Who may administer a repository
- * sets its own; for a namespace and the registry it is as in grants.h.
+ * sets its own; for a namespace and the registry it is as in grants.h. Quotas are set from above: by who may administer all in the namespace
+ * that it is in.
  */
 #ifndef REGFS_TREE_SETTINGS_H
 #define REGFS_TREE_SETTINGS_H

@@ -249,10 +249,11 @@ int shelf_blame(struct err *err, int r, const struct digest *d)
 
 	if (r == -ENOENT)
 		return err_set(err, ERR_IO, "layer %s isn't here: push it", digest_format(d, text));
-	if (r != -EIO || !err)
+	if ((r != -EIO && r != -EOPNOTSUPP) || !err)
 		return r;
 	snprintf(why, sizeof(why), "%.300s", err->text);
-	return err_set(err, err->reason, "layer %s can't be looked into: %s", digest_format(d, text), why);
+	/* What it is packed in, too, is the layer's fault, whoever looks. */
+	return err_set(err, r == -EIO ? err->reason : ERR_CORRUPT, "layer %s can't be looked into: %s", digest_format(d, text), why);
 }
 
 /* 1: the index is the caller's to make; 0: *out is what another process made since it was looked for. */

@@ -8,6 +8,7 @@
 #include "fs/meta/event.h"
 #include "fs/meta/image.h"
 #include "fs/meta/meta.h"
+#include "fs/meta/quota.h"
 #include "fs/meta/registry.h"
 #include "fs/meta/repo.h"
 #include "fs/meta/settings.h"
@@ -96,13 +97,19 @@ int delete_image(struct db *db, const struct cred *cred, const struct repo_row *
 
 /* ---- immutable.c: asked by those, and by a push before it writes anything ---- */
 
-/* ERR_DENIED: the tag names another image, and is immutable. */
+/* ERR_DENIED: the tag names another image, and is immutable. ERR_QUOTA: it is a new one, of which there may be no more. repository_id 0: nor is
+ * the repository there. */
 int refuse_move(struct db *db, const char *repo, int64_t repository_id, const char *tag, const struct digest *digest,
 		struct err *err) MUST_CHECK;
 int refuse_removal(struct db *db, const char *repo, const char *tag, bool administers, struct err *err) MUST_CHECK;
 /* ERR_DENIED: an index above the image has an immutable tag. */
 int refuse_needed(struct db *db, const struct repo_row *repo, const struct digest *digest, bool administers,
 		  struct err *err) MUST_CHECK;
+
+/* ---- quota.c ---- */
+
+/* A push of a blob came to r, which is returned; where that is for want of quota it is noted, with an event. */
+int quota_failed(struct tree *tree, const struct cred *cred, const char *repo, int r, const struct err *err);
 
 /* Whether settings of a namespace ("": the registry) may be read and changed: the registry's are administrators'; a namespace's
  * are for those who may administer all below it. Not in a write transaction. */

@@ -174,6 +174,15 @@ int tree_tag_rm(struct tree *tree, const struct cred *cred, const char *repo, co
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "untag", .repo = repo, .tag = tag }, rm_tag, &c, err);
 }
 
+/* What was set for a tag goes with it when it is renamed. */
+static int keep_end(struct db *db, const struct repo_row *repo, const struct tag_row *was, const char *name, struct err *err)
+{
+	struct tag_row now;
+	int r = tag_by_name(db, repo->id, name, &now, err);
+
+	return r > 0 ? tag_set_end(db, now.id, was->expires, true, false, err) : r;
+}
+
 static int rename_tag(struct db *db, void *arg, struct err *err)
 {
 	const struct tag_change *c = arg;
@@ -190,9 +199,11 @@ static int rename_tag(struct db *db, void *arg, struct err *err)
 		r = refuse_taken(db, &repo, c->new_name, err);
 	if (!r)
 		r = remove_tag(db, c->cred, &repo, &tag, c->administers, err);
-	return r ? r : name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name,
-							 .repository_id = repo.id, .tag = c->new_name,
-							 .manifest_id = tag.manifest_id, .digest = &tag.digest }, &changed, err);
+	if (!r)
+		r = name_tag(db, &(struct tag_move){ .cred = c->cred, .kind = "tag", .repo = repo.name, .repository_id = repo.id,
+						     .tag = c->new_name, .manifest_id = tag.manifest_id, .digest = &tag.digest },
+			     &changed, err);
+	return r || !tag.own_end ? r : keep_end(db, &repo, &tag, c->new_name, err);
 }
 
 int tree_tag_rename(struct tree *tree, const struct cred *cred, const struct repo_row *repo,

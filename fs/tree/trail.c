@@ -138,14 +138,17 @@ struct part {
 	size_t count;
 };
 
-static int add_as_event(struct db *db, const struct entry *e, struct err *err)
+/* A pull that a hook asks for, or a push that was refused for want of quota, told to who watches: it has no transaction of its own, as the
+ * row hasn't. */
+static int add_as_event(struct db *db, const struct entry *e, const char *kind, struct err *err)
 {
 	const struct what *w = &e->what;
 	const struct event event = {
-		.kind = w->kind,
+		.kind = kind,
 		.repository = w->repository,
 		.tag = *w->tag ? w->tag : NULL,
 		.digest = &w->digest,
+		.about = w->about,
 		.who = w->who,
 		.origin = w->origin,
 		.at = e->at,
@@ -172,8 +175,12 @@ static int add_entry(struct db *db, const struct entry *e, struct err *err)
 		.reason = w->reason,
 		.times = e->times,
 	};
+	int r;
 
-	return w->event ? add_as_event(db, e, err) : audit_add(db, &row, err);
+	if (w->event)
+		return add_as_event(db, e, w->kind, err);
+	r = audit_add(db, &row, err);
+	return r || !w->reason || !streq(w->reason, TRAIL_QUOTA) ? r : add_as_event(db, e, "quota", err);
 }
 
 static int write_part(struct db *db, void *arg, struct err *err)

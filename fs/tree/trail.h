@@ -21,6 +21,8 @@ struct tree;
 struct trail;
 
 /* What a row comes from: of each there is only so much, over time, so that nobody fills the disk with them. */
+#define TRAIL_QUOTA "quota"	/* the reason of a row that has an event, too: "quota", about which setting */
+
 enum trail_cause {
 	TRAIL_STRANGER,	/* who isn't logged in */
 	TRAIL_REFUSED,	/* who is, and may not, or fails */

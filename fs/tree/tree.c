@@ -235,7 +235,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 	auto_reader struct meta_reader rd = { 0 };
 	struct repo_row row;
 	struct repo_sums sums;
-	auto_buf struct buf immutable = BUF_INIT, retention = BUF_INIT;
+	auto_buf struct buf immutable = BUF_INIT, retention = BUF_INIT, undo_keep = BUF_INIT;
 	int r = permit(tree, cred, ACTION_PULL, name, err);
 
 	if (!r)
@@ -250,6 +250,8 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 		r = MIN(settings_effective(rd.db, name, "immutable", &immutable, err), 0);
 	if (!r)
 		r = MIN(settings_effective(rd.db, name, "retention", &retention, err), 0);
+	if (!r)
+		r = MIN(settings_effective(rd.db, name, "undo-keep", &undo_keep, err), 0);
 	if (!r) {
 		const struct tree_repo repo = {
 			.name = row.name,
@@ -261,6 +263,7 @@ int tree_repo_show(struct tree *tree, const struct cred *cred, const char *name,
 			.public = row.public,
 			.immutable = immutable.len ? immutable.data : IMMUTABLE_NONE,
 			.retention = retention.len ? retention.data : RETENTION_NONE,
+			.undo_keep = undo_keep.len ? undo_keep.data : UNDO_KEEP_TEXT,
 		};
 
 		r = fn(arg, &repo);

@@ -39,6 +39,7 @@ struct tree_repo {
 	bool public;		/* anyone may pull */
 	const char *immutable;	/* rules that hold for its tags (settings.h) */
 	const char *retention;	/* likewise; of several lines perhaps */
+	const char *undo_keep;	/* how long what is removed can come back */
 };
 
 /* One entry of a list; a non-zero answer ends the listing and becomes its result if negative. */
@@ -256,9 +257,9 @@ int tree_upload_write(struct tree_upload *u, const void *data, size_t len, struc
  * bytes, in the same order, after their append, and may run while later bytes are appended. */
 int tree_upload_append(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
 int tree_upload_hash(struct tree_upload *u, const void *data, size_t len, struct err *err) MUST_CHECK;
-/* Makes the bytes the blob `digest` of the repository. Durable. ERR_DIGEST_MISMATCH ends the upload (its bytes
- * are wrong), and so does a disk that fails to sync them; after any other failure it can be tried again. Close it
- * afterwards either way. */
+/* Makes the bytes the blob `digest` of the repository, if who opened it may still push there. Durable. ERR_DIGEST_MISMATCH
+ * ends the upload (its bytes are wrong), and so does a disk that fails to sync them; after any other failure it can be tried
+ * again. Close it afterwards either way. The credential's scopes must live until then. */
 int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struct err *err) MUST_CHECK;
 /* Keeps what was written: the upload goes on with the next open. */
 void tree_upload_close(struct tree_upload *u);

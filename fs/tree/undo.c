@@ -88,24 +88,16 @@ static int permit_undo(struct tree *tree, const struct cred *cred, const struct 
 					    permit(tree, cred, kinds[kind_index(row->kind)].action, row->repository, err);
 }
 
-
-struct undo_list {
-	struct tree *tree;
-	const struct cred *cred;
-	const char *repo;
-	struct buf rows;	/* struct removal_row: permission is asked when the listing has ended */
-};
+#define PAGE 256	/* rows in memory: permission is asked when their reader has ended */
 
 static int note_row(void *arg, const struct removal_row *row)
 {
-	struct undo_list *l = arg;
-
-	if (!l->repo || streq(l->repo, row->repository))
-		buf_add(&l->rows, row, sizeof(*row));
-	return buf_error(&l->rows);
+	buf_add(arg, row, sizeof(*row));
+	return buf_error(arg);
 }
 
-static int give_row(const struct undo_list *l, const struct removal_row *row, tree_removal_fn *fn, void *arg)
+/* The row's answer: 1 if it was given, 0 if who asks may not undo it. */
+static int give_row(struct tree *tree, const struct cred *cred, const struct removal_row *row, tree_removal_fn *fn, void *arg, bool *stop)
 {
 	size_t kind = kind_index(row->kind);
 	const struct tree_removal removal = {
@@ -117,29 +109,44 @@ static int give_row(const struct undo_list *l, const struct removal_row *row, tr
 		.deed = { .at = row->deed.at, .event = row->deed.event, .who = row->deed.who, .from = row->deed.origin },
 		.until = row->until,
 	};
+	int r = 0;
 
-	return permit_undo(l->tree, l->cred, row, NULL) ? 0 : fn(arg, &removal);
+	if (permit_undo(tree, cred, row, NULL))
+		return 0;
+	r = fn(arg, &removal);
+	*stop = r != 0;
+	return r < 0 ? r : 1;
 }
 
-int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo, int64_t since, const char *by,
-		   tree_removal_fn *fn, void *arg, struct err *err)
+static int read_page(struct tree *tree, const struct removal_page *page, struct buf *rows, struct err *err)
 {
-	struct undo_list l = { .tree = tree, .cred = cred, .repo = repo, .rows = BUF_INIT };
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	buf_reset(rows);
+	return r ? r : removal_list(rd.db, page, note_row, rows, err);
+}
+
+int tree_undo_list(struct tree *tree, const struct cred *cred, const struct tree_undo_query *query, tree_removal_fn *fn, void *arg,
+		   struct err *err)
+{
+	auto_buf struct buf rows = BUF_INIT;
+	struct removal_page page = { .before = query->before ? query->before : INT64_MAX, .since = query->since, .limit = PAGE,
+				     .repo = query->repo, .who = query->by };
+	int64_t left = query->n ? query->n : INT64_MAX;
 	struct removal_row row;
+	bool stop = false;
 	int r = permit(tree, cred, ACTION_PULL, NULL, err);
 
-	if (!r) {
-		auto_reader struct meta_reader rd = { 0 };
-
-		r = tree_reader(tree, &rd, err);
-		if (!r)
-			r = removal_list(rd.db, since, by, note_row, &l, err);
-	}
-	for (size_t at = 0; !r && at < l.rows.len; at += sizeof(row)) {
-		memcpy(&row, l.rows.data + at, sizeof(row));
-		r = give_row(&l, &row, fn, arg);
-	}
-	buf_release(&l.rows);
+	do {
+		if (r >= 0)
+			r = read_page(tree, &page, &rows, err);
+		for (size_t at = 0; r >= 0 && !stop && left && at < rows.len; at += sizeof(row), left -= r > 0) {
+			memcpy(&row, rows.data + at, sizeof(row));
+			r = give_row(tree, cred, &row, fn, arg, &stop);
+			page.before = row.id;
+		}
+	} while (r >= 0 && !stop && left && rows.len == PAGE * sizeof(row));
 	return MIN(r, 0);
 }
 
@@ -148,6 +155,7 @@ int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo,
 struct undo {
 	const struct cred *cred;
 	int64_t id;
+	bool administers;	/* the repository */
 	/* While it goes on: */
 	struct db *db;
 	struct removal_row row;
@@ -182,7 +190,9 @@ static int bring_tag(void *arg, const struct removal_tag *tag)
 	move.manifest_id = image.id;
 	if (r > 0)
 		r = name_tag(u->db, &move, &changed, u->err);
-	/* It ends when it was to. */
+	/* It is as old as it was, and ends when it was to. */
+	if (!r && changed)
+		r = history_keep_place(u->db, u->repo.id, tag->name, &tag->digest, u->err);
 	if (!r && changed)
 		r = tag_by_name(u->db, u->repo.id, tag->name, &now, u->err);
 	return r <= 0 ? r : MIN(0, tag_set_end(u->db, now.id, tag->expires, tag->own_end, false, u->err));
@@ -197,7 +207,7 @@ static int bring_untagged(struct undo *u)
 	return r < 0 ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
-/* The repository, made anew as it was if it is gone. */
+/* The repository, made anew if it is gone: as it was, but public again only by who may publish it. */
 static int ensure_repo(struct undo *u)
 {
 	int64_t now = timestamp_now();
@@ -207,7 +217,7 @@ static int ensure_repo(struct undo *u)
 		return there;
 	there = there && u->repo.is_repository;
 	r = repo_ensure(u->db, u->row.repository, now, &u->repo, u->err);
-	return r || there ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
+	return r || there || (u->row.public && !u->administers) ? r : repo_set_public(u->db, u->repo.id, u->row.public, u->err);
 }
 
 static int bring_image(struct undo *u)
@@ -221,6 +231,22 @@ static int bring_image(struct undo *u)
 	return r ? r : removal_tags(u->db, u->id, bring_tag, u, u->err);
 }
 
+static int count_tag(void *arg, const struct removal_tag *tag)
+{
+	(void)tag;
+	++*(int64_t *)arg;
+	return 0;
+}
+
+/* A tag at a time asks for itself (history.c); a repository's come all at once. Bytes were counted all the time. */
+static int refuse_tags(struct undo *u)
+{
+	struct quota_need need = { .tags = 0 };
+	int r = removal_tags(u->db, u->id, count_tag, &need.tags, u->err);
+
+	return r ? r : quota_refuse(u->db, u->row.repository, &need, u->err);
+}
+
 static int bring_repo(struct undo *u)
 {
 	int r = repo_by_name(u->db, u->row.repository, &u->repo, u->err);
@@ -229,6 +255,8 @@ static int bring_repo(struct undo *u)
 		return err_set(u->err, ERR_EXISTS, "there is a repository %s again: remove it (that can be undone, too), then undo this",
 			       u->row.repository);
 	if (r >= 0)
+		r = refuse_tags(u);
+	if (!r)
 		r = ensure_repo(u);
 	if (!r)
 		r = removal_restore_images(u->db, u->id, u->repo.id, timestamp_now(), u->err);
@@ -309,6 +337,7 @@ int tree_undo(struct tree *tree, const struct cred *cred, int64_t id, struct err
 
 	if (!r)
 		r = permit_number(tree, cred, &u.row, err);
+	u.administers = !r && permit(tree, cred, ACTION_ADMIN, u.row.repository, NULL) == 0;
 	return r ? r : audit_write(tree, &(struct attempt){ cred, "undo", .repo = u.row.repository }, undo, &u, err);
 }
 

@@ -21,10 +21,15 @@ struct tree_removal {
 };
 typedef int tree_removal_fn(void *arg, const struct tree_removal *removal);
 
-/* The latest first; repo, by NULL: any. Only event `since` and later. Those that who asks may undo. A non-zero answer of fn ends the
- * listing, and becomes its result if negative. */
-int tree_undo_list(struct tree *tree, const struct cred *cred, const char *repo, int64_t since, const char *by,
-		   tree_removal_fn *fn, void *arg, struct err *err) MUST_CHECK;
+struct tree_undo_query {
+	const char *repo, *by;	/* NULL: any */
+	int64_t since;		/* only that event and later */
+	int64_t before;		/* only lower ids: of a page, those behind the last one's; 0: from the latest on */
+	int64_t n;		/* how many at most; 0: all */
+};
+/* The latest first, those that who asks may undo. A non-zero answer of fn ends the listing, and becomes its result if negative. */
+int tree_undo_list(struct tree *tree, const struct cred *cred, const struct tree_undo_query *query, tree_removal_fn *fn, void *arg,
+		   struct err *err) MUST_CHECK;
 /*
  * Brings one back. Durable; all of it or nothing. It needs the right that the removal needed. ERR_NOT_FOUND: it can't be any more;
  * ERR_EXISTS: its name was taken again; ERR_MANIFEST_UNKNOWN: a tag's image is not there: its removal is to be undone first.

@@ -293,8 +293,11 @@ static int collect_images(struct run *g, struct err *err)
 	return r;
 }
 
+/* 0 is all, also what was removed before the clock was put back. */
 static int64_t removed_before(const struct run *g)
 {
+	if (!g->options->undo_keep)
+		return INT64_MAX;
 	return g->options->undo_keep < 0 ? INT64_MIN : timestamp_now() - g->options->undo_keep;
 }
 

@@ -515,56 +515,77 @@ static int compare_digests(const struct digest *a, const struct digest *b)
 	return memcmp(a, b, MIN(digest_size(a), digest_size(b)));
 }
 
-static int by_digest(const void *x, const void *y, void *arg)
-{
-	const struct retention_tag *tags = arg;
+/* Tags that are about an image by their name, sorted by it. */
+struct attached {
+	struct retention_tag *tag;
+	struct digest subject;
+};
 
-	return compare_digests(&tags[*(const size_t *)x].digest, &tags[*(const size_t *)y].digest);
+static int by_subject(const void *x, const void *y)
+{
+	const struct attached *a = x, *b = y;
+
+	return compare_digests(&a->subject, &b->subject);
 }
 
-/* A kept tag of the image, or NULL; the first n of `order` are the kept tags, by digest. */
-static const struct retention_tag *find_kept(const struct decision *d, size_t n, const struct digest *digest)
+/* The first one about that image, or behind it. */
+static size_t find_attached(const struct attached *list, size_t count, const struct digest *subject)
 {
-	size_t low = 0, high = n;
+	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct retention_tag *t = &d->tags[d->order[middle]];
-		int c = compare_digests(&t->digest, digest);
 
-		if (!c)
-			return t;
-		if (c < 0)
+		if (compare_digests(&list[middle].subject, subject) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return NULL;
+	return low;
 }
 
-static void settle_attached(struct decision *d, bool rules)
+static size_t list_attached(const struct decision *d, bool rules, struct attached *out)
 {
-	size_t n;
+	size_t n = 0;
 
-	for (size_t i = 0; i < d->count; i++)
-		d->held[i] = d->tags[i].keep;
-	n = list(d);
-	qsort_r(d->order, n, sizeof(*d->order), by_digest, d->tags);
 	for (size_t i = 0; i < d->count; i++) {
 		struct retention_tag *t = &d->tags[i];
-		const struct retention_tag *of;
-		struct digest subject = { 0 };
 
-		if (t->keep || (t->expires && t->expires <= d->now) || !retention_subject(t->name, &subject))
+		if (t->keep || (t->expires && t->expires <= d->now) || !retention_subject(t->name, &out[n].subject))
 			continue;
-		of = find_kept(d, n, &subject);
-		if (of)
-			settle(t, true, "belongs to %.100s", of->name);
-		else if (t->subject_held)
+		if (t->subject_held)
 			settle(t, true, "belongs to an image that stays");
 		else if (rules)
 			settle(t, false, "what it belongs to goes");
+		out[n++].tag = t;
 	}
+	qsort(out, n, sizeof(*out), by_subject);
+	return n;
+}
+
+/* What stays keeps those about it, and these keep those about them: d->order is the queue, and each tag comes into it once. */
+static int settle_attached(struct decision *d, bool rules, struct err *err)
+{
+	auto_free struct attached *list = calloc(d->count + 1, sizeof(*list));
+	size_t n, queued = 0;
+
+	if (!list)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	n = list_attached(d, rules, list);
+	for (size_t i = 0; i < d->count; i++)
+		if (d->tags[i].keep)
+			d->order[queued++] = i;
+	for (size_t at = 0; at < queued; at++) {
+		const struct retention_tag *of = &d->tags[d->order[at]];
+
+		/* One that stays already has those beside it with it. */
+		for (size_t i = find_attached(list, n, &of->digest);
+		     i < n && !list[i].tag->keep && !compare_digests(&list[i].subject, &of->digest); i++) {
+			settle(list[i].tag, true, "belongs to %.100s", of->name);
+			d->order[queued++] = (size_t)(list[i].tag - d->tags);
+		}
+	}
+	return 0;
 }
 
 int retention_decide(const struct retention *rules, struct retention_tag *tags, size_t count, int64_t now, struct err *err)
@@ -584,6 +605,5 @@ int retention_decide(const struct retention *rules, struct retention_tag *tags, 
 	for (size_t i = 0; !some && i < count; i++)
 		if (!tags[i].immutable && !(tags[i].expires && tags[i].expires <= now))
 			settle(&tags[i], true, "there are no rules");
-	settle_attached(&d, some);
-	return 0;
+	return settle_attached(&d, some, err);
 }

@@ -553,10 +553,10 @@ static void test_undo(struct registry *g)
 
 	is_int(push_simple(g->tree, &g->admin, "hidden/x", "gone", "gone", &d, NULL), 0, "a tag");
 	is_int(tree_tag_rm(g->tree, &g->admin, "hidden/x", "gone", NULL), 0, "that is removed");
-	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[0], NULL), 0, "can be undone");
+	is_int(tree_undo_list(g->tree, &g->admin, &(struct tree_undo_query){ 0 }, keep_last, &ids[0], NULL), 0, "can be undone");
 	is_int(grant(g, "carol", "hidden/y", "push"), 0, "a grant");
 	is_int(tree_grant_rm(g->tree, &g->admin, "carol", "hidden/y", NULL), 0, "that is taken away");
-	is_int(tree_undo_list(g->tree, &g->admin, NULL, 0, NULL, keep_last, &ids[1], NULL), 0, "likewise");
+	is_int(tree_undo_list(g->tree, &g->admin, &(struct tree_undo_query){ 0 }, keep_last, &ids[1], NULL), 0, "likewise");
 	ok(ids[0] && ids[0] != ids[1], "two numbers");
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
 		struct cred c = as(g, cases[i / 2].who);
@@ -662,7 +662,8 @@ static void test_expiry(struct registry *g)
 	is_int(tree_person_set(g->tree, &g->admin, "erin", &soon, NULL), 0, "for a moment");
 	is_int(permit(g->tree, &erin, ACTION_PULL, "pub/web", NULL), 0, "longer");
 	while (timestamp_now() <= soon.expires)
-		usleep(10000);
+		clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &(struct timespec){ soon.expires / 1000000000, soon.expires % 1000000000 + 1 },
+				NULL);
 	is_int(permit(g->tree, &erin, ACTION_PULL, "pub/web", &err), -EACCES, "%s", err.text);
 }
 

@@ -97,6 +97,7 @@ struct layer_case {
 static const struct layer_case layer_cases[] = {
 	{ "nothing", "", "" },
 	{ "types", "c a v1,3;b b v8,17;p c;f d m6755;d e m1777;l f ->x", "c a v1,3;b b v8,17;p c;f d m6755;d e m1777;l f ->x" },
+	{ "a link's mode", "l a m644 ->x;l b m7000 ->x", "l a ->x;l b ->x" },
 	{ "owners, times, sizes", "f a m600 u1000:65534 t1000000001 =hi", "i / t1000000001;f a m600 u1000:65534 t1000000001 z2" },
 	{ "times before 1970", "f a t-1;f b t-1500000000;d c t-5", "i / t-1;f a t-1;f b t-1500000000;d c t-5" },
 	{ "a large time", "f a t4102444800123456789", "i / t4102444800123456789;f a t4102444800123456789" },
@@ -158,6 +159,7 @@ static const struct layer_case layer_cases[] = {
 	{ "a hard link is replaced", "f a =1;h b ->a;f b =22", "f a z1;f b z2" },
 	{ "a hard link to itself", "f a =1;h a ->a", "f a z1" },
 	{ "a hard link to a directory", "d a;h b ->a", "! a directory" },
+	{ "a hard link to what may be a link", "f a/b;h c ->a", "i a;f a/b;h c ->a" },
 	{ "a hard link to the root", "h b ->/", "! the root" },
 	{ "a hard link to what isn't here", "h b ->./x//y", "h b ->x/y" },
 	{ "a chain from what isn't here", "h b ->x;h c ->b", "h b ->x n2;h c ~b" },
@@ -312,6 +314,8 @@ static const struct merge_case merge_cases[] = {
 	{ "a sparse file", { "s a z10000000000 =end" }, "s a z10000000000 @1" },
 
 	/* 9: hard links */
+	{ "a hard link to a link that the layer passes", { "d d;l a ->d", "f a/b;h c ->a" }, "l a ->d n2 !own @1;l c ~a;d d;f d/b @2" },
+	{ "a hard link to a lower directory that the layer passes", { "d a", "f a/b;h c ->a" }, "! a directory" },
 	{ "hard links of one layer", { "f a =1;h b ->a", "f c" }, "f a z1 n2 @1;f b ~a;f c @2" },
 	{ "one of two names removed", { "f a =1;h b ->a", "f .wh.a" }, "f b z1 !own @1" },
 	{ "two of three names changed", { "f a;h b ->a;h c ->a", "f c =1", "f .wh.b" }, "f a !own @1;f c z1 @2" },
