@@ -244,11 +244,10 @@ int outbound_ask(struct outbound *o, const struct outbound_request *request, str
 
 #define REDIRECTIONS 3
 #define ANSWER_MAX   (1024 * 1024)	/* a longer one is no answer to what we send */
-#define IDLE_MAX     16			/* handles kept for the next ones */
 
 struct errand {
 	struct courier *courier;
-	struct errand *next;		/* idle, or on its way */
+	struct errand *next;
 	CURL *curl;
 	struct curl_slist *headers;
 	courier_fn *fn;
@@ -265,8 +264,7 @@ struct errand {
 struct courier {
 	CURLM *multi;
 	struct courier_options options;
-	struct errand *idle, *going;
-	size_t idle_count;
+	struct errand *going;
 };
 
 int courier_url_check(const char *url, struct err *err)
@@ -346,16 +344,14 @@ static bool set_up_errand(struct errand *e)
 	return ok && !curl_easy_setopt(c, CURLOPT_PRIVATE, e);
 }
 
+/*
+ * A handle has one answer: libcurl 7.88 (curl#11101) keeps a pointer to the last field of the answer before, which is gone, and extends that
+ * where the next answer begins with a folded line. Connections are the courier's, and stay.
+ */
 static struct errand *errand_new(struct courier *c)
 {
-	struct errand *e = c->idle;
+	struct errand *e = calloc(1, sizeof(*e));
 
-	if (e) {
-		c->idle = e->next;
-		c->idle_count--;
-		return e;
-	}
-	e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
 	e->courier = c;
@@ -368,7 +364,6 @@ static struct errand *errand_new(struct courier *c)
 	return e;
 }
 
-/* Takes it out of those on their way. */
 static void errand_end(struct courier *c, struct errand *e)
 {
 	struct errand **at = &c->going;
@@ -377,14 +372,7 @@ static void errand_end(struct courier *c, struct errand *e)
 		at = &(*at)->next;
 	*at = e->next;
 	curl_multi_remove_handle(c->multi, e->curl);
-	curl_slist_free_all(steal(&e->headers));
-	if (c->idle_count == IDLE_MAX) {
-		errand_free(e);
-		return;
-	}
-	e->next = c->idle;
-	c->idle = e;
-	c->idle_count++;
+	errand_free(e);
 }
 
 int courier_new(const struct courier_options *options, struct courier **out, struct err *err)
@@ -404,12 +392,6 @@ void courier_free(struct courier *c)
 {
 	while (c->going)
 		errand_end(c, c->going);
-	while (c->idle) {
-		struct errand *e = c->idle;
-
-		c->idle = e->next;
-		errand_free(e);
-	}
 	if (c->multi)
 		curl_multi_cleanup(c->multi);
 	free(c);
@@ -487,6 +469,18 @@ static bool same_server(const char *a, const char *b)
 	return same;
 }
 
+/* As errand_new() says; what was set stays. */
+static bool renew_handle(struct errand *e)
+{
+	CURL *same = curl_easy_duphandle(e->curl);
+
+	if (!same)
+		return false;
+	curl_easy_cleanup(e->curl);
+	e->curl = same;
+	return true;
+}
+
 /* true: it is on its way again, to where the server sent it. `why` becomes the reason where it isn't. */
 static bool follow(struct courier *c, struct errand *e, char *why, size_t size)
 {
@@ -507,7 +501,7 @@ static bool follow(struct courier *c, struct errand *e, char *why, size_t size)
 	}
 	next = strdup(to);
 	curl_multi_remove_handle(c->multi, e->curl);
-	return next && !curl_easy_setopt(e->curl, CURLOPT_URL, next) && send_off(c, e);
+	return next && renew_handle(e) && !curl_easy_setopt(e->curl, CURLOPT_URL, next) && send_off(c, e);
 }
 
 static void describe_failure(const struct errand *e, CURLcode code, char *why, size_t size)
@@ -534,6 +528,8 @@ static void finish(struct courier *c, struct errand *e, CURLcode code)
 		if (follow(c, e, why, sizeof(why)))
 			return;
 		curl_easy_getinfo(e->curl, CURLINFO_RESPONSE_CODE, &status);
+		if (!status && !*why)
+			snprintf(why, sizeof(why), "it answers without a status");
 		if (!curl_easy_getinfo(e->curl, CURLINFO_RETRY_AFTER, &after) && after > 0)
 			a.retry_after = after;
 	}

@@ -119,10 +119,23 @@ int permit_pattern(struct tree *tree, const struct cred *cred, const char *patte
 /* A setting's own value as it is shown (settings.h), without asking for permission. */
 int setting_text(struct db *db, struct settings_of of, const char *key, struct buf *out, struct err *err) MUST_CHECK;
 
+/* ---- hook_change.c ---- */
+
+struct hook_row;
+struct tree_hook_change;
+int hook_name_check(const char *name, struct err *err) MUST_CHECK;
+/* Each of its values, by itself. */
+int hook_change_check(const struct tree_hook_change *change, struct err *err) MUST_CHECK;
+/* The row points into the change from then on. */
+void hook_change_apply(struct hook_row *row, const struct tree_hook_change *change);
+/* ERR_ARGUMENT: the row's format can't tell of all its kinds. A receiver that knows of pushes only would take anything else for one. */
+int hook_format_check(const struct hook_row *row, struct err *err) MUST_CHECK;
+
+/* ---- hooks.c ---- */
+
 /* Whether that hook of a pattern may be seen and changed; ERR_ARGUMENT: it is no name of one. name NULL: any of them. */
 int permit_hook(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, struct err *err) MUST_CHECK;
 /* The row without what nobody is shown; it points into itself and `headers`. */
-struct hook_row;
 int hook_as_shown(const struct hook_row *row, struct buf *headers, struct hook_row *out) MUST_CHECK;
 
 /* The row of a principal: 0, ERR_ARGUMENT, ERR_NOT_FOUND. */
