@@ -150,7 +150,7 @@ serve_regfs --store "$STORE" --listen 127.0.0.1:0 --open || bail 'no second serv
 # ---- _settings ----
 
 settings=$MNT/pub/web/_settings
-is "$(ls "$settings" | xargs)" 'immutable retention undo-keep visibility' 'a repository has a visibility, and rules for its tags'
+is "$(ls "$settings" | xargs)" 'immutable quota quota-tags retention undo-keep visibility' 'a repository has a visibility, and rules for its tags'
 is "$(cat "$settings/visibility")" public 'it is public'
 is "$(mode "$MNT/pub/web") $(mode "$settings/visibility")" '755 644' 'modes show it'
 is "$(stat -c %s "$settings/visibility")" 7 'its size'
@@ -187,8 +187,8 @@ fails_with 'Read-only' 'there is no other setting' bash -c 'echo x >"$1"' - "$se
 fails_with 'Read-only' 'none can be removed' rm "$settings/visibility"
 
 settings=$MNT/plain/_settings
-is "$(ls "$settings" | xargs)" 'immutable push-creates retention undo-keep visibility' 'a namespace has these'
-is "$(cat "$settings"/* | xargs)" 'inherit inherit inherit inherit inherit' 'and says nothing at first'
+is "$(ls "$settings" | xargs)" 'immutable push-creates quota quota-tags retention undo-keep visibility' 'a namespace has these'
+is "$(cat "$settings"/* | xargs)" 'inherit inherit none none inherit inherit inherit' 'and says nothing at first'
 bad "$settings/visibility" inherit default private,public $'public\ninherit'
 bad "$settings/push-creates" inherit true 1 Yes public
 good "$settings/push-creates" $'no\n' no
@@ -204,7 +204,7 @@ is "$(cat "$MNT/plain/other/_settings/visibility")" private 'another default: wh
 good "$settings/push-creates" inherit inherit
 good "$settings/visibility" inherit inherit
 settings=$MNT/_registry/settings
-is "$(ls "$settings" | xargs)" 'history-keep immutable push-creates retention undo-keep visibility' 'and so has the registry'
+is "$(ls "$settings" | xargs)" 'history-keep immutable push-creates quota quota-tags retention undo-keep visibility' 'and so has the registry'
 good "$settings/visibility" public public
 bad "$settings/visibility" public nonsense
 check 'mkdir at the root' mkdir "$MNT/shown"

@@ -215,7 +215,9 @@ stop_regfs
 # ---- As whom ----
 
 if [ "$(id -u)" = 0 ]; then
+	trap '' USR1 TSTP	# as whoever starts it may
 	start_regfs --open --hook-user daemon
+	trap - USR1 TSTP
 	program programs/who <<'END'
 #!/bin/sh
 id -u; id -g; id -G; grep -E '^(NoNewPrivs|CapEff|SigIgn|SigBlk):' /proc/self/status | tr -d '\t'; exec sh -c 'ps -o sid= -p $$ 2>/dev/null | grep -q . ; cut -d" " -f5,6 /proc/$$/stat'

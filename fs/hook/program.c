@@ -222,7 +222,9 @@ static void become(const struct programs *p, int program, int io, char *const ar
 	    (program != 3 && dup2(program, 3) < 0) || (program == 3 && fcntl(3, F_SETFD, 0)) ||
 	    syscall(SYS_close_range, 4, ~0U, 0) || chdir("/"))
 		_exit(126);
-	signal(SIGPIPE, SIG_DFL);
+	/* Who started regfs may have had it ignore some. */
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	syscall(SYS_execveat, 3, "", argv, envp, AT_EMPTY_PATH);
 	_exit(127);

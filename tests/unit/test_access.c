@@ -368,7 +368,7 @@ static void is_dir(struct registry *g, const char *who, const char *path, const 
 static void test_nodes(struct registry *g)
 {
 	static const char plain[] = "_tags _images _layers _blobs _oci _history";
-	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _events _settings _access";
+	static const char all[] = "_tags _images _layers _blobs _uploads _oci _history _events _settings _access _hooks";
 
 	is_dir(g, "anonymous", "", "pub");
 	is_dir(g, "anonymous", "pub/web", plain);
@@ -383,7 +383,7 @@ static void test_nodes(struct registry *g)
 	is_dir(g, "alice", "hidden/x", "absent");
 	is_dir(g, "+ci", "", "pub");
 	is_dir(g, "carol", "_registry", "absent");
-	is_dir(g, "root", "_registry", "version stats audit events blobs used-by settings access");
+	is_dir(g, "root", "_registry", "version stats audit events blobs used-by settings access hooks");
 	is_dir(g, "root", "", "_registry pub shop own hidden centos");
 }
 
