@@ -105,19 +105,26 @@ struct ahead_job {
  * The system's, not malloc()'s: what many threads allocate and free in pieces of 128 KiB to some MiB stays in their
  * arenas, and the budget is to be what the process has. (Eight readers of a budget of 64 MiB: 172 MB resident by malloc(), 45 MB
  * of it still when all was freed; this way 85 and 7.) Some that was just freed is kept, as the kernel takes a sixth of the time of
- * decoding for handing out new pages.
+ * decoding for handing out new pages; it serves again for anything of half its size or more.
+ *
+ * memory_new() says in `size` what it gave.
  */
-static uint8_t *memory_new(struct span_cache *c, size_t size)
+static uint8_t *memory_new(struct span_cache *c, size_t *size)
 {
+	struct spare *best = NULL;
 	void *data;
 
 	for (size_t i = 0; i < SPARES; i++) {
 		struct spare *s = &c->spares[i];
 
-		if (s->data && s->size == size)
-			return steal(&s->data);
+		if (s->data && s->size >= *size && s->size <= *size * 2 && (!best || s->size < best->size))
+			best = s;
 	}
-	data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (best) {
+		*size = best->size;
+		return steal(&best->data);
+	}
+	data = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return data == MAP_FAILED ? NULL : data;
 }
 
@@ -224,7 +231,7 @@ static struct entry *entry_new(struct span_cache *c, struct span_layer *l, size_
 	if (!e)
 		return NULL;
 	e->room = (size + SPAN_PIECE - 1) / SPAN_PIECE * SPAN_PIECE;
-	e->data = memory_new(c, e->room);
+	e->data = memory_new(c, &e->room);
 	if (!e->data) {
 		free(e);
 		return NULL;
