@@ -208,6 +208,9 @@ static int open_program(const struct programs *p, const char *name, int *out, st
 	return r;
 }
 
+/* The kernel's struct sigaction, all of it zero: SIG_DFL. */
+static const unsigned long by_default[4];
+
 /* In the child, between fork() and exec(): nothing but system calls. */
 static void become(const struct programs *p, int program, int io, char *const argv[], char *const envp[])
 {
@@ -222,9 +225,9 @@ static void become(const struct programs *p, int program, int io, char *const ar
 	    (program != 3 && dup2(program, 3) < 0) || (program == 3 && fcntl(3, F_SETFD, 0)) ||
 	    syscall(SYS_close_range, 4, ~0U, 0) || chdir("/"))
 		_exit(126);
-	/* Who started regfs may have had it ignore some. */
+	/* Who started regfs may have had it ignore some (make(1): 32, which signal() doesn't touch). */
 	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
+		syscall(SYS_rt_sigaction, i, by_default, NULL, sizeof(uint64_t));
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	syscall(SYS_execveat, 3, "", argv, envp, AT_EMPTY_PATH);
 	_exit(127);
