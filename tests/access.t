@@ -69,6 +69,10 @@ run 0 'and back' user set alice disabled=no expires=never
 is "$("$REGFS" user show alice --json | jq -c '[.disabled, has("expires")]')" '[false,false]' 'it is'
 run 2 'a setting that is none' user set alice colour=red
 run 2 'a value that is none' user set alice disabled=maybe
+run 2 'an end that is none' user set alice expires=soon
+is "$ERR" 'regfs: expires takes a duration such as 12h or 30d, or never, not soon' 'says what it takes'
+run 2 'an end beyond all time' user set alice expires=15000w
+like "$ERR" '15000w' 'is named'
 run 4 'the last administrator stays' user rm admin
 like "$ERR" 'last administrator' 'and why'
 run 4 'for good' user set admin expires=1h

@@ -43,20 +43,6 @@ static int read_time(const char *name, const char *text, int64_t otherwise, int6
 	return 0;
 }
 
-static int read_count(const char *text, int64_t *out, struct err *err)
-{
-	char *end;
-
-	*out = 0;
-	if (!text)
-		return 0;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	if (errno || end == text || *end || *out < 1)
-		return err_set(err, ERR_USAGE, "-n takes a number from 1 on, not %s", text);
-	return 0;
-}
-
 static int read_filter(const struct audit_options *o, struct audit_filter *f, struct err *err)
 {
 	int r = read_time("since", o->since, 0, &f->since, err);
@@ -64,7 +50,7 @@ static int read_filter(const struct audit_options *o, struct audit_filter *f, st
 	if (!r)
 		r = read_time("until", o->until, INT64_MAX, &f->until, err);
 	if (!r)
-		r = read_count(o->last, &f->last, err);
+		r = option_number("-n takes a number from 1 on", o->last, 0, &f->last, err);
 	f->who = o->who;
 	f->repository = o->repo;
 	f->action = o->action;

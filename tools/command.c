@@ -190,9 +190,15 @@ int option_duration(const char *name, const char *text, int64_t otherwise, int64
 		return 0;
 	return err_about(name,
 			 err_set(err, ERR_USAGE,
-				 "%s takes a duration such as 90s, 15m, 12h, 7d or 0, not %s", name,
+				 "--%s takes a duration such as 90s, 15m, 12h, 7d or 0, not %s", name,
 				 text),
 			 err);
+}
+
+int option_number(const char *what, const char *text, int64_t otherwise, int64_t *out, struct err *err)
+{
+	*out = otherwise;
+	return !text || number_parse(text, 1, out) ? 0 : err_set(err, ERR_USAGE, "%s, not %.100s", what, text);
 }
 
 int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
@@ -200,7 +206,7 @@ int option_size(const char *name, const char *text, int64_t otherwise, int64_t *
 	*out = otherwise;
 	if (!text || size_parse(text, out))
 		return 0;
-	return err_about(name, err_set(err, ERR_USAGE, "%s takes a number of bytes such as 500k, 20M, 1G or 1GiB, not %s", name, text),
+	return err_about(name, err_set(err, ERR_USAGE, "--%s takes a number of bytes such as 500k, 20M, 1G or 1GiB, not %s", name, text),
 			 err);
 }
 

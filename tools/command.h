@@ -65,9 +65,11 @@ void config_blame(const struct config_file *c, const struct option_row *rows, st
 void config_release(struct config_file *c);
 #define auto_config CLEANUP(config_release)
 
-/* A duration such as 90s or 7d, as nanoseconds; text NULL: `otherwise`. ERR_USAGE names the option. */
+/* A duration such as 90s or 7d, as nanoseconds; text NULL: `otherwise`. ERR_USAGE names the option, which is given without --. */
 int option_duration(const char *name, const char *text, int64_t otherwise, int64_t *out,
 		    struct err *err) MUST_CHECK;
+/* A number from 1 on; text NULL: `otherwise`. ERR_USAGE says what it is ("-n takes a number from 1 on"), and what was given. */
+int option_number(const char *what, const char *text, int64_t otherwise, int64_t *out, struct err *err) MUST_CHECK;
 /* A number of bytes (size.h); text NULL: `otherwise`. */
 int option_size(const char *name, const char *text, int64_t otherwise, int64_t *out,
 		struct err *err) MUST_CHECK;

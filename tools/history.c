@@ -97,20 +97,6 @@ static const struct option_row rollback_options[] = {
 	{ 0 },
 };
 
-static int read_number(const char *text, int64_t *out, struct err *err)
-{
-	char *end = NULL;
-
-	*out = 0;
-	if (!text)
-		return 0;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	if (errno || *out <= 0 || *end || strspn(text, "0123456789") != strlen(text))
-		return err_set(err, ERR_USAGE, "--to is the number of an entry, as `regfs history` shows it, not %s", text);
-	return 0;
-}
-
 static int report_rollback(const struct store_options *o, const char *ref, const struct tree_rollback *b, struct err *err)
 {
 	char digest[DIGEST_TEXT_MAX + 1];
@@ -146,7 +132,7 @@ static int run_rollback(const void *options, char **operands, int count, struct 
 	if (!r && (!*ref.tag || ref.digest.algorithm != DIGEST_NONE))
 		r = err_set(err, ERR_USAGE, "rollback takes name:tag, not %s", operands[0]);
 	if (!r)
-		r = read_number(o->to, &to, err);
+		r = option_number("--to is the number of an entry, as `regfs history` shows it", o->to, 0, &to, err);
 	if (!r)
 		r = session_open(&o->store, &session, err);
 	if (!r)

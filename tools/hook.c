@@ -308,20 +308,6 @@ static const struct option_row log_options[] = {
 	{ 0 },
 };
 
-static int read_number(const char *name, const char *text, int64_t otherwise, int64_t *out, struct err *err)
-{
-	char *end = NULL;
-
-	*out = otherwise;
-	if (!text)
-		return 0;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	if (errno || *out <= 0 || *end || strspn(text, "0123456789") != strlen(text))
-		return err_set(err, ERR_USAGE, "%s is a number from 1 on, not %.100s", name, text);
-	return 0;
-}
-
 static void latency_text(int64_t nanoseconds, char out[static 32])
 {
 	snprintf(out, 32, "%.1f ms", (double)nanoseconds / 1e6);
@@ -446,7 +432,7 @@ static int show_delivery(struct session *session, const struct log_options *o, s
 {
 	auto_output struct output out = { 0 };
 	struct attempts t = { .out = &out };
-	int r = read_number("DELIVERY", id, 0, &args->id, err);
+	int r = option_number("DELIVERY is a number from 1 on", id, 0, &args->id, err);
 
 	output_begin(&out, o->store.json, NULL, 0);
 	if (!r)
@@ -459,10 +445,10 @@ static int run_log(const void *options, char **operands, int count, struct err *
 	const struct log_options *o = options;
 	auto_session struct session *session = NULL;
 	struct call_hook args = { .pattern = operands[0], .name = operands[1] };
-	int r = read_number("--last", o->last, DEFAULT_LOG, &args.n, err);
+	int r = option_number("--last takes a number from 1 on", o->last, DEFAULT_LOG, &args.n, err);
 
 	if (!r)
-		r = read_number("--before", o->before, 0, &args.id, err);
+		r = option_number("--before takes the number of a delivery", o->before, 0, &args.id, err);
 	if (!r)
 		r = session_open(&o->store, &session, err);
 	if (r)
@@ -473,7 +459,7 @@ static int run_log(const void *options, char **operands, int count, struct err *
 static int run_retry(const void *options, char **operands, int count UNUSED, struct err *err)
 {
 	struct call_hook args = { .pattern = operands[0], .name = operands[1] };
-	int r = read_number("DELIVERY", operands[2], 0, &args.id, err);
+	int r = option_number("DELIVERY is a number from 1 on", operands[2], 0, &args.id, err);
 
 	return r ? r : act(options, CALL_HOOK_RETRY, "to be delivered again:", &args, err);
 }

@@ -57,10 +57,12 @@ int full_name(enum principal_kind kind, const char *name, char out[static LIMIT_
 int expiry(const char *text, int64_t *out, struct err *err)
 {
 	int64_t length = 0;
-	int r = text && streq(text, "never") ? 0 : option_duration("expires", text, 0, &length, err);
-
-	*out = length ? timestamp_now() + length : 0;
-	return r;
+	if (text && !streq(text, "never") && !duration_parse(text, &length))
+		return err_set(err, ERR_USAGE, "expires takes a duration such as 12h or 30d, or never, not %.100s", text);
+	*out = 0;
+	if (length && __builtin_add_overflow(timestamp_now(), length, out))
+		return err_set(err, ERR_USAGE, "expires=%s is beyond all time, say never", text);
+	return 0;
 }
 
 /* ---- list, show ---- */

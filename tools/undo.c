@@ -85,20 +85,6 @@ static int add_removal(void *arg, const struct tree_removal *m)
 	return l->only_one ? 1 : buf_error(&l->ids) | buf_error(&name) ? -ENOMEM : 0;
 }
 
-static int read_event(const char *text, int64_t *out, struct err *err)
-{
-	char *end = NULL;
-
-	*out = 0;
-	if (!text)
-		return 0;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	if (errno || *out <= 0 || *end || strspn(text, "0123456789") != strlen(text))
-		return err_set(err, ERR_USAGE, "--since is the number of an event, as `regfs undo --list` shows it, not %s", text);
-	return 0;
-}
-
 static int act_on_all(struct session *session, const struct undo_list *l, bool purge, struct err *err)
 {
 	size_t done = 0;
@@ -127,7 +113,7 @@ static int run_undo(const void *options, char **operands, int count, struct err 
 	auto_session struct session *session = NULL;
 	struct undo_list l = { .ids = BUF_INIT, .only_one = !o->list && !o->since };
 	int64_t since;
-	int r = read_event(o->since, &since, err);
+	int r = option_number("--since is the number of an event, as `regfs undo --list` shows it", o->since, 0, &since, err);
 
 	if (!r)
 		r = session_open(&o->store, &session, err);

@@ -92,15 +92,15 @@ static int run_gc(const void *options, char **operands, int count, struct err *e
 	struct gc_report report = { 0 };
 	int64_t last = 0;
 	struct tree_gc_options g = { .dry_run = o->common.dry_run, .progress = gc_line, .arg = &last };
-	int r = option_duration("--grace", o->grace, DEFAULT_GC_GRACE, &g.grace, err);
+	int r = option_duration("grace", o->grace, DEFAULT_GC_GRACE, &g.grace, err);
 
 	(void)operands;
 	(void)count;
 	g.untagged = -1;
 	if (!r && o->untagged && strcmp(o->untagged, "keep") != 0)
-		r = option_duration("--untagged", o->untagged, -1, &g.untagged, err);
+		r = option_duration("untagged", o->untagged, -1, &g.untagged, err);
 	if (!r)
-		r = option_duration("--undo-keep", o->undo_keep, -1, &g.undo_keep, err);
+		r = option_duration("undo-keep", o->undo_keep, -1, &g.undo_keep, err);
 	if (!r)
 		r = open_store(&o->common, &tree, err);
 	if (!r)
@@ -221,7 +221,7 @@ static int run_check(const void *options, char **operands, int count, struct err
 					.problem = add_problem,
 					.progress = check_line,
 					.arg = &out };
-	int r = option_size("--rate", o->rate, 0, &c.rate, err);
+	int r = option_size("rate", o->rate, 0, &c.rate, err);
 
 	(void)operands;
 	(void)count;

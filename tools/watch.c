@@ -296,16 +296,9 @@ static int join(char **words, int count, struct buf *out, struct err *err)
 
 static int read_since(const char *text, int64_t *out, struct err *err)
 {
-	char *end;
-
 	*out = -1;
-	if (!text)
-		return 0;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	if (errno || end == text || *end || *out < 0)
-		return err_set(err, ERR_USAGE, "--since takes the number of an event, or 0, not %s", text);
-	return 0;
+	return !text || number_parse(text, 0, out) ? 0 :
+						     err_set(err, ERR_USAGE, "--since takes the number of an event, or 0, not %.100s", text);
 }
 
 /* Seconds, or a duration; -1: for ever. */
@@ -314,8 +307,8 @@ static int read_timeout(const char *text, int64_t *out, struct err *err)
 	*out = -1;
 	if (!text)
 		return 0;
-	if (*text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 10)
-		*out = atol(text) * SECOND;
+	if (number_parse(text, 0, out) && *out < INT64_MAX / SECOND)
+		*out *= SECOND;
 	else if (!duration_parse(text, out))
 		return err_set(err, ERR_USAGE, "--timeout takes seconds, or a duration such as 2m, not %s", text);
 	return 0;

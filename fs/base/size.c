@@ -20,6 +20,15 @@ static int read_unit(const char *unit, int64_t *base)
 	return !*unit || streq(unit, "B") ? (int)(found - units) + 1 : -1;
 }
 
+bool number_parse(const char *text, int64_t least, int64_t *out)
+{
+	if (!*text || text[strspn(text, "0123456789")])
+		return false;
+	errno = 0;
+	*out = strtoll(text, NULL, 10);
+	return !errno && *out >= least;
+}
+
 bool size_parse(const char *text, int64_t *out)
 {
 	int64_t base, n;

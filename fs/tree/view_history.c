@@ -5,6 +5,7 @@
 #include "fs/base/base.h"
 #include "fs/tree/view.h"
 
+#include "fs/base/size.h"
 #include "fs/base/timestamp.h"
 
 #define LOG_ENTRIES 1000	/* the last ones */
@@ -48,12 +49,10 @@ static const char *number_text(int64_t number, char out[static NUMBER_TEXT_MAX +
 int view_find_history(const struct look *l, const struct node *n, const char *name, struct node *out)
 {
 	char text[NUMBER_TEXT_MAX + 1];
-	int64_t number = strspn(name, "0123456789") == strlen(name) && strlen(name) < NUMBER_TEXT_MAX ?
-				 strtoll(name, NULL, 10) :
-				 0;
+	int64_t number;
 
 	*out = node_make(KIND_HISTORY_ENTRY, 0);
-	return number && streq(number_text(number, text), name) ?
+	return number_parse(name, 1, &number) && streq(number_text(number, text), name) ?
 		       history_at(l->db, n->history.repository_id, n->history.tag, number, &out->history, l->err) :
 		       0;
 }

@@ -4,6 +4,7 @@
 #include "fs/base/base.h"
 #include "fs/tree/view.h"
 
+#include "fs/base/size.h"
 #include "fs/image/config.h"
 #include "fs/tree/inside.h"
 
@@ -186,17 +187,17 @@ static struct node layer_node(const struct ref_row *ref)
 int view_find_image_layer(const struct look *l, const struct node *n, const char *name,
 			    struct node *out)
 {
-	char *end, want[16];
-	long number = strtol(name, &end, 10);
+	char want[16];
 	struct ref_row ref;
+	int64_t number;
 	int width, r;
 
-	if (*end || number < 1 || number > LIMIT_MANIFEST_REFS)
+	if (!number_parse(name, 1, &number) || number > LIMIT_MANIFEST_REFS)
 		return 0;
 	r = layer_width(l, n->row_id, &width);
 	if (r)
 		return r;
-	snprintf(want, sizeof(want), "%0*ld", width, number);
+	snprintf(want, sizeof(want), "%0*" PRId64, width, number);
 	r = streq(want, name) ? ref_at(l->db, n->row_id, ROLE_LAYER, number - 1, &ref, l->err) : 0;
 	if (r > 0)
 		*out = layer_node(&ref);
@@ -272,10 +273,12 @@ int view_find_child(const struct look *l, const struct node *n, const char *name
 {
 	const char *plus = strchr(name, '+');
 	char is[CHILD_NAME_MAX];
-	int64_t place = plus ? strtol(plus + 1, NULL, 10) : 0;
+	int64_t place = 0;
 	int r;
 
 	*out = node_make(KIND_IMAGE_CHILD, 0);
+	if (plus && !number_parse(plus + 1, 1, &place))
+		return 0;
 	if (plus)
 		r = ref_at(l->db, n->row_id, ROLE_CHILD, place - 1, &out->ref, l->err);
 	else

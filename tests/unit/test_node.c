@@ -235,6 +235,7 @@ static void look_at_file(struct walk *w, const char *path, const struct entry *e
 static const char *const hostile[] = {
 	"", ".", "..", "/", "a/b", "_tags/x", "sha256:", "-1", "00", "0x1", " 1", "1 ", "%2e%2e", "*",
 	"\xff\xfe", "tag-1", "image-1", "Cu", "CuXXXXXX", "_nothing",
+	"linux-amd64+-9223372036854775808", "linux-amd64+ 3", "linux-amd64+03", "unknown+9223372036854775808", "+1",
 };
 
 static void look_for_hostile(struct walk *w, const char *path, uint64_t dir)

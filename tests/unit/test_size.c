@@ -1,5 +1,5 @@
 /*
- * test_size.c: numbers of bytes as people write them.
+ * test_size.c: numbers, of bytes too, as people write them.
  */
 #include "fs/base/base.h"
 #include "fs/base/size.h"
@@ -30,6 +30,22 @@ static const char *const bad[] = {
 	"1kk",	"1iB", "1i",  "1GiBB", "0x10", "1P",   "9223372036854775808", "9223373T", "8388608TiB",
 };
 
+static const char *const no_numbers[] = {
+	"", "-1", "+1", " 1", "1 ", "1x", "0x10", "1.0", "9223372036854775808", "99999999999999999999999",
+};
+
+static void test_numbers(void)
+{
+	int64_t n = -1;
+
+	ok(number_parse("0", 0, &n) && n == 0, "0 is a number");
+	ok(!number_parse("0", 1, &n), "and less than 1");
+	ok(number_parse("0042", 1, &n) && n == 42, "0042 is 42");
+	ok(number_parse("9223372036854775807", 1, &n) && n == INT64_MAX, "the greatest");
+	for (size_t i = 0; i < ARRAY_SIZE(no_numbers); i++)
+		ok(!number_parse(no_numbers[i], INT64_MIN, &n), "\"%s\" is no number", no_numbers[i]);
+}
+
 int main(void)
 {
 	char text[SIZE_TEXT_MAX + 1];
@@ -42,6 +58,7 @@ int main(void)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		ok(!size_parse(bad[i], &n), "\"%s\" is none", bad[i]);
+	test_numbers();
 	is_str(size_text(999, text), "999 B", "bytes");
 	is_str(size_text(74800000, text), "74.8 MB", "megabytes");
 	return done_testing();
