@@ -43,6 +43,7 @@ ln -s ../etc/fact "$T/links/usr/relative"
 ln -s /etc/fact "$T/links/absolute"
 head -c 400000 /dev/urandom >"$T/links/large"
 mkdir -p "$T/links/many/"{1..50}
+touch "$T/links/many/"{1..50}/{1..20}
 tar -C "$T/links" -cf "$T/links.tar" .
 tar_image "$L" links "$T/links.tar" >/dev/null || bail 'no image'
 make_image "$L" one 'hello one' >/dev/null
@@ -113,18 +114,19 @@ stop_regfs
 
 # ---- ro; what a walk asks ----
 
-# requests DIR: the opcodes of what the kernel asks while DIR is walked, but for statfs and RELEASE.
+# requests DIR FIND-EXPRESSION...: the opcodes of what the kernel asks while DIR is walked, but for statfs and RELEASE.
 requests() {
 	local pid
 
 	# The way there is the registry's, and asked for each time.
 	cd "$1" || return
+	shift
 	strace -f -qq -e trace=read -e signal=none -xx -s 8 -p "$REGFS_PID" -o "$T/requests" 2>"$T/strace.err" &
 	pid=$!
 	until [ "$(awk '/^TracerPid/ {print $2}' "/proc/$REGFS_PID/status")" = "$pid" ]; do
 		kill -0 "$pid" 2>/dev/null || return
 	done
-	find . -printf '%s %m %T@\n' >/dev/null
+	find . "$@" >/dev/null
 	# Who is started in the background here ignores SIGINT.
 	kill -TERM "$pid"
 	wait "$pid"
@@ -137,12 +139,16 @@ if strace -o /dev/null true 2>/dev/null; then
 		# The kernel asks to open a directory once, and is told that it needn't.
 		ls "$MNT" >/dev/null
 		for walk in 1 2 3; do
-			asked[walk]=$(requests "$MNT/a/_tags/links/rootfs")
+			asked[walk]=$(requests "$MNT/a/_tags/links/rootfs" -printf '%s %m %T@\n')
+			[ $walk != 1 ] || looked=$(grep -c '\\x01\\x00\\x00\\x00"' "$T/requests")
 		done
-		is "${asked[1]}" 2c "$options: a first walk lists each directory, and asks no more"
+		is "${asked[1]}" '01 2c' "$options: a first walk lists each directory"
+		ok "$((looked < 1 || looked > 100))" "$options: and looks up few of its thousand files ($looked)"
 		[ $options != ro ] || is "${asked[2]}" '' 'ro: a second one asks nothing'
 		[ $options = ro ] || is "${asked[2]}" 03 'a second one asks for times of access'
 		is "${asked[3]}" '' "$options: a third one asks nothing"
+		is "$(requests "$MNT/a/_tags/one/rootfs")" 2c "$options: a walk of names lists each directory, and asks no more"
+		is "$(requests "$MNT/a/_tags/one/rootfs" | grep -v 03)" '' "$options: nor does a second one"
 		[ $options != ro ] || fails_with 'Read-only file system' 'ro: no tag can be made' ln -s links "$MNT/a/_tags/other"
 		stop_regfs
 	done

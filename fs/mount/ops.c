@@ -160,6 +160,36 @@ static void reply_attr(fuse_req_t req, const struct node_attr *a)
 	fuse_reply_attr(req, &st, a->attr_forever ? FOREVER : 0);
 }
 
+/*
+ * A file that is listed with its node costs the kernel an inode, and a walk that wants no more than names nearly twice its time; one that is
+ * listed without costs another request if it is looked at. Which will be isn't said before: so files inside images are listed without, until
+ * one of those is looked up, and then, in the WALK directories that come next, with them. (READDIRPLUS_AUTO decides for each directory by
+ * itself, and so begins each with nodes.)
+ */
+#define WALK 256
+
+static _Atomic(uint64_t) *place_without(struct ops *o, uint64_t directory)
+{
+	return &o->without[directory % ARRAY_SIZE(o->without)];
+}
+
+static bool list_without(struct ops *o, uint64_t directory)
+{
+	unsigned left = atomic_load(&o->with_nodes);
+
+	while (left && !atomic_compare_exchange_weak(&o->with_nodes, &left, left - 1))
+		;
+	if (!left)
+		atomic_store(place_without(o, directory), directory);
+	return !left;
+}
+
+static void looked_up(struct ops *o, uint64_t directory, const struct node_attr *a)
+{
+	if (!S_ISDIR(a->mode) && atomic_load(place_without(o, directory)) == directory)
+		atomic_store(&o->with_nodes, WALK);
+}
+
 /* ---- Names and attributes ---- */
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -172,10 +202,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r;
 
 	r = node_lookup(o->tree, &o->cred, parent, name, &a, &absent_forever, &err);
-	if (r == 0)
-		e = entry_of(o, &a);
-	else if (r != -ENOENT || !absent_forever)
+	if (r != 0 && (r != -ENOENT || !absent_forever))
 		return fail(req, &err);
+	if (r == 0) {
+		looked_up(o, parent, &a);
+		e = entry_of(o, &a);
+	}
 	fuse_reply_entry(req, &e);
 }
 
@@ -451,7 +483,8 @@ struct page {
 	bool plus;
 	char *data;
 	size_t size, used;
-	bool hide; /* the doors to what is inside images */
+	bool hide;    /* the doors to what is inside images */
+	bool without; /* files' nodes */
 };
 
 /* 0, or 1 if it doesn't fit. */
@@ -487,7 +520,7 @@ static int add_child(void *arg, const char *name, const struct node_attr *attr, 
 
 	if (p->hide && node_is_inside(attr->id))
 		return 0;
-	if (!attr->name_forever)
+	if (!attr->name_forever || (p->without && !S_ISDIR(attr->mode)))
 		e.ino = 0;
 	return add_entry(p, name, &e, (off_t)(place_shown(&p->ops->numbers, next) + OFF_PARENT));
 }
@@ -525,6 +558,7 @@ static void read_directory(fuse_req_t req, uint64_t node, size_t size, off_t fro
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	p.without = plus && inside_is(node) && list_without(o, node);
 	/* What is inside doesn't change, but for a root that can't be opened yet: and that can't be listed either. */
 	if (from == 0 && !inside_is(node))
 		atomic_fetch_add(&o->listings, 1);
