@@ -533,6 +533,41 @@ held 100 "$T/slow" others '100 manifests that stand still'
 request GET "/v2/centos/blobs/$(digest_of "$T/large")" >"$T/slow"
 held 100 "$T/slow" others '100 downloads that nobody reads'
 
+# ---- What commands are answered ----
+
+# odd_server ANSWER...: a server that gives these in turn, as printf reads them; its port in ODD.
+odd_server() {
+	: >"$T/odd"
+	perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", LocalPort => 0) or die;
+		$| = 1;
+		print $s->sockport, "\n";
+		while (@ARGV and my $c = $s->accept) {
+			while (@ARGV) {
+				my $len = -1;
+				while (<$c>) {
+					$len = 0 if $len < 0;
+					$len = $1 if /^content-length: *(\d+)/i;
+					last if /^\r?\n$/;
+				}
+				last if $len < 0;
+				read $c, my $body, $len;
+				print $c shift @ARGV;
+			}
+		}' "${@@E}" >"$T/odd" 2>"$T/odd.err" &
+	processes+=($!)
+	wait_line "$T/odd" $! '^[0-9]' && ODD=$(cat "$T/odd")
+}
+
+page=$(curl -sS -H 'Content-Type: application/json' -d '{"last":"","n":1}' "http://$ADDR/v2/_regfs/v1/repo-list")
+first="HTTP/1.1 200 OK\\r\\nContent-Type: application/x-ndjson\\r\\nContent-Length: $((${#page} + 1))\\r\\nX-Last: $(printf '%040d' 0)\\r\\n\\r\\n"
+odd_server 'HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n'
+run "$REGFS" repo list --server "http://127.0.0.1:$ODD"
+is "$STATUS $ERR" "4 regfs: http://127.0.0.1:$ODD is not the address of a regfs" 'another server is said to be another'
+odd_server "$first$page\\n" "HTTP/1.1 200 OK\\r\\n folded: $(printf '%0300d' 0)\\r\\nContent-Length: 0\\r\\n\\r\\n"
+run "$REGFS" repo list --server "http://127.0.0.1:$ODD"
+like "$STATUS $ERR" '^[1-5] regfs: http:.* answers with what is no HTTP' 'a second answer that begins with a folded line'
+
 # ---- Afterwards ----
 
 for ((i = 0; i < 500; i++)); do

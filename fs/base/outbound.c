@@ -14,7 +14,8 @@
 #include "fs/base/limits.h"
 
 struct outbound {
-	CURL *curl;
+	CURL *curl;		/* of the last request, or NULL */
+	CURLSH *connections;
 	char *url;		/* without a slash at its end */
 	char *ca_file;
 	char *login;		/* "user:password", or NULL */
@@ -71,6 +72,8 @@ void outbound_close(struct outbound *o)
 	curl_slist_free_all(o->headers);
 	if (o->curl)
 		curl_easy_cleanup(o->curl);
+	if (o->connections)
+		curl_share_cleanup(o->connections);
 	if (o->login)
 		explicit_bzero(o->login, strlen(o->login));
 	free(o->login);
@@ -92,7 +95,7 @@ static bool add_header(struct outbound *o, const char *header)
 static bool set_up(struct outbound *o)
 {
 	CURL *c = o->curl;
-	bool ok = add_header(o, "Expect:");	/* bodies are small: nothing is won by asking first */
+	bool ok = !curl_easy_setopt(c, CURLOPT_SHARE, o->connections);
 
 	ok = ok && !curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	ok = ok && !curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
@@ -114,6 +117,18 @@ static bool set_up(struct outbound *o)
 	if (ok && o->login)
 		ok = !curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) && !curl_easy_setopt(c, CURLOPT_USERPWD, o->login);
 	return ok;
+}
+
+/*
+ * A handle has one answer: libcurl 7.88 (curl#11101) keeps a pointer to the last field of the answer before, which is gone, and extends that
+ * where the next answer begins with a folded line.
+ */
+static bool renew(struct outbound *o)
+{
+	if (o->curl)
+		curl_easy_cleanup(o->curl);
+	o->curl = curl_easy_init();
+	return o->curl && set_up(o);
 }
 
 static int copy_options(struct outbound *o, const struct outbound_options *options)
@@ -144,7 +159,9 @@ int outbound_open(const struct outbound_options *options, struct outbound **out,
 	if (!o || copy_options(o, options))
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	/* Counted by libcurl: as often as it is called. */
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) || !(o->curl = curl_easy_init()) || !set_up(o))
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) || !(o->connections = curl_share_init()) ||
+	    curl_share_setopt(o->connections, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) ||
+	    !add_header(o, "Expect:")) /* bodies are small: nothing is won by asking first */
 		return err_set(err, ERR_INTERNAL, "libcurl can't be used");
 	*out = steal(&o);
 	return 0;
@@ -199,6 +216,9 @@ static int failed(const struct outbound *o, const struct receiving *receiving, C
 		return err_set(err, ERR_SIZE_INVALID, "%s answers with more than %zu bytes", o->url, receiving->limit);
 	if (buf_error(&receiving->answer->body) || code == CURLE_OUT_OF_MEMORY)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	/* A header that begins with a folded line. */
+	if (code == CURLE_BAD_FUNCTION_ARGUMENT)
+		return err_set(err, ERR_IO, "%s answers with what is no HTTP", o->url);
 	return err_set(err, ERR_IO, "%s: %s", o->url, *o->why ? o->why : curl_easy_strerror(code));
 }
 
@@ -234,7 +254,7 @@ int outbound_ask(struct outbound *o, const struct outbound_request *request, str
 	type.data = type_header;
 	if (type_header)
 		headers = &type;
-	if (!prepare(o, request, url, headers, &receiving))
+	if (!renew(o) || !prepare(o, request, url, headers, &receiving))
 		return err_set(err, ERR_INTERNAL, "libcurl can't be used");
 	code = curl_easy_perform(o->curl);
 	return code ? failed(o, &receiving, code, err) : take_answer(o, answer, err);
@@ -344,10 +364,7 @@ static bool set_up_errand(struct errand *e)
 	return ok && !curl_easy_setopt(c, CURLOPT_PRIVATE, e);
 }
 
-/*
- * A handle has one answer: libcurl 7.88 (curl#11101) keeps a pointer to the last field of the answer before, which is gone, and extends that
- * where the next answer begins with a folded line. Connections are the courier's, and stay.
- */
+/* A handle has one answer (see renew()); connections are the courier's, and stay. */
 static struct errand *errand_new(struct courier *c)
 {
 	struct errand *e = calloc(1, sizeof(*e));
