@@ -63,6 +63,10 @@ push_tag shop/web e
 push_tag shop/web f
 until_log shop/web gone 'length == 2 and .[1].state == "done"'
 is "$(sequences /gone)$(sequences /back)" '1:410 2:200 ' 'until it is resumed'
+is "$("$REGFS" hook retry -n shop/web gone "$(deliveries shop/web gone .delivery | head -n 1)")" 'would have queued again shop/web gone' \
+	'a retry that is only tried'
+fails_with 'no delivery 99999' 'tells of deliveries that there are' "$REGFS" hook retry -n shop/web gone 99999
+is "$(deliveries shop/web gone .state | sort -u | xargs)" 'done failed' 'and changes nothing'
 "$REGFS" hook retry shop/web gone "$(deliveries shop/web gone .delivery | head -n 1)" >/dev/null
 until_log shop/web gone 'all(.state == "done")'
 is "$(sequences /back)" '2:200 1:200 ' 'and what failed may be told by hand'

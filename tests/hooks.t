@@ -51,6 +51,9 @@ is "$("$REGFS" hook list shop/web --json | jq -r '[.[].name] | join(" ")')" '127
 exits 0 'a change that is only tried' "$REGFS" hook set -n shop/web ci --url "$URL/other"
 is "$("$REGFS" hook show shop/web ci --json | jq -r '[.url, .who, .secret, .format, .on] | map(tostring) | join(" ")')" \
 	"$URL/hook administrator true regfs push" 'changes nothing'
+exits 0 'a test that is only tried' "$REGFS" hook test -n shop/web ci
+is "$OUT" 'would have told shop/web ci of an event' 'tells nothing'
+fails_with 'has no hook' 'and only what would go' "$REGFS" hook test -n shop/web gone
 exits 0 'a test' "$REGFS" hook test shop/web ci
 until_log shop/web ci 'length == 2 and .[1].state == "done"'
 is "$(header_of got x-regfs-event /hook)" hook-test 'is told'

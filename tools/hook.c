@@ -458,10 +458,11 @@ static int run_log(const void *options, char **operands, int count, struct err *
 
 static int run_retry(const void *options, char **operands, int count UNUSED, struct err *err)
 {
-	struct call_hook args = { .pattern = operands[0], .name = operands[1] };
+	const struct store_options *o = options;
+	struct call_hook args = { .pattern = operands[0], .name = operands[1], .dry_run = o->dry_run };
 	int r = option_number("DELIVERY is a number from 1 on", operands[2], 0, &args.id, err);
 
-	return r ? r : act(options, CALL_HOOK_RETRY, "to be delivered again:", &args, err);
+	return r ? r : act(o, CALL_HOOK_RETRY, "queued again", &args, err);
 }
 
 static int run_test(const void *options, char **operands, int count UNUSED, struct err *err)
@@ -473,8 +474,12 @@ static int run_test(const void *options, char **operands, int count UNUSED, stru
 	int r = session_open(o, &session, err);
 
 	if (!r)
-		r = session_hook_test(session, operands[0], operands[1], &event, err);
-	buf_addf(&text, "%s %s of event %" PRId64, operands[0], operands[1], event);
+		r = session_hook_test(session, operands[0], operands[1], o->dry_run, &event, err);
+	buf_addf(&text, "%s %s of ", operands[0], operands[1]);
+	if (o->dry_run)
+		buf_adds(&text, "an event");
+	else
+		buf_addf(&text, "event %" PRId64, event);
 	return r ? r : report_change(o, "told", text.data, err);
 }
 
@@ -488,9 +493,9 @@ const struct command hook_commands[] = {
 	  run_add },
 	{ "hook", "set", "REPO NAME", 2, 2, set_options, "change a hook", "What isn't said stays as it is.\n", run_set },
 	{ "hook", "rm", "REPO NAME", 2, 2, change_options, "remove a hook", "And what waits for it.\n", run_rm },
-	{ "hook", "test", "REPO NAME", 2, 2, look_options, "tell a hook of an event made for it", NULL, run_test },
+	{ "hook", "test", "REPO NAME", 2, 2, change_options, "tell a hook of an event made for it", NULL, run_test },
 	{ "hook", "log", "REPO NAME [DELIVERY]", 2, 3, log_options, "show what was told, and what was answered",
 	  "With DELIVERY each attempt at it, with request and response.\n", run_log },
-	{ "hook", "retry", "REPO NAME DELIVERY", 3, 3, look_options, "make a delivery once more", NULL, run_retry },
+	{ "hook", "retry", "REPO NAME DELIVERY", 3, 3, change_options, "make a delivery once more", NULL, run_retry },
 	{ 0 },
 };

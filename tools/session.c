@@ -533,9 +533,9 @@ int session_hook_change(struct session *s, enum call_id what, const struct call_
 	return change(s, what, args, err);
 }
 
-int session_hook_test(struct session *s, const char *pattern, const char *name, int64_t *event, struct err *err)
+int session_hook_test(struct session *s, const char *pattern, const char *name, bool dry_run, int64_t *event, struct err *err)
 {
-	const struct call_hook a = { .pattern = pattern, .name = name };
+	const struct call_hook a = { .pattern = pattern, .name = name, .dry_run = dry_run };
 	struct call_number row = { 0 };
 	int r = one(s, CALL_HOOK_TEST, &a, &row, sizeof(row), err);
 

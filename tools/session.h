@@ -104,7 +104,7 @@ int session_hook_list(struct session *s, const char *pattern, session_hook_fn *f
 int session_hook_show(struct session *s, const char *pattern, const char *name, session_hook_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* `what` is CALL_HOOK_ADD, _SET, _RM or _RETRY. */
 int session_hook_change(struct session *s, enum call_id what, const struct call_hook *args, struct err *err) MUST_CHECK;
-int session_hook_test(struct session *s, const char *pattern, const char *name, int64_t *event, struct err *err) MUST_CHECK;
+int session_hook_test(struct session *s, const char *pattern, const char *name, bool dry_run, int64_t *event, struct err *err) MUST_CHECK;
 int session_hook_log(struct session *s, const struct call_hook *args, tree_hook_delivery_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* At least one row, of none. */
 typedef int session_attempt_fn(void *arg, const struct call_attempt *attempt);

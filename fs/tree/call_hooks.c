@@ -33,7 +33,9 @@ const struct record_field hook_change_args[] = {
 const struct record_field hook_log_args[] = {
 	WHICH, HOOK(id, "before", RECORD_NUMBER), HOOK(n, "n", RECORD_NUMBER, NEEDED), { 0 },
 };
-const struct record_field hook_delivery_args[] = { WHICH, HOOK(id, "delivery", RECORD_NUMBER, NEEDED), { 0 } };
+const struct record_field hook_delivery_args[] = {
+	WHICH, HOOK(id, "delivery", RECORD_NUMBER, NEEDED), HOOK(dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
 
 #define LISTED(member, name, kind, ...) FIELD(struct call_listed_hook, member, name, kind, __VA_ARGS__)
 const struct record_field hook_fields[] = {
@@ -127,7 +129,7 @@ RUN(hook_test)
 {
 	const struct call_hook *h = args;
 	struct call_number row = { 0 };
-	int r = tree_hook_test(tree, cred, h->pattern, h->name, &row.number, err);
+	int r = tree_hook_test(tree, cred, h->pattern, h->name, h->dry_run, &row.number, err);
 
 	return r ? r : fn(arg, &row);
 }
@@ -179,5 +181,5 @@ RUN(hook_retry)
 {
 	const struct call_hook *h = args;
 
-	return tree_hook_retry(tree, cred, h->pattern, h->name, h->id, err);
+	return tree_hook_retry(tree, cred, h->pattern, h->name, h->id, h->dry_run, err);
 }

@@ -182,6 +182,18 @@ static int only_plan(struct tree *tree, const struct hook_edit *e, struct err *e
 	return r ? r : plan_edit(rd.db, e, &old, &headers, &row, err);
 }
 
+typedef int hook_check_fn(struct db *db, const struct hook_edit *e, struct err *err);
+
+static int only_check(struct tree *tree, const struct hook_edit *e, hook_check_fn *check, struct err *err)
+{
+	auto_reader struct meta_reader rd = { 0 };
+	int r = tree_reader(tree, &rd, err);
+
+	if (!r)
+		r = db_begin_read(rd.db, err);
+	return r ? r : check(rd.db, e, err);
+}
+
 static int write_noted(struct tree *tree, const struct hook_edit *e, meta_write_fn *fn, struct err *err)
 {
 	const struct attempt what = { e->cred, e->kind, .repo = pattern_is_name(e->pattern) ? e->pattern : NULL, .about = e->name };
@@ -418,25 +430,52 @@ int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *p
 	return r ? r : MIN(0, delivery_attempts(rd.db, id, fn, arg, err));
 }
 
-static int again(struct db *db, void *arg, struct err *err)
+static int can_again(struct db *db, const struct hook_edit *e, struct err *err)
 {
-	const struct hook_edit *e = arg;
 	struct delivery_row row;
 	int r = need_delivery(db, e->pattern, e->name, e->delivery, &row, err);
 
-	if (!r && row.state == DELIVERY_WAITING)
-		r = err_set(err, ERR_BUSY, "delivery %" PRId64 " waits to be made anyway", e->delivery);
+	return r || row.state != DELIVERY_WAITING ?
+		       r :
+		       err_set(err, ERR_BUSY, "delivery %" PRId64 " waits to be made anyway", e->delivery);
+}
+
+static int again(struct db *db, void *arg, struct err *err)
+{
+	const struct hook_edit *e = arg;
+	int r = can_again(db, e, err);
+
 	if (!r)
 		r = delivery_again(db, e->delivery, timestamp_now(), err);
 	return r ? r : note(db, e, err);
 }
 
-int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id, struct err *err)
+int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id, bool check_only,
+		    struct err *err)
 {
 	const struct hook_edit e = { cred, pattern, name, "hook-retry", .delivery = id };
 	int r = permit_hook(tree, cred, pattern, name, err);
 
-	return r ? r : write_noted(tree, &e, again, err);
+	if (r)
+		return r;
+	return check_only ? only_check(tree, &e, can_again, err) : write_noted(tree, &e, again, err);
+}
+
+static int need_able_hook(struct db *db, const struct hook_edit *e, struct hook_copy *out, struct err *err)
+{
+	int r = need_hook(db, e->pattern, e->name, out, err);
+
+	return r || !*out->row.disabled ?
+		       r :
+		       err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): `regfs hook set --resume` first", e->name,
+			       e->pattern, out->row.disabled);
+}
+
+static int can_test(struct db *db, const struct hook_edit *e, struct err *err)
+{
+	auto_hook_copy struct hook_copy hook = { 0 };
+
+	return need_able_hook(db, e, &hook, err);
 }
 
 /* Its event is told to that hook only: deliveries.c looks at what it is about. */
@@ -444,10 +483,8 @@ static int test_hook(struct db *db, void *arg, struct err *err)
 {
 	const struct hook_edit *e = arg;
 	auto_hook_copy struct hook_copy hook = { 0 };
-	int r = need_hook(db, e->pattern, e->name, &hook, err);
+	int r = need_able_hook(db, e, &hook, err);
 
-	if (!r && *hook.row.disabled)
-		r = err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): `regfs hook set --resume` first", e->name, e->pattern, hook.row.disabled);
 	if (!r)
 		r = note(db, e, err);
 	if (!r)
@@ -455,12 +492,16 @@ static int test_hook(struct db *db, void *arg, struct err *err)
 	return r ? r : delivery_add(db, hook.row.id, *e->event, "/test", DELIVERY_WAITING, timestamp_now(), err);
 }
 
-int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t *event, struct err *err)
+int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, bool check_only, int64_t *event,
+		   struct err *err)
 {
 	const struct hook_edit e = { cred, pattern, name, "hook-test", .event = event };
 	int r = permit_hook(tree, cred, pattern, name, err);
 
-	return r ? r : write_noted(tree, &e, test_hook, err);
+	*event = 0;
+	if (r)
+		return r;
+	return check_only ? only_check(tree, &e, can_test, err) : write_noted(tree, &e, test_hook, err);
 }
 
 /* ---- Programs that stand there ---- */

@@ -100,9 +100,9 @@ int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *p
 		       struct delivery_row *delivery, attempt_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* A delivery that is over is made once more, whatever became of it. Durable. ERR_NOT_FOUND; ERR_BUSY: it waits anyway. */
 int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t id,
-		    struct err *err) MUST_CHECK;
-/* The hook, and it alone, is told of an event "hook-test"; *event becomes its number. Durable. */
-int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, int64_t *event,
-		   struct err *err) MUST_CHECK;
+		    bool check_only, struct err *err) MUST_CHECK;
+/* The hook, and it alone, is told of an event "hook-test"; *event becomes its number, or 0 if it is only checked. Durable. */
+int tree_hook_test(struct tree *tree, const struct cred *cred, const char *pattern, const char *name, bool check_only,
+		   int64_t *event, struct err *err) MUST_CHECK;
 
 #endif
