@@ -41,6 +41,12 @@ echo 'a password of theirs' >"$T/pw"
 "$REGFS" grant alice pull 'shop/**' >/dev/null
 "$REGFS" revoke alice 'shop/**' >/dev/null
 "$REGFS" gc --grace 0s --untagged 0s --undo-keep 0s >/dev/null || fail "gc"
+"$REGFS" repo add shop/full >/dev/null
+"$REGFS" repo set shop/full quota-tags=1 >/dev/null || fail 'a quota'
+push_layout "$T/a" 1.0 shop/full >/dev/null
+check_fails 'beyond a quota' push_layout "$T/a" 1.0 shop/full other
+# Written within a second or so.
+check 'is an event' timeout 60 "$REGFS" watch -q --since 0 --once -e quota shop/full
 "$REGFS" hook test '**' docker >/dev/null
 push_tag shop/made last || push_layout "$T/a" 1.0 shop/made last >/dev/null
 for f in "${!can[@]}"; do
@@ -52,7 +58,7 @@ kinds_told() {
 }
 is "$(kinds_told acr)" 'push rollback tag' 'acr: pushes, and what moves a tag otherwise'
 like "$(kinds_told docker)" '^delete hook-test prune pull push remove rollback tag untag$' 'docker: pushes, pulls and removals'
-like "$(kinds_told regfs)" 'create delete gc grant prune pull push remove revoke rollback setting tag untag visibility' 'regfs: everything'
+like "$(kinds_told regfs)" 'create delete gc grant prune pull push quota remove revoke rollback setting tag untag visibility' 'regfs: everything'
 is "$(kinds_told cloudevents) $(kinds_told cloudevents-binary) pull" "$(kinds_told regfs | sed 's/ pull / /') $(kinds_told regfs | sed 's/ pull / /') pull" 'CloudEvents, too'
 
 # ---- Each of them ----
