@@ -221,6 +221,20 @@ regfs check --store "$STORE" --repair >/dev/null 2>&1
 check 'and repaired' regfs check --store "$STORE"
 is "$(history)" '1=1 2=2 3=3 4=1- 5=1- 6=1 7=3 8=1 9=2*' 'what it names is its last entry'
 
+# ---- A long one ----
+
+sql "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+	INSERT INTO tag_history(repository_id, tag, number, digest, latest, at, event, who, origin)
+	SELECT r.id, 'long', i, h.digest, i = 60000, h.at + i, i, 'administrator', 'a rather long origin'
+	FROM n, repository r, tag_history h WHERE r.name = 'shop/web' AND h.tag = 't' AND h.number = 1"
+for of in shop/web shop/web:long; do
+	regfs history --store "$STORE" $of >"$T/by-store"
+	check "the history of $of over HTTP" eval 'regfs history --server "http://$ADDR" $of >"$T/by-server"'
+	check 'is the same, page by page' cmp "$T/by-store" "$T/by-server"
+	ok "$(($(wc -l <"$T/by-server") < 60000))" 'and all of it'
+done
+fails_with 'never had a tag nope' 'one that there is not' regfs history --server "http://$ADDR" shop/web:nope
+
 # ---- With its repository ----
 
 put 2 gone

@@ -120,7 +120,6 @@ int session_call(struct session *s, enum call_id id, const void *args, call_row_
 	}
 TAKES(me, session_me_fn, struct call_me)
 TAKES(repo, tree_repo_fn, struct tree_repo)
-TAKES(history, tree_history_fn, struct tree_history)
 TAKES(image, tree_image_fn, struct tree_image_info)
 TAKES(layer, tree_layer_fn, struct tree_layer)
 TAKES(use, tree_use_fn, struct tree_use)
@@ -392,11 +391,51 @@ int session_prune(struct session *s, const char *repo, bool dry_run, tree_pruned
 	return CALL_TAKING(pruned, CALL_PRUNE, &a, fn, arg, err);
 }
 
+/* Counts, and remembers where the last entry was. */
+struct history_pages {
+	tree_history_fn *fn;
+	void *arg;
+	struct buf tag;
+	int64_t number, count;
+	bool stop, disordered;
+};
+
+static int take_paged_history(void *arg, const void *row)
+{
+	struct history_pages *p = arg;
+	const struct tree_history *entry = row;
+	int r, order = strcmp(entry->tag, p->tag.data);
+
+	p->disordered = order < 0 || (!order && entry->number <= p->number);
+	if (p->disordered)
+		return 1;
+	buf_reset(&p->tag);
+	buf_adds(&p->tag, entry->tag);
+	p->number = entry->number;
+	p->count++;
+	r = buf_error(&p->tag) ? -ENOMEM : p->fn(p->arg, entry);
+	p->stop = r != 0;
+	return r;
+}
+
 int session_history_list(struct session *s, const char *repo, const char *tag, tree_history_fn *fn, void *arg, struct err *err)
 {
-	const struct call_names a = { .name = repo, .reference = tag };
+	struct call_history a = { .name = repo, .tag = tag, .n = s->tree ? 0 : PAGE };
+	struct history_pages p = { .fn = fn, .arg = arg, .tag = BUF_INIT };
+	int r;
 
-	return CALL_TAKING(history, CALL_HISTORY, &a, fn, arg, err);
+	do {
+		auto_free char *after = strdup(p.tag.data);
+
+		p.count = 0;
+		a.after_tag = p.number ? after : NULL;
+		a.after = p.number;
+		r = after ? session_call(s, CALL_HISTORY, &a, take_paged_history, &p, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+		if (!r && p.disordered)
+			r = err_set(err, ERR_CORRUPT, "the server's list is out of order");
+	} while (!r && !p.stop && p.count && !s->tree);
+	buf_release(&p.tag);
+	return r;
 }
 
 int session_rollback(struct session *s, const char *repo, const char *tag, int64_t to, bool dry_run, struct tree_rollback *out,

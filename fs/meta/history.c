@@ -79,10 +79,13 @@ int history_list(struct db *db, int64_t repository_id, const char *tag, int64_t 
 	return r ? r : each_row(q, fn, arg, err);
 }
 
-int history_list_all(struct db *db, int64_t repository_id, history_row_fn *fn, void *arg, struct err *err)
+int history_list_all(struct db *db, int64_t repository_id, const char *after_tag, int64_t after, history_row_fn *fn, void *arg,
+		     struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, SELECT_ENTRY "WHERE repository_id = ? ORDER BY tag, number", "i", repository_id);
+	int r = db_query(db, &q, err,
+			 SELECT_ENTRY "WHERE repository_id = ? AND (tag, number) > (?, ?) ORDER BY tag, number", "isi",
+			 repository_id, after_tag, after);
 
 	return r ? r : each_row(q, fn, arg, err);
 }

@@ -45,8 +45,9 @@ typedef int history_row_fn(void *arg, const struct history_row *row);
 /* Of one tag, by number behind `after`. */
 int history_list(struct db *db, int64_t repository_id, const char *tag, int64_t after, history_row_fn *fn, void *arg,
 		 struct err *err) MUST_CHECK;
-/* Of all tags of a repository, by tag and number. */
-int history_list_all(struct db *db, int64_t repository_id, history_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
+/* Of all tags of a repository, by tag and number, behind those two; "" and 0: all. */
+int history_list_all(struct db *db, int64_t repository_id, const char *after_tag, int64_t after, history_row_fn *fn, void *arg,
+		     struct err *err) MUST_CHECK;
 /* The first one of each tag that a repository has or had, by id behind `after_id`. */
 int history_tags(struct db *db, int64_t repository_id, int64_t after_id, history_row_fn *fn, void *arg,
 		 struct err *err) MUST_CHECK;

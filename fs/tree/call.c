@@ -36,9 +36,6 @@ static const struct record_field tag_args[] = {
 	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT, NEEDED),
 	NAMES(digest, "digest", RECORD_DIGEST, NEEDED), NAMES(dry_run, "dry-run", RECORD_BOOL), { 0 },
 };
-static const struct record_field history_args[] = {
-	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT), { 0 },
-};
 static const struct record_field tag_rm_args[] = {
 	NAMES(name, "repository", RECORD_TEXT, NEEDED), NAMES(reference, "tag", RECORD_TEXT, NEEDED), { 0 },
 };
@@ -97,6 +94,11 @@ static const struct record_field prune_args[] = {
 static const struct record_field rollback_args[] = {
 	FIELD(struct call_rollback, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_rollback, tag, "tag", RECORD_TEXT, NEEDED),
 	FIELD(struct call_rollback, to, "to", RECORD_NUMBER), FIELD(struct call_rollback, dry_run, "dry-run", RECORD_BOOL), { 0 },
+};
+static const struct record_field history_args[] = {
+	FIELD(struct call_history, name, "repository", RECORD_TEXT, NEEDED), FIELD(struct call_history, tag, "tag", RECORD_TEXT),
+	FIELD(struct call_history, after_tag, "after-tag", RECORD_TEXT), FIELD(struct call_history, after, "after", RECORD_NUMBER),
+	FIELD(struct call_history, n, "n", RECORD_NUMBER), { 0 },
 };
 static const struct record_field undo_list_args[] = {
 	FIELD(struct call_undo, name, "repository", RECORD_TEXT), FIELD(struct call_undo, by, "by", RECORD_TEXT),
@@ -497,9 +499,11 @@ static RUN(prune)
 static RUN(history)
 {
 	struct answer a = ANSWER;
-	const struct call_names *n = args;
+	const struct call_history *h = args;
+	const struct tree_history_query query = { .repo = h->name, .tag = h->tag, .after_tag = h->after_tag,
+						  .after = MAX(h->after, 0), .n = MAX(h->n, 0) };
 
-	return tree_history_list(tree, cred, n->name, n->reference, give_history, &a, err);
+	return tree_history_list(tree, cred, &query, give_history, &a, err);
 }
 
 static RUN(rollback)

@@ -133,6 +133,14 @@ struct call_rollback {
 	bool dry_run;
 };
 
+struct call_history {
+	const char *name;
+	const char *tag;		/* or NULL */
+	const char *after_tag;		/* of the last entry that the page before had, or NULL */
+	int64_t after;
+	int64_t n;
+};
+
 struct call_undo {
 	const char *name;		/* a repository, or NULL */
 	const char *by;

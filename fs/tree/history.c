@@ -96,7 +96,7 @@ struct walk {
 	bool there;		/* it is there */
 	tree_history_fn *fn;
 	void *arg;
-	int64_t given;
+	int64_t given, most;
 	struct err *err;
 };
 
@@ -141,14 +141,16 @@ static int give_entry(void *arg, const struct history_row *row)
 	};
 
 	w->given++;
-	return w->fn(w->arg, &entry);
+	r = w->fn(w->arg, &entry);
+	return r ? r : w->given == w->most;
 }
 
-int tree_history_list(struct tree *tree, const struct cred *cred, const char *repo, const char *tag, tree_history_fn *fn,
+int tree_history_list(struct tree *tree, const struct cred *cred, const struct tree_history_query *query, tree_history_fn *fn,
 		      void *arg, struct err *err)
 {
+	const char *repo = query->repo, *tag = query->tag;
 	auto_reader struct meta_reader rd = { 0 };
-	struct walk w = { .fn = fn, .arg = arg, .err = err };
+	struct walk w = { .fn = fn, .arg = arg, .most = query->n, .err = err };
 	struct repo_row row;
 	int r = permit(tree, cred, ACTION_PULL, repo, err);
 
@@ -165,9 +167,9 @@ int tree_history_list(struct tree *tree, const struct cred *cred, const char *re
 		return r;
 	w.db = rd.db;
 	w.repository_id = row.id;
-	r = tag ? history_list(rd.db, row.id, tag, 0, give_entry, &w, err) :
-		  history_list_all(rd.db, row.id, give_entry, &w, err);
-	if (!r && tag && !w.given)
+	r = tag ? history_list(rd.db, row.id, tag, query->after, give_entry, &w, err) :
+		  history_list_all(rd.db, row.id, query->after_tag ? query->after_tag : "", query->after, give_entry, &w, err);
+	if (!r && tag && !query->after && !w.given)
 		return err_set(err, ERR_MANIFEST_UNKNOWN, "%s never had a tag %s", repo, tag);
 	return MIN(r, 0);
 }

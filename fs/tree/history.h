@@ -26,9 +26,15 @@ struct tree_history {
 /* A non-zero answer ends the listing, and becomes its result if negative. */
 typedef int tree_history_fn(void *arg, const struct tree_history *entry);
 
-/* Entries of a tag, or (NULL) of all tags that a repository has or had, by name; oldest first. ERR_MANIFEST_UNKNOWN: there never
- * was such a tag. */
-int tree_history_list(struct tree *tree, const struct cred *cred, const char *repo, const char *tag, tree_history_fn *fn,
+struct tree_history_query {
+	const char *repo;
+	const char *tag;	/* NULL: all tags that the repository has or had */
+	const char *after_tag;	/* of a page: those behind this entry, the last one's; NULL: from the beginning */
+	int64_t after;
+	int64_t n;		/* how many at most; 0: all */
+};
+/* By name, oldest first. ERR_MANIFEST_UNKNOWN: there never was such a tag. */
+int tree_history_list(struct tree *tree, const struct cred *cred, const struct tree_history_query *query, tree_history_fn *fn,
 		      void *arg, struct err *err) MUST_CHECK;
 
 struct tree_rollback {

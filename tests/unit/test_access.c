@@ -108,7 +108,9 @@ static void test_history(struct registry *g)
 		struct cred c = as(g, cases[i].who);
 		char named[LIMIT_PRINCIPAL + 1] = "";
 
-		is_int(tree_history_list(g->tree, &c, cases[i].repo, "t", note_who, named, NULL), cases[i].answer,
+		const struct tree_history_query q = { .repo = cases[i].repo, .tag = "t" };
+
+		is_int(tree_history_list(g->tree, &c, &q, note_who, named, NULL), cases[i].answer,
 		       "the history of %s, for %s", cases[i].repo, cases[i].who);
 		if (cases[i].named)
 			is_str(named, cases[i].named, "who named it");
