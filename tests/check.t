@@ -8,10 +8,6 @@
 need curl jq sqlite3 strace
 start_regfs --open --gc-interval 0
 
-sql() {
-	sqlite3 "$STORE/regfs.db" "$1"
-}
-
 file_of() {
 	printf '%s/blobs/sha256/%.2s/%s\n' "$STORE" "${1#sha256:}" "${1#sha256:}"
 }

@@ -9,10 +9,6 @@
 need curl jq sqlite3 strace
 start_regfs --open --gc-interval 0
 
-sql() {
-	sqlite3 "$STORE/regfs.db" "$1"
-}
-
 files() {
 	find "$STORE/blobs" -type f | wc -l
 }

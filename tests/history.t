@@ -14,19 +14,7 @@ if have_fuse; then
 fi
 start_regfs --open --gc-interval 0 "${mount[@]}"
 
-sql() {
-	sqlite3 "$STORE/regfs.db" "$1"
-}
-
 TYPE=application/vnd.oci.image.manifest.v1+json
-
-# make N: an image of its own in $T/image-N, with its blobs in shop/web.
-make() {
-	random_file "layer-$1" 100
-	printf '{"n":%d}' "$1" >"$T/config-$1"
-	oci_manifest "image-$1" "config-$1" "layer-$1"
-	push_blob shop/web "$T/config-$1" >/dev/null && push_blob shop/web "$T/layer-$1" >/dev/null
-}
 
 # put N TAG: pushes it.
 put() {
@@ -45,7 +33,7 @@ history() {
 }
 
 for i in 1 2 3 4; do
-	make $i || bail "can't push image $i"
+	small_image shop/web $i || bail "can't push image $i"
 	put $i "$(digest_of "$T/image-$i")" || bail "can't push image $i"
 	D[i]=$(digest_of "$T/image-$i")
 done

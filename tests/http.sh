@@ -118,6 +118,14 @@ oci_manifest() {
 			layers: .}' >"$T/$out"
 }
 
+# small_image REPO N [CONFIG]: an image of its own in $T/image-N, with its blobs in the repository.
+small_image() {
+	random_file "layer-$2" 100
+	printf '%s' "${3:-{\"n\":$2\}}" >"$T/config-$2"
+	oci_manifest "image-$2" "config-$2" "layer-$2"
+	push_blob "$1" "$T/config-$2" >/dev/null && push_blob "$1" "$T/layer-$2" >/dev/null
+}
+
 OCI_MANIFEST='Content-Type: application/vnd.oci.image.manifest.v1+json'
 OCI_INDEX='Content-Type: application/vnd.oci.image.index.v1+json'
 BYTES='Content-Type: application/octet-stream'

@@ -16,14 +16,6 @@ export REGFS_STORE=$STORE
 
 TYPE=application/vnd.oci.image.manifest.v1+json
 
-# make REPO N: an image of its own in $T/image-N, with its blobs in the repository.
-make() {
-	random_file "layer-$2" 100
-	printf '{"n":%d}' "$2" >"$T/config-$2"
-	oci_manifest "image-$2" "config-$2" "layer-$2"
-	push_blob "$1" "$T/config-$2" >/dev/null && push_blob "$1" "$T/layer-$2" >/dev/null
-}
-
 # put N REFERENCE[?tag=...]: the answer's status in $CODE.
 put() {
 	http PUT "/v2/shop/web/manifests/$2" -H "Content-Type: $TYPE" --data-binary @"$T/image-$1"
@@ -40,7 +32,7 @@ names() {
 }
 
 for i in 1 2; do
-	make shop/web $i || bail "no image $i"
+	small_image shop/web $i || bail "no image $i"
 	D[i]=$(digest_of "$T/image-$i")
 	put $i "${D[i]}"
 done
@@ -67,7 +59,7 @@ is "$CODE $(names latest)" '201 2' 'an exception moves'
 put 2 nightly-1x
 is "$CODE" 201 'what no rule matches is free'
 before=$(sqlite3 "$STORE/regfs.db" 'SELECT COUNT(*) FROM repository_blob; SELECT COUNT(*) FROM manifest; SELECT MAX(number) FROM event')
-make shop/other 3 || bail 'no image 3'
+small_image shop/other 3 || bail 'no image 3'
 before=$(sqlite3 "$STORE/regfs.db" 'SELECT COUNT(*) FROM repository_blob; SELECT COUNT(*) FROM manifest; SELECT MAX(number) FROM event')
 put 3 v1
 says 'is immutable' 'it is said before what is missing'
@@ -178,10 +170,10 @@ is "$(sqlite3 "$STORE/regfs.db" "SELECT repository || '|' || about FROM event WH
 # A repository that goes takes its rules with it; what is called so next has none.
 check 'a rule' regfs repo set shop/web 'immutable=*'
 regfs repo rm shop/web >/dev/null
-make shop/web 1
+small_image shop/web 1
 D[1]=$(digest_of "$T/image-1")
 put 1 t
-make shop/web 2
+small_image shop/web 2
 D[2]=$(digest_of "$T/image-2")
 put 2 t
 is "$CODE" 201 'a repository that is made anew has no rules of the old one'

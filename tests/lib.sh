@@ -156,6 +156,11 @@ regfs() {
 	"$REGFS" "$@"
 }
 
+# sql STATEMENT: to the store's own database, which others may be writing.
+sql() {
+	sqlite3 -cmd '.timeout 20000' "$STORE/regfs.db" "$1"
+}
+
 skip() {
 	tests_run=$((tests_run + 1))
 	printf 'ok %d - # SKIP %s\n' "$tests_run" "$1"

@@ -18,10 +18,6 @@ export REGFS_STORE=$STORE
 TYPE=application/vnd.oci.image.manifest.v1+json
 CONFIG=2	# bytes of the config, which all images here share
 
-sql() {
-	sqlite3 -cmd '.timeout 20000' "$STORE/regfs.db" "$1"
-}
-
 # right DESCRIPTION: what is kept is what is there, as `regfs check` counts it.
 right() {
 	is "$(regfs check --json | jq -r '"\(.derived // ."wrong-values")"')" 0 "the counts are right: $1"

@@ -20,10 +20,7 @@ INDEX=application/vnd.oci.image.index.v1+json
 
 # make N [CONFIG]: an image of its own in $T/image-N, its digest in ${D[N]}, with its blobs in the repository.
 make() {
-	random_file "layer-$1" 100
-	printf '%s' "${2:-{\"n\":$1\}}" >"$T/config-$1"
-	oci_manifest "image-$1" "config-$1" "layer-$1"
-	push_blob shop/web "$T/config-$1" >/dev/null && push_blob shop/web "$T/layer-$1" >/dev/null
+	small_image shop/web "$@" || return
 	D[$1]=$(digest_of "$T/image-$1")
 }
 

@@ -41,9 +41,6 @@ diag "$(jq -s '{collections: length, blobs: map(.removed.blobs) | add, links: ma
 check 'a collection at the end' "$REGFS" gc --store "$STORE" --grace 0 --untagged 0
 is "$("$REGFS" gc --store "$STORE" --grace 0 --untagged 0 --json | jq -c '.removed, .kept | map(.) | add')" \
 	$'0\n0' 'which leaves nothing to collect'
-sql() {
-	sqlite3 -readonly "$STORE/regfs.db" "$1"
-}
 files() {
 	find "$STORE/blobs" -type f -printf '%f\n' | sort
 }

@@ -16,10 +16,6 @@ start_regfs --open --gc-interval 0 "${mount[@]}"
 export REGFS_STORE=$STORE
 LAYOUT=$T/layout
 
-sql() {
-	sqlite3 "$STORE/regfs.db" "$1"
-}
-
 # state: all that a repository is for who uses it: images, what they name, tags, links, histories, settings.
 state() {
 	sql "SELECT 'repo', name, is_repository, on_purpose, listed, public FROM repository ORDER BY name;
