@@ -103,7 +103,7 @@ static int read_change(const struct hook_options *o, struct hook_files *files, s
 	r = read_text(o->secret_file, LIMIT_HOOK_SECRET + 2, &files->secret, &out->secret, err);
 	if (!r)
 		r = read_text(o->header_file, LIMIT_HOOK_HEADERS * (LIMIT_VALUE + 1), &files->headers, &out->headers, err);
-	return r ? r : read_text(o->ca_file, LIMIT_PEM, &files->ca, &out->ca, err);
+	return r ? r : read_text(o->ca_file, LIMIT_HOOK_CA, &files->ca, &out->ca, err);
 }
 
 /* ---- add, set, rm ---- */
@@ -448,7 +448,7 @@ static int run_log(const void *options, char **operands, int count, struct err *
 	int r = option_number("--last takes a number from 1 on", o->last, DEFAULT_LOG, &args.n, err);
 
 	if (!r)
-		r = option_number("--before takes the number of a delivery", o->before, 0, &args.id, err);
+		r = option_number("--before takes the number of an event", o->before, 0, &args.id, err);
 	if (!r)
 		r = session_open(&o->store, &session, err);
 	if (r)

@@ -99,6 +99,7 @@
 #define LIMIT_HOOK_FILE (64 * 1024)	     /* a hook as a file in the mount */
 #define LIMIT_HOOK_SECRET 1024		     /* what a hook signs with */
 #define LIMIT_HOOK_HEADERS 16		     /* header fields of its own, each of LIMIT_VALUE bytes */
+#define LIMIT_HOOK_CA (64 * 1024)	     /* certificates that a hook believes */
 #define LIMIT_HOOK_ANSWER 4096		     /* bytes of a request, of its answer, or a program's output, that are kept */
 #define LIMIT_HOOKS 64			     /* of one pattern */
 #define LIMIT_DOCKER_CONFIG (1024 * 1024)    /* ~/.docker/config.json, and what a credential helper says */

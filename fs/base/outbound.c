@@ -12,6 +12,7 @@
 
 #include "fs/base/address.h"
 #include "fs/base/limits.h"
+#include "fs/base/timestamp.h"
 
 struct outbound {
 	CURL *curl;		/* of the last request, or NULL */
@@ -275,7 +276,7 @@ struct errand {
 	struct buf body;
 	size_t received;
 	int redirections;
-	struct timespec begun;
+	int64_t begun;
 	bool refused;
 	char address[INET6_ADDRSTRLEN];	/* the one that was refused */
 	char why[CURL_ERROR_SIZE];
@@ -353,6 +354,8 @@ static bool set_up_errand(struct errand *e)
 	/* One connection to a server that takes many requests on it, rather than many that begin at the same time. */
 	ok = ok && !curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	/* Else who ends an errand waits for the name server that it waited for. */
+	ok = ok && !curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, o->connect_ms);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, o->total_ms);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_USERAGENT, "regfs/" REGFS_VERSION);
@@ -431,6 +434,9 @@ static bool prepare_errand(struct errand *e, const struct courier_post *post)
 
 	ok = ok && !curl_easy_setopt(c, CURLOPT_URL, post->url);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, post->ca ? &ca : NULL);
+	/* Which libcurl would go on to believe. */
+	if (ok && post->ca)
+		ok = !curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_POST, 1L);
 	ok = ok && !curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len);
 	return ok && !curl_easy_setopt(c, CURLOPT_POSTFIELDS, post->body);
@@ -458,7 +464,7 @@ int courier_post(struct courier *c, const struct courier_post *post, courier_fn 
 	e->redirections = 0;
 	e->next = c->going;
 	c->going = e;
-	clock_gettime(CLOCK_MONOTONIC, &e->begun);
+	e->begun = timestamp_monotonic();
 	ok = prepare_errand(e, post) && send_off(c, e);
 	if (ok)
 		return 0;
@@ -498,6 +504,12 @@ static bool renew_handle(struct errand *e)
 	return true;
 }
 
+/* Milliseconds of what an errand may take in all. */
+static long time_left(const struct errand *e)
+{
+	return MAX(1L, e->courier->options.total_ms - (long)((timestamp_monotonic() - e->begun) / 1000000));
+}
+
 /* true: it is on its way again, to where the server sent it. `why` becomes the reason where it isn't. */
 static bool follow(struct courier *c, struct errand *e, char *why, size_t size)
 {
@@ -518,7 +530,8 @@ static bool follow(struct courier *c, struct errand *e, char *why, size_t size)
 	}
 	next = strdup(to);
 	curl_multi_remove_handle(c->multi, e->curl);
-	return next && renew_handle(e) && !curl_easy_setopt(e->curl, CURLOPT_URL, next) && send_off(c, e);
+	return next && renew_handle(e) && !curl_easy_setopt(e->curl, CURLOPT_URL, next) &&
+	       !curl_easy_setopt(e->curl, CURLOPT_TIMEOUT_MS, time_left(e)) && send_off(c, e);
 }
 
 static void describe_failure(const struct errand *e, CURLcode code, char *why, size_t size)
@@ -535,7 +548,6 @@ static void finish(struct courier *c, struct errand *e, CURLcode code)
 {
 	char why[512] = "";
 	struct courier_answer a = { .why = why, .retry_after = -1, .refused = code && e->refused };
-	struct timespec now;
 	curl_off_t after = 0;
 	long status = 0;
 
@@ -550,8 +562,7 @@ static void finish(struct courier *c, struct errand *e, CURLcode code)
 		if (!curl_easy_getinfo(e->curl, CURLINFO_RETRY_AFTER, &after) && after > 0)
 			a.retry_after = after;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	a.nanoseconds = (now.tv_sec - e->begun.tv_sec) * INT64_C(1000000000) + now.tv_nsec - e->begun.tv_nsec;
+	a.nanoseconds = timestamp_monotonic() - e->begun;
 	a.status = (int)status;
 	a.body = e->body.data;
 	a.len = e->body.len;

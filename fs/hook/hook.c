@@ -56,6 +56,8 @@ struct parcel {
 	struct delivery_row row;
 	struct message message;
 	int64_t begun;
+	int64_t changed;		/* the hook was last, as it is asked here, and: */
+	bool program;
 	bool doubtful;			/* its receiver's window was 1 */
 	struct tree_attempt attempt;
 	char *why, *response;
@@ -186,9 +188,9 @@ static char *text_of(const char *data, size_t len)
 	return strndup(data ? data : "", len);
 }
 
-static bool is_success(const struct hook_row *hook, int status)
+static bool is_success(bool program, int status)
 {
-	return *hook->program ? status == 0 : status >= 200 && status < 300;
+	return program ? status == 0 : status >= 200 && status < 300;
 }
 
 static void note_success(struct receiver *r)
@@ -225,11 +227,12 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 	p->response = text_of(a->body, a->len);
 	*t = (struct tree_attempt){
 		.hook_id = r->hook_id,
+		.hook_changed = p->changed,
 		.row = { .delivery_id = p->row.id, .at = p->begun, .latency = a->nanoseconds, .status = a->status,
 			 .request = p->message.log.data, .response = p->response ? p->response : "" },
 		.state = DELIVERY_DONE,
 	};
-	if (*a->why || !is_success(&r->hook.row, a->status)) {
+	if (*a->why || !is_success(p->program, a->status)) {
 		note_failure(r, a->retry_after);
 		t->state = now - first >= h->options.give_up ? DELIVERY_FAILED : DELIVERY_WAITING;
 		t->due = now + pause_after(p->row.attempts + 1, a->retry_after);
@@ -238,7 +241,7 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 	} else {
 		note_success(r);
 	}
-	if (a->status == 410 && !*r->hook.row.program) {
+	if (a->status == 410 && !p->program) {
 		snprintf(p->disable, sizeof(p->disable), "its receiver answered 410");
 		t->disable = p->disable;
 		t->state = DELIVERY_FAILED;
@@ -304,7 +307,7 @@ static int dispatch(void *arg, const struct tree_delivery *d)
 	if (!p)
 		return -ENOMEM;
 	*p = (struct parcel){ .hooks = h, .receiver = r, .row = d->row, .message = MESSAGE_INIT, .begun = timestamp_now(),
-			      .doubtful = r->window == 1 };
+			      .changed = r->hook.row.changed, .program = *r->hook.row.program, .doubtful = r->window == 1 };
 	r->going[r->count++] = d->row.id;
 	r->used = timestamp_monotonic();
 	h->going++;
@@ -513,7 +516,7 @@ static void wait(struct hooks *h, bool failed, struct err *err)
 	}
 	/* What has ended already is written down at once. */
 	if (!r && !h->stopping && (failed || !h->ended))
-		r = courier_run(h->courier, h->events, until(h->wake), err);
+		r = courier_run(h->courier, failed ? -1 : h->events, until(h->wake), err);
 	if (r)
 		log_warn("hooks: %s", err->text);
 	tree_events_seen(h->events);
@@ -579,7 +582,7 @@ static void lead(struct hooks *h)
 			return;
 		if (failed) {
 			log_warn("hooks: %s", err.text);
-			wake_in(h, AFTER_ERROR);
+			h->wake = timestamp_monotonic() + AFTER_ERROR;
 		}
 		wait(h, failed, &err);
 	}

@@ -134,35 +134,40 @@ int programs_new(const struct programs_options *options, struct programs **out, 
 
 /* ---- Those that there are ---- */
 
-/* "push/notify" for each file in hooks.d/push/, a NUL behind each. */
-static void list_kind(const struct programs *p, const char *kind, struct buf *out)
+/* "push/notify" for each file in hooks.d/push/, a NUL behind each. What can't be read isn't taken for gone. */
+static int list_kind(const struct programs *p, const char *kind, struct buf *out, struct err *err)
 {
 	auto_free char *path = NULL;
 	struct dirent *entry;
+	int failed;
 	DIR *dir;
 
 	if (asprintf(&path, "%s/%s", p->directory, kind) < 0)
-		return;
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
+	if (!dir)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, errno, "can't read %s", path);
+	while (errno = 0, (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
 			buf_addf(out, "%s/%s%c", kind, entry->d_name, '\0');
-	if (dir)
-		closedir(dir);
+	failed = errno;
+	closedir(dir);
+	return failed ? err_sys(err, failed, "can't read %s", path) : 0;
 }
 
 int programs_look(struct programs *p, int64_t seen, struct err *err)
 {
 	auto_buf struct buf names = BUF_INIT;
+	bool there = !access(p->directory, F_OK);
 	const char *kind;
+	int r = there || errno == ENOENT ? 0 : err_sys(err, errno, "can't look at %s", p->directory);
 
-	if (!access(p->directory, F_OK))
-		for (size_t i = 0; (kind = event_kind_at(i)); i++)
-			if (hook_may_be_told(kind))
-				list_kind(p, kind, &names);
-	if (buf_error(&names))
-		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	return tree_hook_programs(p->options.tree, names.data, names.len, seen, err);
+	for (size_t i = 0; there && !r && (kind = event_kind_at(i)); i++)
+		if (hook_may_be_told(kind))
+			r = list_kind(p, kind, &names, err);
+	if (!r && buf_error(&names))
+		r = err_set(err, ERR_NO_MEMORY, "out of memory");
+	return r ? r : tree_hook_programs(p->options.tree, names.data, names.len, seen, err);
 }
 
 /* ---- Running ---- */

@@ -71,7 +71,9 @@ int hook_list_behind(struct db *db, const char *pattern, int64_t after, hook_row
 int hook_candidates(struct db *db, const char *repo, hook_row_fn *fn, void *arg, struct err *err)
 {
 	auto_query struct query *q = NULL;
-	int r = db_query(db, &q, err, SELECT_HOOK "WHERE pattern = ? OR is_name = 0", "s", repo);
+	int r = db_query(db, &q, err,
+			 "SELECT id, pattern, name, kinds, tags, '', program, format, '', '', '', '', parallel, paused, disabled,"
+			 " since, created, changed, who FROM hook WHERE pattern = ? OR is_name = 0", "s", repo);
 
 	return r ? r : each_row(q, fn, arg, err);
 }
@@ -111,9 +113,10 @@ int hook_put(struct db *db, const struct hook_row *h, bool is_name, int64_t *id,
 	return n < 0 ? (int)n : 0;
 }
 
-int hook_disable(struct db *db, int64_t id, const char *why, int64_t now, struct err *err)
+int hook_disable(struct db *db, int64_t id, int64_t changed, const char *why, int64_t now, struct err *err)
 {
-	int64_t n = db_run(db, err, "UPDATE hook SET disabled = ?, changed = ? WHERE id = ?", "sii", why, now, id);
+	int64_t n = db_run(db, err, "UPDATE hook SET disabled = ?, changed = ? WHERE id = ? AND changed = ?", "siii", why, now, id,
+			   changed);
 
 	return n < 0 ? (int)n : 0;
 }

@@ -45,7 +45,8 @@ int hook_by_name(struct db *db, const char *pattern, const char *name, hook_row_
 int hook_list(struct db *db, const char *pattern, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* By id, of that pattern, those behind one. */
 int hook_list_behind(struct db *db, const char *pattern, int64_t after, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
-/* Those that may be about a repository: of that name, and of any pattern that isn't one. "": of the registry's own. */
+/* Those that may be about a repository: of that name, and of any pattern that isn't one. "": of the registry's own. Without what only a
+ * delivery needs: url, headers, ca, secrets are "". */
 int hook_candidates(struct db *db, const char *repo, hook_row_fn *fn, void *arg, struct err *err) MUST_CHECK;
 /* 1 if there is any, else 0. */
 int hook_any(struct db *db, struct err *err) MUST_CHECK;
@@ -54,8 +55,8 @@ int hook_any(struct db *db, struct err *err) MUST_CHECK;
 
 /* A new one (its id into *id), or all of an old one but its id, pattern, who made it, and since when. */
 int hook_put(struct db *db, const struct hook_row *row, bool is_name, int64_t *id, struct err *err) MUST_CHECK;
-/* Why it is told nothing any more. */
-int hook_disable(struct db *db, int64_t id, const char *why, int64_t now, struct err *err) MUST_CHECK;
+/* Why it is told nothing any more; without effect on one that was changed since. */
+int hook_disable(struct db *db, int64_t id, int64_t changed, const char *why, int64_t now, struct err *err) MUST_CHECK;
 /* It is told nothing any more and found by nobody; its deliveries and itself may take a while to go (hook_bury()). */
 int hook_retire(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 bool hook_is_retired(const struct hook_row *row);

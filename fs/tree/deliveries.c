@@ -284,7 +284,7 @@ static int note_one(struct db *db, const struct tree_attempt *a, int64_t now, st
 		r = delivery_later(db, row.id, a->due, now, err);
 	else if (!r)
 		r = delivery_end(db, row.id, a->state, true, now, err);
-	return r || !a->disable ? r : hook_disable(db, a->hook_id, a->disable, now, err);
+	return r || !a->disable ? r : hook_disable(db, a->hook_id, a->hook_changed, a->disable, now, err);
 }
 
 static int write_notes(struct db *db, void *arg, struct err *err)

@@ -39,7 +39,7 @@ int tree_delivery_hook(struct tree *tree, int64_t hook_id, hook_row_fn *fn, void
 
 /* How an attempt went. */
 struct tree_attempt {
-	int64_t hook_id;
+	int64_t hook_id, hook_changed;	/* when it was last, as it was asked */
 	struct attempt_row row;
 	enum delivery_state state;	/* WAITING: until `due` */
 	int64_t due;

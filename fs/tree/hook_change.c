@@ -152,6 +152,18 @@ static int check_header(const char *line, size_t len, struct err *err)
 	return 0;
 }
 
+/* A line behind this one is about the same header. */
+static bool is_again(const char *rest, const char *name, size_t len)
+{
+	while (*rest == '\n') {
+		rest++;
+		if (!strncasecmp(rest, name, len) && rest[len] == ':')
+			return true;
+		rest += strcspn(rest, "\n");
+	}
+	return false;
+}
+
 static int check_headers(const char *text, struct err *err)
 {
 	int count = 0, r = 0;
@@ -162,6 +174,8 @@ static int check_headers(const char *text, struct err *err)
 		if (++count > LIMIT_HOOK_HEADERS)
 			return err_set(err, ERR_ARGUMENT, "a hook has at most %d headers of its own", LIMIT_HOOK_HEADERS);
 		r = check_header(text, len, err);
+		if (!r && is_again(text + len, text, strcspn(text, ":")))
+			r = err_set(err, ERR_ARGUMENT, "a hook has one header %.*s: put both values into it", (int)strcspn(text, ":"), text);
 		text += len + (text[len] == '\n');
 	}
 	return r;
@@ -169,7 +183,10 @@ static int check_headers(const char *text, struct err *err)
 
 static int check_ca(const char *pem, struct err *err)
 {
-	if (!*pem || (strlen(pem) <= LIMIT_PEM && strstr(pem, "-----BEGIN CERTIFICATE-----") && strstr(pem, "-----END CERTIFICATE-----")))
+	if (strlen(pem) > LIMIT_HOOK_CA)
+		return err_set(err, ERR_ARGUMENT, "the certificates that a hook believes have at most %d KiB: name those that it needs",
+			       LIMIT_HOOK_CA / 1024);
+	if (!*pem || (strstr(pem, "-----BEGIN CERTIFICATE-----") && strstr(pem, "-----END CERTIFICATE-----")))
 		return 0;
 	return err_set(err, ERR_ARGUMENT, "whom to believe is PEM: certificates between -----BEGIN CERTIFICATE----- and its end");
 }

@@ -430,11 +430,24 @@ int tree_hook_attempts(struct tree *tree, const struct cred *cred, const char *p
 	return r ? r : MIN(0, delivery_attempts(rd.db, id, fn, arg, err));
 }
 
+static int need_able_hook(struct db *db, const struct hook_edit *e, struct hook_copy *out, struct err *err)
+{
+	int r = need_hook(db, e->pattern, e->name, out, err);
+
+	return r || !*out->row.disabled ?
+		       r :
+		       err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): `regfs hook set --resume` first", e->name,
+			       e->pattern, out->row.disabled);
+}
+
 static int can_again(struct db *db, const struct hook_edit *e, struct err *err)
 {
 	struct delivery_row row;
+	auto_hook_copy struct hook_copy hook = { 0 };
 	int r = need_delivery(db, e->pattern, e->name, e->delivery, &row, err);
 
+	if (!r)
+		r = need_able_hook(db, e, &hook, err);
 	return r || row.state != DELIVERY_WAITING ?
 		       r :
 		       err_set(err, ERR_BUSY, "delivery %" PRId64 " waits to be made anyway", e->delivery);
@@ -459,16 +472,6 @@ int tree_hook_retry(struct tree *tree, const struct cred *cred, const char *patt
 	if (r)
 		return r;
 	return check_only ? only_check(tree, &e, can_again, err) : write_noted(tree, &e, again, err);
-}
-
-static int need_able_hook(struct db *db, const struct hook_edit *e, struct hook_copy *out, struct err *err)
-{
-	int r = need_hook(db, e->pattern, e->name, out, err);
-
-	return r || !*out->row.disabled ?
-		       r :
-		       err_set(err, ERR_DENIED, "the hook %s of %s was disabled (%.200s): `regfs hook set --resume` first", e->name,
-			       e->pattern, out->row.disabled);
 }
 
 static int can_test(struct db *db, const struct hook_edit *e, struct err *err)
@@ -580,9 +583,14 @@ static int write_standing(struct db *db, void *arg, struct err *err)
 {
 	struct standing *s = arg;
 
+	int r = s->since ? 0 : event_last(db, &s->since, err);
+
 	s->db = db;
 	s->err = err;
-	return compare_standing(s);
+	if (!r)
+		r = compare_standing(s);
+	/* Who is told of pulls is worked out from hooks. */
+	return r ? r : access_changed(db, err);
 }
 
 int tree_hook_programs(struct tree *tree, const char *names, size_t len, int64_t since, struct err *err)
