@@ -41,6 +41,8 @@ ln -s /etc/fact "$T/links/usr/lib/absolute"
 ln -s / "$T/links/root"
 ln -s ../etc/fact "$T/links/usr/relative"
 ln -s /etc/fact "$T/links/absolute"
+ln -s /../../../../../../../etc/fact "$T/links/usr/lib/above"
+ln -s /usr/./..//../../../../../etc/fact "$T/links/usr/lib/over"
 head -c 400000 /dev/urandom >"$T/links/large"
 mkdir -p "$T/links/many/"{1..50}
 touch "$T/links/many/"{1..50}/{1..20}
@@ -104,6 +106,8 @@ is "$(find "$MNT" -name message)" '' 'hide-trees: a walker finds nothing inside'
 link=$MNT/a/_tags/links/rootfs
 is "$(readlink "$link/usr/lib/absolute" "$link/absolute" "$link/root" "$link/usr/relative" | xargs)" \
 	'../../etc/fact etc/fact . ../etc/fact' 'transform-symlinks: absolute links stay inside'
+is "$(readlink "$link/usr/lib/above" "$link/usr/lib/over" | xargs)" '../../etc/fact ../../usr/../etc/fact' \
+	'transform-symlinks: nor do they lead above their root by ".."'
 is "$(cat "$link/usr/lib/absolute" "$link/absolute" "$link/root/etc/fact" | xargs)" 'fact fact fact' 'transform-symlinks: they lead there'
 is "$(stat -c %s "$link/usr/lib/absolute")" 14 'transform-symlinks: their size is that of what is shown'
 for i in 1 2 3 4; do

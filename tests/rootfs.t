@@ -386,8 +386,28 @@ push_image sparse "$T/sparse.tar"
 is "$(stat -c %s "$(rootfs sparse)/big") $(tail -c 5 "$(rootfs sparse)/big" | od -An -c | xargs)" '9000000000 0 0 e n d' 'a file of 9 GB'
 is "$(head -c 1000000 "$(rootfs sparse)/big" | tr -d '\0' | wc -c)" 0 'begins with a hole'
 is "$(stat -c %s "$(rootfs sparse)/bigger") $(tail -c 3 "$(rootfs sparse)/bigger")" '4611686018427387904 end' 'a file of 4 EiB'
+is "$(python3 -c 'import os, sys
+f = os.open(sys.argv[1], os.O_RDONLY)
+print(*(os.lseek(f, *at) for at in ((0, os.SEEK_HOLE), (5, os.SEEK_DATA), (8999999998, os.SEEK_HOLE))))' "$(rootfs sparse)/big")" \
+	'0 8999999997 9000000000' 'its holes are shown'
+check 'and copied' cp "$(rootfs sparse)/big" "$T/big"
+ok "$(($(stat -c %b "$T/big") > 100))" 'as such'
+is "$(tail -c 5 "$T/big" | tr -d '\0')" end 'with what is between them'
+rm -f "$T/big"
 
 # ---- What is no image ----
+
+printf '{"_type":"https://in-toto.io/Statement/v0.1"}' >"$T/statement.json"
+config=$(descriptor "$L" "$T/config.json" application/vnd.oci.image.config.v1+json)
+statement=$(descriptor "$L" "$T/statement.json" application/vnd.in-toto+json)
+jq -cn --argjson config "$config" --argjson layer "$statement" '{schemaVersion: 2, config: $config, layers: [$layer],
+	mediaType: "application/vnd.oci.image.manifest.v1+json"}' >"$T/manifest.json"
+add_tag "$L" "$(descriptor "$L" "$T/manifest.json" application/vnd.oci.image.manifest.v1+json)" attestation
+check 'push an attestation, as buildx does, with the config of an image' push_layout "$L" attestation attestation 1
+unlike "$(ls -R "$MNT/attestation/_tags/1/")" 'rootfs|tree' 'it has no rootfs'
+check 'and no error' ls -lR "$MNT/attestation/_tags/1/"
+exits 1 'regfs ls says' "$REGFS" ls --store "$STORE" attestation:1
+like "$ERR" 'an artifact of type application/vnd.in-toto.json' 'what it is'
 
 printf '{}' >"$T/helm.json"
 config=$(descriptor "$L" "$T/helm.json" application/vnd.cncf.helm.config.v1+json)

@@ -32,6 +32,7 @@
 #include "fs/base/log.h"
 #include "fs/tree/inside.h"
 #include "fs/tree/node.h"
+#include "fs/tree/rootfs.h"
 
 #define FOREVER	   1e9		/* seconds */
 #define A_MOMENT   1.0
@@ -136,7 +137,8 @@ static struct stat stat_of(const struct ops *o, const struct node_attr *a)
 		.st_rdev = a->rdev,
 		.st_size = a->size,
 		.st_blksize = a->size >= BLOCK_BLOB ? BLOCK_BLOB : BLOCK,
-		.st_blocks = (a->size + 511) / 512,
+		/* How many a sparse file has isn't known here; that they are fewer tells who copies it to ask for its holes. */
+		.st_blocks = MAX((a->size + 511) / 512 - a->sparse, (int64_t)(a->size > 0)),
 		.st_atim = t,
 		.st_mtim = counted ? time_of(a->mtime + atomic_load(&o->listings)) : t,
 		.st_ctim = t,
@@ -271,6 +273,11 @@ static void op_readlink(fuse_req_t req, fuse_ino_t node)
 
 	if (node_readlink(o->tree, &o->cred, node, &target, &err) < 0)
 		return fail(req, &err);
+	/* Relative to its root, a target may have become longer than a path may be. */
+	if (target.len >= PATH_MAX) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
 	fuse_reply_readlink(req, target.data);
 }
 
@@ -432,6 +439,37 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	else
 		fuse_reply_buf(req, room->data, (size_t)n);
 	room_put(o, room);
+}
+
+/* Where the next data, or hole, at or behind `offset` is; the end of a file is a hole. */
+static int seek(struct ops *o, uint64_t node, bool hole, int64_t offset, int64_t *out, struct err *err)
+{
+	int64_t start = offset, end = offset;
+	int r;
+
+	do {
+		*out = end;
+		r = rootfs_data(o->tree, &o->cred, node, end, &start, &end, err);
+		if (!r && !hole)
+			*out = start;
+	} while (!r && hole && start == *out && end > start);
+	return r;
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	const struct ops_file *f = (const struct ops_file *)(uintptr_t)fi->fh;
+	int64_t size = content_size(f->content), found = whence == SEEK_HOLE ? size : offset;
+	struct err err = ERR_INIT;
+
+	if (offset < 0 || offset >= size)
+		fuse_reply_err(req, ENXIO);
+	else if (inside_is(node) && seek(ops_of(req), node, whence == SEEK_HOLE, offset, &found, &err) < 0)
+		fail(req, &err);
+	else if (whence == SEEK_DATA && found >= size)
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, found);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
@@ -745,7 +783,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		conn->want |= FUSE_CAP_AUTO_INVAL_DATA;
 }
 
-/* Left out, so that the kernel stops asking: access, flush, fsync, lseek. */
+/* Left out, so that the kernel stops asking: access, flush, fsync. */
 const struct fuse_lowlevel_ops ops_table = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -755,6 +793,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.statfs = op_statfs,
 	.open = op_open,
 	.read = op_read,
+	.lseek = op_lseek,
 	.write = op_write,
 	.release = op_release,
 	.opendir = op_opendir,

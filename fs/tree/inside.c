@@ -9,6 +9,7 @@
 #define IMAGE_BIT   ((uint64_t)1 << 62)
 #define SLOT_SHIFT  32
 #define INODE_MASK  UINT32_MAX
+#define OVERLAY "trusted.overlay."
 #define OPAQUE_NAME "trusted.overlay.opaque"
 
 static uint64_t number_of(enum shelf_kind kind, int64_t slot, uint32_t inode)
@@ -104,6 +105,25 @@ static uint64_t node_of(const struct place *in, uint32_t number, const struct in
 
 /* ---- Attributes ---- */
 
+/* A path from the root on, in which ".." leads nowhere above it. */
+static void add_below_root(const char *path, struct buf *out)
+{
+	size_t start = out->len, depth = 0;
+
+	for (size_t len; *path; path += len) {
+		bool dot, up;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		up = len == 2 && path[0] == '.' && path[1] == '.';
+		dot = !len || (len == 1 && *path == '.');
+		if ((up && !depth) || dot)
+			continue;
+		depth += up ? (size_t)-1 : 1;
+		buf_addf(out, "%s%.*s", out->len > start ? "/" : "", (int)len, path);
+	}
+}
+
 /* "/etc/x" in a link that stands two directories below the root: "../../etc/x". */
 static int add_target(const struct tree *tree, const struct place *p, const struct index_inode *link, struct buf *out)
 {
@@ -116,11 +136,12 @@ static int add_target(const struct tree *tree, const struct place *p, const stru
 
 		for (; dir && dir != index_inode(p->index, INDEX_ROOT); dir = index_inode(p->index, dir->parent))
 			buf_adds(out, "../");
-		target += strspn(target, "/");
-		if (!*target && !out->len)
-			target = ".";
+		add_below_root(target, out);
+		if (!out->len)
+			buf_addc(out, '.');
+	} else {
+		buf_adds(out, target);
 	}
-	buf_adds(out, target);
 	return buf_error(out) ? -ENOMEM : 0;
 }
 
@@ -143,6 +164,7 @@ static int fill(const struct tree *tree, const struct place *in, uint32_t number
 		.uid = i->uid,
 		.gid = i->gid,
 		.rdev = device ? i->data : 0,
+		.sparse = i->flags & INDEX_SPARSE,
 		.name_forever = true,
 		.attr_forever = true,
 		.data_forever = true,
@@ -384,6 +406,12 @@ static bool shows_opaque(const struct place *p)
 	return p->kind == SHELF_LAYER && p->inode->flags & INDEX_OPAQUE;
 }
 
+/* What steers an overlayfs is this program's to say: by a layer's own, files could be hidden, or fetched from elsewhere. */
+static bool is_shown(const char *name)
+{
+	return !starts_with(name, OVERLAY);
+}
+
 static int find_xattr(const struct place *p, const char *name, struct buf *out, struct err *err)
 {
 	struct index_xattr x;
@@ -393,7 +421,7 @@ static int find_xattr(const struct place *p, const char *name, struct buf *out, 
 		buf_addc(out, 'y');
 		return 0;
 	}
-	while (more && !streq(x.name, name))
+	while (more && (!is_shown(x.name) || !streq(x.name, name)))
 		more = index_xattr_next(&x);
 	if (!more)
 		return err_set(err, ERR_NO_ATTRIBUTE, "there is no attribute %.255s", name);
@@ -424,7 +452,7 @@ static int list_xattrs(const struct place *p, struct buf *out, struct err *err)
 	if (shows_opaque(p))
 		buf_add(out, OPAQUE_NAME, sizeof(OPAQUE_NAME));
 	for (bool more = index_xattr_first(p->index, p->inode, &x); more; more = index_xattr_next(&x))
-		if (!shows_opaque(p) || !streq(x.name, OPAQUE_NAME))
+		if (is_shown(x.name))
 			buf_add(out, x.name, strlen(x.name) + 1);
 	return buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }

@@ -30,6 +30,7 @@ struct node_attr {
 	uid_t uid;
 	gid_t gid;
 	dev_t rdev;
+	bool sparse;		/* inside an image: it has holes, perhaps */
 	bool name_forever;	/* name -> node under its parent never changes, absence included */
 	bool attr_forever;	/* these attributes never change */
 	bool data_forever;	/* its bytes (a file) or its names (a directory) never change */

@@ -133,18 +133,42 @@ static int choose_child(struct db *db, const struct repo_row *repo, const char *
 
 /* ---- Finding one ---- */
 
-static int check_image(struct db *db, const char *name, const struct image_row *image, const char *platform,
-		       struct err *err)
+static int note_odd(void *arg, const struct ref_row *layer)
+{
+	if (media_type_is_tar(layer->media_type))
+		return 0;
+	snprintf(arg, LIMIT_MEDIA_TYPE + 1, "%s", layer->media_type);
+	return 1;
+}
+
+int rootfs_is_there(struct db *db, const struct image_row *image, char type[static LIMIT_MEDIA_TYPE + 1], struct err *err)
 {
 	struct ref_row config;
 	int r = image->is_index ? 0 : ref_at(db, image->id, ROLE_CONFIG, 0, &config, err);
 
+	*type = '\0';
+	if (r <= 0)
+		return r;
+	if (!media_type_is_image_config(config.media_type)) {
+		snprintf(type, LIMIT_MEDIA_TYPE + 1, "%s", image->artifact_type);
+		return 0;
+	}
+	r = ref_list(db, image->id, ROLE_LAYER, 0, note_odd, type, err);
+	return r < 0 ? r : !*type;
+}
+
+static int check_image(struct db *db, const char *name, const struct image_row *image, const char *platform,
+		       struct err *err)
+{
+	char type[LIMIT_MEDIA_TYPE + 1];
+	int r = rootfs_is_there(db, image, type, err);
+
 	if (r < 0)
 		return r;
-	if (!r || !media_type_is_image_config(config.media_type))
+	if (!r)
 		return err_set(err, ERR_NOT_FOUND, "%s is %s%.200s: there is no root file system in it", name,
 			       image->is_index ? "an index of indexes" : "an artifact of type ",
-			       image->is_index ? "" : *image->artifact_type ? image->artifact_type : "unknown");
+			       image->is_index ? "" : *type ? type : "unknown");
 	if (image->id > SHELF_SLOT_MAX)
 		return err_set(err, ERR_UNSUPPORTED, "the registry has had more images than a node's number tells apart");
 	if (platform && *image->platform && !match(image->platform, platform))

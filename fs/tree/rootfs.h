@@ -9,10 +9,17 @@
 
 #include "fs/tree/node.h"
 
+struct db;
+struct image_row;
+
 struct rootfs {
 	uint64_t root;		/* its node */
 	struct digest digest;	/* of the image: of an index, the one that was chosen */
 };
+
+/* 1; 0: there is none, for the image is an index, or an artifact, whose type is *type then ("": it isn't known), or a layer of it is no
+ * tar, but of that type, as those of attestations are. */
+int rootfs_is_there(struct db *db, const struct image_row *image, char type[static LIMIT_MEDIA_TYPE + 1], struct err *err) MUST_CHECK;
 
 /*
  * The image that `reference` (a tag or a digest as text) names; of an index the first for `platform` (OS/ARCH or

@@ -7,6 +7,7 @@
 #include "fs/base/size.h"
 #include "fs/image/config.h"
 #include "fs/tree/inside.h"
+#include "fs/tree/rootfs.h"
 
 /* ---- _images ---- */
 
@@ -134,12 +135,9 @@ int view_is_image(const struct look *l, const struct node *n)
 /* An artifact that is no image has none, and neither has one beyond what a node's number holds. */
 int view_has_rootfs(const struct look *l, const struct node *n)
 {
-	struct ref_row config;
-	int r = n->image.is_index || n->image.id > SHELF_SLOT_MAX ?
-			0 :
-			ref_at(l->db, n->image.id, ROLE_CONFIG, 0, &config, l->err);
+	char type[LIMIT_MEDIA_TYPE + 1];
 
-	return r > 0 ? media_type_is_image_config(config.media_type) : r;
+	return n->image.id > SHELF_SLOT_MAX ? 0 : rootfs_is_there(l->db, &n->image, type, l->err);
 }
 
 uint64_t view_rootfs(const struct node *n)
