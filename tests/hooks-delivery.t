@@ -58,6 +58,7 @@ push_tag shop/web d
 until_log shop/web gone 'length == 1 and .[0].state == "failed"'
 like "$("$REGFS" hook list shop/web)" 'gone .*disabled' 'who answers 410 is told nothing more'
 is "$("$REGFS" hook show shop/web gone --json | jq -r .disabled)" 'its receiver answered 410' 'and it is said why'
+fails_with 'was disabled' 'nor by hand' "$REGFS" hook retry shop/web gone "$(deliveries shop/web gone .delivery | head -n 1)"
 push_tag shop/web e
 "$REGFS" hook set shop/web gone --resume --url "$URL/back" >/dev/null
 push_tag shop/web f
@@ -72,6 +73,32 @@ until_log shop/web gone 'all(.state == "done")'
 is "$(sequences /back)" '2:200 1:200 ' 'and what failed may be told by hand'
 fails_with 'no delivery 99999' 'of deliveries that there are' "$REGFS" hook retry shop/web gone 99999
 "$REGFS" hook rm shop/web gone >/dev/null
+
+hook late '/late?status=410&delay=1.5'
+push_tag shop/web late-1
+until told got /late | grep -q .; do read -r -t 0.05 <> <(:); done
+"$REGFS" hook set shop/web late --url "$URL/soon" >/dev/null
+push_tag shop/web late-2
+until_log shop/web late 'length == 2 and .[1].state == "done"'
+is "$("$REGFS" hook show shop/web late --json | jq -r ".disabled // \"\"")" "" 'a 410 from where it was does not disable what it was changed to'
+"$REGFS" hook rm shop/web late >/dev/null
+hook slow '/slow?status=307&delay=0.9&location=/slow%3Fstatus=307%26delay=0.9%26location=/slow%253Fstatus=307%2526delay=0.9%2526location=/slow'
+push_tag shop/web slow
+until_log shop/web slow 'all(.attempts > 0)'
+like "$(deliveries shop/web slow .why)" '[Tt]imed? ?out' '--hook-timeout is for all of an attempt'
+"$REGFS" hook rm shop/web slow >/dev/null
+
+# ---- A database that fails ----
+
+hook stuck /stuck
+sql "CREATE TRIGGER stuck BEFORE INSERT ON delivery BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+push_tag shop/web stuck
+check 'what fails is said' wait_line "$LOG" "$REGFS_PID" 'hooks: .*disk full'
+timeout 3 tail -n +1 -f "$LOG" >"$T/said"
+ok "$(($(grep -c 'disk full' "$T/said") > 8))" "about once a second ($(grep -c 'disk full' "$T/said") times in three)"
+sql 'DROP TRIGGER stuck'
+until_log shop/web stuck 'all(.state == "done") and length == 1'
+"$REGFS" hook rm shop/web stuck >/dev/null
 
 # ---- One that is dead delays no other ----
 

@@ -200,6 +200,31 @@ until_log '**' untag.note 'true' 5 >/dev/null
 until_log '**' untag.note 'length > 0 and all(.state == "done")'
 is "$(cat "$OUT/untag")" 'untag shop/web seen' 'an executable in hooks.d/untag/ is run for what happens from then on'
 like "$("$REGFS" hook list '**')" 'untag.note +untag .*program untag/note' 'it is listed as a hook'
+mv "$D/untag" "$D/away" && ln -s untag "$D/untag"
+push_tag shop/web unread
+check 'a directory that cannot be read' wait_line "$LOG" "$REGFS_PID" "can't read .*/hooks.d/untag"
+like "$("$REGFS" hook list '**')" 'untag.note' 'is not taken for an empty one'
+rm "$D/untag" && mv "$D/away" "$D/untag"
+"$REGFS" tag rm shop/web:unread >/dev/null
+until_log '**' untag.note 'length == 2 and all(.state == "done")'
+: >"$OUT/untag" && echo >>"$OUT/untag"
+
+# Pulls are noted where somebody is told of them: whoever comes is.
+pull() {
+	curl -sSf -o /dev/null -H "Accept: $(jq -r .mediaType "$T/manifest")" "http://$ADDR/v2/shop/web/manifests/1.0"
+}
+pull
+mkdir -m 755 "$D/pull"
+program pull/note <<END
+#!/bin/sh
+echo "\$REGFS_EVENT" >>"$OUT/pull"
+END
+push_tag shop/web seen-1
+until_log '**' pull.note 'true' 5 >/dev/null
+pull
+until_log '**' pull.note 'length == 1 and all(.state == "done")'
+rm "$D/pull/note"
+
 rm "$D/untag/note"
 push_tag shop/web seen
 push_tag shop/web seen-2
@@ -210,6 +235,17 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 is "$("$REGFS" hook list '**' --json | jq -c .)" '[]' 'until it is removed'
 is "$(wc -l <"$OUT/untag")" 1 'then it is told nothing'
+stop_regfs
+mkdir -p -m 755 "$D/push"
+program push/later <<END
+#!/bin/sh
+echo "\$REGFS_TAG" >>"$OUT/later"
+END
+start_regfs --open --hook-timeout 2s
+push_tag shop/web after
+until_log '**' push.later 'length > 0 and all(.state == "done")'
+is "$(cat "$OUT/later")" after 'one put there while no server ran is not told of what was before'
+rm "$D/push/later"
 stop_regfs
 
 # ---- As whom ----

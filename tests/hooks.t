@@ -81,6 +81,10 @@ Shop|Shop/web x --url http://127.0.0.1/
 rule|shop/web x --url http://127.0.0.1/ --tags '/(/'
 END
 printf 'X-Ours: yes\nHost: elsewhere\n' >"$T/headers.bad"
+printf 'X-A: one\nx-a: two\n' >"$T/headers.twice"
+fails_with 'one header x-a|one header X-A' 'two headers of one name' "$REGFS" hook add shop/web x --url "$URL/" --header-file "$T/headers.twice"
+{ echo '-----BEGIN CERTIFICATE-----'; head -c 70000 /dev/zero | tr '\0' a; echo '-----END CERTIFICATE-----'; } >"$T/ca.long"
+fails_with '64 KiB|65536' 'certificates without end' "$REGFS" hook add shop/web x --url "$URL/" --ca-file "$T/ca.long"
 fails_with 'Host is written by regfs' 'a header that is not ours' "$REGFS" hook add shop/web x --url "$URL/" --header-file "$T/headers.bad"
 printf 'X-Ours: yes\nAuthorization: Bearer abc\n' >"$T/headers.good"
 "$REGFS" hook set shop/web ci --header-file "$T/headers.good" >/dev/null

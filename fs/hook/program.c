@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "fs/base/log.h"
 #include "fs/base/timestamp.h"
 #include "fs/base/work.h"
 #include "fs/tree/hooks.h"
@@ -52,6 +53,7 @@ struct programs {
 	uid_t uid;			/* 0: as the server runs */
 	gid_t gid;
 	struct work *work;
+	bool unreadable;		/* they were when it was last looked for them */
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	struct run *ended;		/* guarded by lock */
@@ -155,19 +157,29 @@ static int list_kind(const struct programs *p, const char *kind, struct buf *out
 	return failed ? err_sys(err, failed, "can't read %s", path) : 0;
 }
 
-int programs_look(struct programs *p, int64_t seen, struct err *err)
+static int list_all(const struct programs *p, struct buf *out, struct err *err)
 {
-	auto_buf struct buf names = BUF_INIT;
 	bool there = !access(p->directory, F_OK);
 	const char *kind;
 	int r = there || errno == ENOENT ? 0 : err_sys(err, errno, "can't look at %s", p->directory);
 
 	for (size_t i = 0; there && !r && (kind = event_kind_at(i)); i++)
 		if (hook_may_be_told(kind))
-			r = list_kind(p, kind, &names, err);
-	if (!r && buf_error(&names))
-		r = err_set(err, ERR_NO_MEMORY, "out of memory");
-	return r ? r : tree_hook_programs(p->options.tree, names.data, names.len, seen, err);
+			r = list_kind(p, kind, out, err);
+	return !r && buf_error(out) ? err_set(err, ERR_NO_MEMORY, "out of memory") : r;
+}
+
+int programs_look(struct programs *p, int64_t seen, struct err *err)
+{
+	auto_buf struct buf names = BUF_INIT;
+	int r = list_all(p, &names, err);
+	bool first = r && !p->unreadable;
+
+	/* The others are delivered meanwhile. */
+	p->unreadable = r;
+	if (first)
+		log_warn("hooks: %s: programs stay as they are known", err->text);
+	return r ? 0 : tree_hook_programs(p->options.tree, names.data, names.len, seen, err);
 }
 
 /* ---- Running ---- */
