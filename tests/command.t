@@ -394,7 +394,7 @@ refuses 'an address that is none' 'bad\.conf:3: .*nonsense' --store "$STORE" --c
 printf '\n\nlisten = 0.0.0.0:0\nopen = yes\n' >"$T/bad.conf"
 refuses '--open on an address that is no loopback' 'bad\.conf:3: .*loopback' --store "$STORE" --config "$T/bad.conf"
 printf '\ngc-grace = 1h\n' >"$T/bad.conf"
-refuses 'a bad value on the command line' '^regfs: gc-grace takes' --store "$STORE" --listen 127.0.0.1:0 \
+refuses 'a bad value on the command line' '^regfs: --gc-grace takes' --store "$STORE" --listen 127.0.0.1:0 \
 	--config "$T/bad.conf" --gc-grace soon
 printf '# first\nnonsense = 1\n' >"$T/bad.conf"
 refuses 'an unknown key' nonsense --store "$STORE" --listen 127.0.0.1:0 --config "$T/bad.conf"
