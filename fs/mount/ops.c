@@ -165,7 +165,7 @@ static void reply_attr(fuse_req_t req, const struct node_attr *a)
 /*
  * A file that is listed with its node costs the kernel an inode, and a walk that wants no more than names nearly twice its time; one that is
  * listed without costs another request if it is looked at. Which will be isn't said before: so files inside images are listed without, until
- * one of those is looked up, and then, in the WALK directories that come next, with them. (READDIRPLUS_AUTO decides for each directory by
+ * one of those is looked up, and then, in answer to the next WALK requests (a directory has two or more), with them. (READDIRPLUS_AUTO decides for each directory by
  * itself, and so begins each with nodes.)
  */
 #define WALK 256
