@@ -5,6 +5,7 @@
 # The real images are made once, by tests/rootfs-images, below the build directory; what umoci and docker make of an
 # image is kept there too, by the image's digest.
 . "$(dirname "$0")/lib.sh"
+. "$ROOT/tests/inside.sh"
 need curl jq busybox getfattr skopeo umoci zstd pzstd pigz igzip mmdebstrap docker dockerd podman runc
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 [ "$(id -u)" = 0 ] || skip_all 'devices, owners and chroot need root'
@@ -19,11 +20,6 @@ mkdir -p "$CACHE" "$L"
 start_regfs --open --mount "$MNT"
 
 # ---- Tools ----
-
-# stat_of KEY: of _registry/stats.
-stat_of() {
-	awk -v key="$1" '$1 == key {print $2}' "$MNT/_registry/stats"
-}
 
 # rootfs REPO [TAG]: the directory.
 rootfs() {

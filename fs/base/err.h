@@ -50,6 +50,7 @@ enum reason {
 	ERR_BUSY,		   /* somebody else is at it */
 	ERR_IN_USE,		   /* something else needs it */
 	ERR_GONE_MEANWHILE,	   /* it was here a moment ago: try again */
+	ERR_INTERRUPTED,	   /* who asked has gone */
 	ERR_READ_ONLY,		   /* this part of the tree can't be written */
 	ERR_NOT_DIRECTORY,
 	ERR_IS_DIRECTORY,

@@ -10,7 +10,7 @@
  * Invariants, while the lock isn't held:
  *  1. threads >= 1 until the pool stops.
  *  2. A job waits only if every idle thread has been woken for one before it, and
- *     either threads == max_threads or a thread could not be had.
+ *     either max_threads are neither idle nor waiting (waiting.h), or a thread could not be had.
  *  3. At most one ended thread isn't joined: the next to end joins it.
  */
 #include "fs/base/base.h"
@@ -19,7 +19,10 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "fs/base/waiting.h"
+
 #define IDLE_SECONDS 10
+#define WAITING_MAX 256U	/* threads that wait, and have another in their place */
 
 struct work {
 	pthread_mutex_t lock;
@@ -29,7 +32,7 @@ struct work {
 	/* All guarded by lock: */
 	struct work_job *first, **last;	/* the queue */
 	unsigned queued;
-	unsigned threads, idle;
+	unsigned threads, idle, waiting;
 	bool stopping;
 	bool has_ended;
 	pthread_t ended_thread;		/* to be joined, if has_ended */
@@ -64,13 +67,49 @@ static struct work_job *next_job(struct work *w)
 	return job;
 }
 
+struct worker {
+	struct waiter waiter;
+	struct work *work;
+};
+
+static int start_thread(struct work *w);
+
+/* With the lock held: as many threads as there is work for. An idle one that was woken counts as idle until it has the lock. */
+static void see_to_queue(struct work *w)
+{
+	if (w->queued > w->idle && w->threads - MIN(w->waiting, WAITING_MAX) < w->max_threads)
+		start_thread(w);
+}
+
+static void begin_waiting(struct waiter *waiter)
+{
+	struct work *w = container_of(waiter, struct worker, waiter)->work;
+
+	pthread_mutex_lock(&w->lock);
+	w->waiting++;
+	see_to_queue(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void end_waiting(struct waiter *waiter)
+{
+	struct work *w = container_of(waiter, struct worker, waiter)->work;
+
+	pthread_mutex_lock(&w->lock);
+	w->waiting--;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void *thread_main(void *arg)
 {
 	struct work *w = arg;
+	struct worker self = { .waiter = { .begin = begin_waiting, .end = end_waiting }, .work = w };
 	struct work_job *job;
 	pthread_t before;
 	bool join;
 
+	waiter_init(&self.waiter);
+	waiter_is_mine(&self.waiter);
 	pthread_mutex_lock(&w->lock);
 	while ((job = next_job(w))) {
 		pthread_mutex_unlock(&w->lock);
@@ -86,6 +125,8 @@ static void *thread_main(void *arg)
 	pthread_mutex_unlock(&w->lock);
 	if (join)
 		pthread_join(before, NULL);
+	waiter_is_mine(NULL);
+	waiter_release(&self.waiter);
 	return NULL;
 }
 
@@ -139,9 +180,7 @@ void work_submit(struct work *w, struct work_job *job)
 	*w->last = job;
 	w->last = &job->next;
 	w->queued++;
-	/* An idle thread that was woken counts as idle until it has the lock. */
-	if (w->queued > w->idle && w->threads < w->max_threads)
-		start_thread(w);
+	see_to_queue(w);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 }

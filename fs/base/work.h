@@ -2,7 +2,8 @@
  * work.h: a pool of threads for work that may block.
  *
  * Threads are made when a job finds none idle, up to the pool's maximum, and end
- * when they have been idle for a while. Jobs start in the order they were given.
+ * when they have been idle for a while. Jobs start in the order they were given. One that says that it waits (waiting.h) isn't counted
+ * meanwhile, so that up to 256 that do hold up no others.
  */
 #ifndef REGFS_WORK_H
 #define REGFS_WORK_H

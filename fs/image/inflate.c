@@ -160,7 +160,7 @@ static int reader_begin_at(struct reader *r, int64_t in, unsigned bits, const ui
 static int damaged(struct err *err, const struct reader *r, const char *what)
 {
 	return err_set(err, ERR_CORRUPT,
-		       "the gzip layer is damaged at byte %" PRId64 " of %" PRId64 ": %s; push the layer again",
+		       "the gzip layer is damaged at byte %" PRId64 " of %" PRId64 ": %s",
 		       reader_offset(r), content_size(r->blob), what);
 }
 

@@ -17,6 +17,7 @@
 #define AUFS ".wh..wh."
 #define AUFS_LINKS ".wh..wh.plnk"	/* holds what hard links lead to */
 #define OPAQUE ".wh..wh..opq"
+#define REMEDY_READ (256 * 1024 * 1024)	/* bytes that may be read to say whether a layer is damaged or was pushed so */
 
 struct layer {
 	struct build *build;
@@ -340,6 +341,65 @@ static int take_entry(void *arg, const struct tar_entry *e, struct err *err)
 	return put_leaf(l, e, dir, last_name(&l->path), err);
 }
 
+/* A blob whose bytes are hashed as they are read, in order for the most part. */
+struct verified {
+	const struct content *blob;
+	struct hasher *hasher;
+	int64_t hashed;		/* bytes from its start on */
+};
+
+static void verified_release(void *arg)
+{
+	struct verified *v = arg;
+
+	hasher_free(v->hasher);
+}
+
+static ssize_t read_verified(void *arg, void *data, size_t len, int64_t offset, struct err *err)
+{
+	struct verified *v = arg;
+	ssize_t n = content_read(v->blob, data, len, offset, err);
+	int r = 0;
+
+	if (n > 0 && offset <= v->hashed && v->hashed < offset + n) {
+		size_t known = (size_t)(v->hashed - offset);
+
+		r = hasher_update(v->hasher, (const char *)data + known, (size_t)n - known, err);
+		v->hashed = offset + n;
+	}
+	return r ? r : n;
+}
+
+/* 1: the blob's bytes have that digest; 0: they don't. Reads those that nobody had to read. */
+static int has_digest(struct verified *v, const struct digest *expected, struct err *err)
+{
+	char data[16 * 1024];
+	struct digest digest;
+	ssize_t n = 1;
+	int r;
+
+	while (n > 0 && v->hashed < content_size(v->blob))
+		n = read_verified(v, data, sizeof(data), v->hashed, err);
+	if (n < 0)
+		return (int)n;
+	r = hasher_digest(v->hasher, &digest, err);
+	return r ? r : digest_equal(&digest, expected);
+}
+
+/* What can be done about a layer that can't be read. */
+static int add_remedy(struct verified *v, const struct digest *expected, int r, struct err *err)
+{
+	bool near = content_size(v->blob) - v->hashed <= REMEDY_READ;
+	int same = near ? has_digest(v, expected, NULL) : -1;
+	char why[ERR_TEXT_MAX];
+
+	if (!err)
+		return r;
+	snprintf(why, sizeof(why), "%.350s", err->text);
+	return err_set(err, ERR_CORRUPT, "%s; %s", why, same > 0 ? "its bytes are those that were pushed: build it anew" :
+		       same == 0 ? "its bytes aren't those that were pushed: push it again" : "push it again, or build it anew");
+}
+
 static int feed(void *arg, const void *data, size_t len, struct err *err)
 {
 	struct layer *l = arg;
@@ -347,26 +407,50 @@ static int feed(void *arg, const void *data, size_t len, struct err *err)
 	return tar_feed(l->tar, data, len, err);
 }
 
+/* The tree of the layer, and where it can be entered. */
+static int scan(struct layer *l, const struct content *blob, layer_stop_fn *stop, void *arg, struct span_draft *spans, struct err *err)
+{
+	int r = build_new(&l->build, err);
+
+	if (!r)
+		r = tar_reader_new(take_entry, l, &l->tar, err);
+	if (!r)
+		r = span_scan(blob, feed, l, stop, arg, spans, err);
+	if (!r)
+		r = tar_end(l->tar, err);
+	return r ? r : apply_whiteouts(l, err);
+}
+
 int layer_index(const struct content *blob, const struct digest *digest, layer_stop_fn *stop, void *arg, int fd,
 		struct err *err)
 {
+	static const struct content_reader reader = { .read = read_verified, .release = verified_release };
 	CLEANUP(layer_release) struct layer l = { .path = BUF_INIT, .target = BUF_INIT, .whiteouts = BUF_INIT };
+	struct verified verified = { .blob = blob };
+	auto_content struct content *read = NULL;
 	auto_span_draft struct span_draft spans;
 	struct build_extra extra = { .kind = INDEX_LAYER, .spans = &spans, .layers = digest, .layer_count = 1 };
+	struct err failure = ERR_INIT;
 	int r;
 
 	span_draft_init(&spans);
-	r = build_new(&l.build, err);
+	r = hasher_new((enum digest_algorithm)digest->algorithm, &verified.hasher, err);
 	if (!r)
-		r = tar_reader_new(take_entry, &l, &l.tar, err);
-	if (!r)
-		r = span_scan(blob, feed, &l, stop, arg, &spans, err);
-	if (!r)
-		r = tar_end(l.tar, err);
-	if (!r)
-		r = apply_whiteouts(&l, err);
+		r = content_from_reader(&reader, &verified, content_size(blob), &read, err);
+	if (r)
+		return r;
+	r = scan(&l, read, stop, arg, &spans, &failure);
+	/* Damage that the coding doesn't notice would stay in the index when the layer is whole again. */
+	if (!r && (r = has_digest(&verified, digest, &failure)) == 0)
+		r = err_set(&failure, ERR_CORRUPT, "its digest isn't that any more");
 	extra.implied_mtime = l.newest;
-	return r ? r : build_write(l.build, &extra, fd, err);
+	if (r > 0)
+		r = build_write(l.build, &extra, fd, &failure);
+	if (r && failure.reason == ERR_CORRUPT)
+		r = add_remedy(&verified, digest, r, &failure);
+	if (r && err)
+		*err = failure;
+	return r;
 }
 
 int layer_copy(const struct content *blob, layer_stop_fn *stop, void *arg, int copy_fd, int index_fd,

@@ -21,8 +21,8 @@
 /* Asked now and then; true ends the work with ERR_GONE_MEANWHILE. */
 typedef bool layer_stop_fn(void *arg);
 
-/* Writes the index (INDEX_LAYER) of the layer `blob`, whose digest is told, at the start of an empty file. ERR_CORRUPT says what is wrong with the layer, and where;
- * nothing of the file counts then. `stop` may be NULL. Memory: see LIMIT_TREE_ENTRIES. */
+/* Writes the index (INDEX_LAYER) of the layer `blob` at the start of an empty file. ERR_CORRUPT: its bytes haven't the digest, or what is wrong with the
+ * layer, and where; nothing of the file counts then. `stop` may be NULL. Memory: see LIMIT_TREE_ENTRIES. */
 int layer_index(const struct content *blob, const struct digest *digest, layer_stop_fn *stop, void *arg, int fd, struct err *err) MUST_CHECK;
 /* For a layer whose index says SPAN_NONE: its decoded copy into one empty file, and the copy's index (INDEX_COPY) into another. */
 int layer_copy(const struct content *blob, layer_stop_fn *stop, void *arg, int copy_fd, int index_fd,

@@ -187,7 +187,7 @@ static int refuse(struct err *err, const char *what)
 {
 	return err_set(err, ERR_UNSUPPORTED,
 		       "the layer is compressed by %s, which image layers are not (gzip and zstd are): "
-		       "compress it anew and push it again",
+		       "compress it anew",
 		       what);
 }
 
@@ -362,7 +362,7 @@ static int check_pieces(const struct span_table *t, size_t span, const uint8_t *
 			return err_set(err, ERR_CORRUPT,
 				       "the layer, or its index, is damaged: the checksum of %zu bytes at %" PRIu64
 				       " uncompressed (in what is compressed at byte %" PRIu64
-				       ") is wrong; push the layer again",
+				       ") is wrong",
 				       n, row->out + at, row->in);
 	}
 	return 0;

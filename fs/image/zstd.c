@@ -86,14 +86,14 @@ static int reader_refill(struct reader *r, struct err *err)
 static int damaged(struct err *err, const struct reader *r, const char *what)
 {
 	return err_set(err, ERR_CORRUPT,
-		       "the zstd layer is damaged at byte %" PRId64 " of %" PRId64 ": %s; push the layer again",
+		       "the zstd layer is damaged at byte %" PRId64 " of %" PRId64 ": %s",
 		       reader_offset(r), content_size(r->blob), what);
 }
 
 static int unsupported(struct err *err, const struct reader *r, const char *what)
 {
 	return err_set(err, ERR_UNSUPPORTED,
-		       "the zstd frame at byte %" PRId64 " %s: compress the layer without that and push it again",
+		       "the zstd frame at byte %" PRId64 " %s: compress the layer without that",
 		       reader_offset(r), what);
 }
 

@@ -57,23 +57,28 @@ void derived_free(struct derived *d)
 /* "index/layer/4f/4f...", with "-sha512" behind a kind whose keys are of that algorithm. */
 static void path_of(const struct derived_name *name, const char *suffix, char out[static NAME_LEN])
 {
-	char hex[DIGEST_HEX_MAX + 1], part[16] = "";
+	char hex[DIGEST_HEX_MAX + 1], part[24] = "";
 
 	digest_hex(&name->key, hex);
 	if (name->kind == DERIVED_FILE)
-		snprintf(part, sizeof(part), "-%" PRIu32, name->part);
+		snprintf(part, sizeof(part), "-%" PRIu64, name->part);
 	snprintf(out, NAME_LEN, "index/%s%s/%.2s/%s%s%s", rooms[name->kind],
 		 name->key.algorithm == DIGEST_SHA512 ? "-sha512" : "", hex, hex, part, suffix);
 }
 
-/* Makes the directories of a path. */
+/* Makes the directories of a path; from the first on again if somebody removes them meanwhile. */
 static int make_dirs(const struct derived *d, const char *path, struct err *err)
 {
+	const char *first = strchr(path, '/');
 	char dir[NAME_LEN];
 
-	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (const char *slash = first; slash; slash = strchr(slash + 1, '/')) {
 		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
-		if (mkdirat(d->root, dir, 0700) < 0 && errno != EEXIST)
+		if (mkdirat(d->root, dir, 0700) == 0 || errno == EEXIST)
+			continue;
+		if (errno == ENOENT && slash != first)
+			slash = path - 1;
+		else
 			return err_sys(err, errno, "can't make the directory %s in the store", dir);
 	}
 	return 0;
@@ -104,12 +109,17 @@ int derived_remove(const struct derived *d, const struct derived_name *name, str
 
 /* ---- Making ---- */
 
-static bool is_named(const struct derived *d, int fd, const char *path)
+static bool is_named_in(int dir, int fd, const char *path)
 {
 	struct stat mine, named;
 
-	return fstat(fd, &mine) == 0 && fstatat(d->root, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(fd, &mine) == 0 && fstatat(dir, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+}
+
+static bool is_named(const struct derived *d, int fd, const char *path)
+{
+	return is_named_in(d->root, fd, path);
 }
 
 static int lock_file(int fd)
@@ -132,6 +142,11 @@ int derived_begin(struct derived *d, const struct derived_name *name, struct der
 	while (!r) {
 		auto_fd int fd = openat(d->root, new, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+		/* All of it may be removed at any time: also the directory, between the two. */
+		if (fd < 0 && errno == ENOENT) {
+			r = make_dirs(d, path, err);
+			continue;
+		}
 		if (fd < 0 || lock_file(fd) < 0)
 			return err_sys(err, errno, "can't make %s in the store", new);
 		if (!is_named(d, fd, new)) {
@@ -154,7 +169,9 @@ int derived_commit(struct derived *d, struct derived_draft *draft, bool sync, st
 
 	path_of(&draft->name, "", path);
 	path_of(&draft->name, NEW, new);
-	if ((sync && fdatasync(draft->fd) < 0) || fchmod(draft->fd, 0400) < 0 || renameat(d->root, new, d->root, path) < 0)
+	if (is_named(d, draft->fd, new) &&
+	    ((sync && fdatasync(draft->fd) < 0) || fchmod(draft->fd, 0400) < 0 ||
+	     (renameat(d->root, new, d->root, path) < 0 && errno != ENOENT)))
 		return err_sys(err, errno, "can't name %s in the store", path);
 	flock(draft->fd, LOCK_UN);
 	return 0;
@@ -175,8 +192,14 @@ void derived_end(struct derived *d, struct derived_draft *draft)
 
 /* ---- Listing ---- */
 
+struct sweep {
+	bool dry_run;
+	int64_t files, bytes;
+};
+
 struct listing {
 	derived_fn *fn;
+	struct sweep *sweep;	/* or NULL; then fn */
 	void *arg;
 	enum derived_kind kind;
 	enum digest_algorithm algorithm;
@@ -188,25 +211,46 @@ static bool parse_name(const struct listing *l, const char *text, struct derived
 {
 	char hex[DIGEST_HEX_MAX + 1];
 	size_t len = strcspn(text, "-");
-	unsigned long part = 0;
+	unsigned long long part = 0;
 	char *end = (char *)(uintptr_t)text + len;
 
 	*out = (struct derived_name){ .kind = l->kind };
 	if (len > DIGEST_HEX_MAX || (l->kind == DERIVED_FILE) != (text[len] == '-'))
 		return false;
 	if (l->kind == DERIVED_FILE)
-		part = strtoul(text + len + 1, &end, 10);
+		part = strtoull(text + len + 1, &end, 10);
 	snprintf(hex, sizeof(hex), "%.*s", (int)len, text);
-	out->part = (uint32_t)part;
-	return !*end && part <= UINT32_MAX && digest_parse_hex(l->algorithm, hex, &out->key, NULL) == 0;
+	out->part = part;
+	return !*end && digest_parse_hex(l->algorithm, hex, &out->key, NULL) == 0;
 }
 
-/* What isn't named by a digest (one being made, or left behind by a crash) is nobody's. */
+/* A draft that nobody holds locked. Who waits for the lock finds the name gone, and begins anew. */
+static int sweep_draft(struct sweep *s, int dir, const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(NEW);
+	auto_fd int fd = -1;
+	struct stat st;
+
+	if (len <= suffix || !streq(name + len - suffix, NEW))
+		return 0;
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || !is_named_in(dir, fd, name))
+		return 0;
+	s->files++;
+	s->bytes += st.st_size;
+	if (!s->dry_run)
+		unlinkat(dir, name, 0);
+	return 0;
+}
+
+/* What isn't named by a digest is nobody's. */
 static int give(const struct listing *l, int dir, const char *name)
 {
 	struct derived_name parsed;
 	struct stat st;
 
+	if (l->sweep)
+		return sweep_draft(l->sweep, dir, name);
 	if (!parse_name(l, name, &parsed) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	return l->fn(l->arg, &parsed, st.st_size,
@@ -232,19 +276,42 @@ static int each_in(const struct listing *l, int at, const char *name, int depth)
 	return r;
 }
 
-int derived_each(const struct derived *d, enum derived_kind kind, derived_fn *fn, void *arg, struct err *err)
+/* In both rooms of its kind. */
+static int list(const struct derived *d, struct listing *l)
 {
-	struct listing l = { .fn = fn, .arg = arg, .kind = kind, .algorithm = DIGEST_SHA256, .err = err };
 	char path[NAME_LEN];
 	int r;
 
-	snprintf(path, sizeof(path), "index/%s", rooms[kind]);
-	r = each_in(&l, d->root, path, 1);
+	l->algorithm = DIGEST_SHA256;
+	snprintf(path, sizeof(path), "index/%s", rooms[l->kind]);
+	r = each_in(l, d->root, path, 1);
 	if (r)
 		return r;
-	l.algorithm = DIGEST_SHA512;
-	snprintf(path, sizeof(path), "index/%s-sha512", rooms[kind]);
-	return each_in(&l, d->root, path, 1);
+	l->algorithm = DIGEST_SHA512;
+	snprintf(path, sizeof(path), "index/%s-sha512", rooms[l->kind]);
+	return each_in(l, d->root, path, 1);
+}
+
+int derived_each(const struct derived *d, enum derived_kind kind, derived_fn *fn, void *arg, struct err *err)
+{
+	struct listing l = { .fn = fn, .arg = arg, .kind = kind, .err = err };
+
+	return list(d, &l);
+}
+
+int derived_sweep(const struct derived *d, bool dry_run, int64_t *files, int64_t *bytes, struct err *err)
+{
+	struct sweep s = { .dry_run = dry_run };
+	int r = 0;
+
+	for (int kind = 0; !r && kind < DERIVED_KIND_COUNT; kind++) {
+		struct listing l = { .sweep = &s, .kind = (enum derived_kind)kind, .err = err };
+
+		r = list(d, &l);
+	}
+	*files = s.files;
+	*bytes = s.bytes;
+	return r;
 }
 
 /* ---- The budget ---- */

@@ -15,14 +15,14 @@ enum derived_kind {
 	DERIVED_IMAGE,		/* index of an image, by the digest of the list of its layers */
 	DERIVED_COPY,		/* decoded copy of a layer, and its index */
 	DERIVED_COPY_INDEX,
-	DERIVED_FILE,		/* bytes of one file of a layer; part: its inode there */
+	DERIVED_FILE,		/* bytes of one file of a layer; part: which, and its index's version */
 	DERIVED_KIND_COUNT
 };
 
 struct derived_name {
 	enum derived_kind kind;
 	struct digest key;
-	uint32_t part;		/* DERIVED_FILE only; else 0 */
+	uint64_t part;		/* DERIVED_FILE only; else 0 */
 };
 
 struct derived;
@@ -44,7 +44,7 @@ struct derived_draft {
 /* Waits while another, in any process, makes the same file. 1: yours to make; 0: it is there meanwhile. */
 int derived_begin(struct derived *d, const struct derived_name *name, struct derived_draft *out,
 		  struct err *err) MUST_CHECK;
-/* Gives it its name, in place of one that is there; the descriptor stays open, and may be taken with steal_fd(). Synced before that if
+/* Gives it its name, in place of one that is there, unless somebody has removed it while it was made; the descriptor stays open, and may be taken with steal_fd(). Synced before that if
  * `sync`; without it, the file may be there and damaged after a power failure: for what verifies its bytes when it reads them. */
 int derived_commit(struct derived *d, struct derived_draft *draft, bool sync, struct err *err) MUST_CHECK;
 /* Closes; without a commit the bytes are dropped. */
@@ -54,6 +54,9 @@ void derived_end(struct derived *d, struct derived_draft *draft);
  * and is returned. */
 typedef int derived_fn(void *arg, const struct derived_name *name, int64_t size, int64_t used, struct err *err);
 int derived_each(const struct derived *d, enum derived_kind kind, derived_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* Removes (dry_run: counts) what was begun and left behind by a process that was killed: nobody has it locked. */
+int derived_sweep(const struct derived *d, bool dry_run, int64_t *files, int64_t *bytes, struct err *err) MUST_CHECK;
 
 /* Removes copies and files, those not used for longest first, until they hold at most `budget` bytes together. */
 int derived_shrink(const struct derived *d, int64_t budget, struct err *err) MUST_CHECK;

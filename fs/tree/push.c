@@ -323,6 +323,7 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 	if (!r)
 		r = quota_failed(u->tree, &u->cred, u->repo, meta_write(u->tree->meta, true, commit_upload, &c, err), err);
 	if (!r) {
+		shelf_blob_came(u->tree->shelf, c.blob_id);
 		u->ended = true;
 		/* Left behind by a failure here, it is a second name of the blob's file: gc's. */
 		(void)!store_upload_remove(u->tree->store, u->id, NULL);

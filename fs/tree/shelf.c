@@ -11,6 +11,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/timestamp.h"
+#include "fs/base/waiting.h"
 #include "fs/image/layer.h"
 #include "fs/image/merge.h"
 #include "fs/tree/shelf_state.h"
@@ -18,6 +19,8 @@
 
 #define ITEMS_MAX 512			/* opened, that nobody holds: each is a mapping, a layer a descriptor too */
 #define MAKERS 2			/* threads that index layers; on 2 cores a third makes none faster */
+#define TURN (3 * INT64_C(1000000000))	/* as long as one works before others count: a layer of a gigabyte or two */
+#define APART_MAX 2			/* threads that work on for longer, besides; each layer in work takes memory: LIMIT_TREE_ENTRIES */
 #define NICENESS 10
 #define SPAN_BUDGET (48 * 1024 * 1024)	/* decoded spans in memory: tar order and directory order differ by less */
 #define SPAN_THREADS 2
@@ -107,7 +110,18 @@ void shelf_hold(struct shelf_item *item)
 	pthread_mutex_unlock(&item->shelf->lock);
 }
 
-void shelf_discard(struct shelf_item *item)
+/* With the lock held: it goes when nobody holds it. False: it was before. */
+static bool discard(struct shelf_item *item)
+{
+	bool first = !item->discarded;
+
+	item->discarded = true;
+	if (first)
+		*find(item->shelf, item->kind, item->slot) = item->next;
+	return first;
+}
+
+bool shelf_discard(struct shelf_item *item)
 {
 	static const enum derived_kind kinds[] = { [SHELF_LAYER] = DERIVED_LAYER, [SHELF_IMAGE] = DERIVED_IMAGE };
 	struct shelf *s = item->shelf;
@@ -115,13 +129,11 @@ void shelf_discard(struct shelf_item *item)
 	bool first;
 
 	pthread_mutex_lock(&s->lock);
-	first = !item->discarded;
-	item->discarded = true;
-	if (first)
-		*find(s, item->kind, item->slot) = item->next;
+	first = discard(item);
 	pthread_mutex_unlock(&s->lock);
 	if (first && index_check(item->index, NULL))
 		(void)!derived_remove(s->derived, &name, NULL);
+	return first;
 }
 
 bool shelf_is_discarded(struct shelf_item *item)
@@ -144,6 +156,9 @@ static void settle(struct shelf_item *item, int r, const struct err *err)
 	if (r) {
 		item->err = *err;
 		item->failed_at = timestamp_now();
+		/* It was for one reader only. */
+		if (err->reason == ERR_INTERRUPTED)
+			(void)discard(item);
 	}
 	pthread_cond_broadcast(&s->settled);
 	pthread_mutex_unlock(&s->lock);
@@ -187,27 +202,83 @@ static struct shelf_item *take(struct shelf *s, enum shelf_kind kind, int64_t sl
 	return item;
 }
 
-/* Until it is settled; what failed is put back. */
+static void wake_all(void *shelf)
+{
+	struct shelf *s = shelf;
+
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->settled);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void wait_for(struct shelf_item *item)
+{
+	struct shelf *s = item->shelf;
+	bool opening;
+
+	pthread_mutex_lock(&s->lock);
+	opening = item->state == OPENING;
+	pthread_mutex_unlock(&s->lock);
+	if (!opening)
+		return;
+	waiting_begin(wake_all, s);
+	pthread_mutex_lock(&s->lock);
+	while (item->state == OPENING && !waiting_is_over())
+		pthread_cond_wait(&s->settled, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	waiting_end();
+}
+
+/* Until it is settled, or nobody wants it any more; what failed is put back. */
 static int await(struct shelf_item *item, struct shelf_item **out, struct err *err)
 {
 	struct shelf *s = item->shelf;
-	bool failed;
+	enum shelf_state state;
+	int r = 0;
 
+	wait_for(item);
 	pthread_mutex_lock(&s->lock);
-	while (item->state == OPENING)
-		pthread_cond_wait(&s->settled, &s->lock);
-	failed = item->state == FAILED;
-	if (failed && err)
-		*err = item->err;
+	state = item->state;
+	if (state == FAILED) {
+		r = -item->err.errnum;
+		if (err)
+			*err = item->err;
+	}
 	pthread_mutex_unlock(&s->lock);
-	if (!failed) {
+	if (state == READY) {
 		*out = item;
 		return 0;
 	}
-	int r = -item->err.errnum;
-
 	shelf_put(item);
-	return r;
+	return r ? r : err_set(err, ERR_INTERRUPTED, "who asked for it has gone");
+}
+
+/* With the lock held: out of the table; if nobody holds it, it is the caller's to free. */
+static struct shelf_item *discard_idle(struct shelf_item *item)
+{
+	if (item->holds) {
+		(void)discard(item);
+		return NULL;
+	}
+	forget(item->shelf, item);
+	return item;
+}
+
+void shelf_blob_came(struct shelf *s, int64_t slot)
+{
+	struct shelf_item *layer, *old = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	layer = *find(s, SHELF_LAYER, slot);
+	if (layer && layer->state == READY)
+		old = discard_idle(layer);
+	for (size_t i = 0; layer && !old && layer->state == FAILED && i < SHELF_BUCKETS; i++)
+		for (struct shelf_item *item = s->buckets[i]; item; item = item->next)
+			if (item == layer || item->kind == SHELF_IMAGE)
+				item->failed_at = 0;
+	pthread_mutex_unlock(&s->lock);
+	if (old)
+		item_free(old);
 }
 
 /* ---- Layers ---- */
@@ -224,6 +295,79 @@ bool shelf_is_stopping(void *shelf)
 
 	return atomic_load(&s->stopping);
 }
+
+/* ---- The makers' turns ---- */
+
+void shelf_submit(struct shelf *s, struct work_job *job)
+{
+	pthread_mutex_lock(&s->lock);
+	s->waiting_jobs++;
+	pthread_mutex_unlock(&s->lock);
+	work_submit(s->makers, job);
+}
+
+static int64_t monotonic_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void shelf_turn_begin(struct turn *t, struct shelf *s)
+{
+	*t = (struct turn){ .shelf = s, .began = monotonic_now() };
+	pthread_mutex_lock(&s->lock);
+	s->waiting_jobs--;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* With the lock held, and waiting_begin() is called behind it. */
+static bool may_go_apart(struct turn *t)
+{
+	if (t->shelf->apart >= APART_MAX)
+		return false;
+	t->shelf->apart++;
+	t->apart = true;
+	return true;
+}
+
+bool shelf_turn_is_over(void *turn)
+{
+	struct turn *t = turn;
+	struct shelf *s = t->shelf;
+	bool goes = false;
+
+	if (shelf_is_stopping(s) || t->lost)
+		return true;
+	if (t->apart || monotonic_now() - t->began < TURN)
+		return false;
+	pthread_mutex_lock(&s->lock);
+	if (s->waiting_jobs) {
+		goes = may_go_apart(t);
+		t->lost = !goes;
+	}
+	pthread_mutex_unlock(&s->lock);
+	/* The pool has another thread in its place. */
+	if (goes)
+		waiting_begin(NULL, NULL);
+	return t->lost;
+}
+
+void shelf_turn_end(struct turn *t)
+{
+	bool apart = t->apart;
+
+	if (!apart)
+		return;
+	pthread_mutex_lock(&t->shelf->lock);
+	t->shelf->apart--;
+	t->apart = false;
+	pthread_mutex_unlock(&t->shelf->lock);
+	waiting_end();
+}
+
+/* ---- Indexes ---- */
 
 int shelf_open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
 		     struct index **out, struct err *err)
@@ -342,7 +486,7 @@ static int make_index(struct shelf_item *item, struct draft *draft, enum index_k
 }
 
 struct layer_work {
-	struct shelf *shelf;
+	struct turn *turn;
 	const struct content *blob;
 	const struct digest *digest;
 };
@@ -351,17 +495,17 @@ static int make_layer(void *arg, int fd, struct err *err)
 {
 	const struct layer_work *w = arg;
 
-	return shelf_blame(err, layer_index(w->blob, w->digest, shelf_is_stopping, w->shelf, fd, err), w->digest);
+	return shelf_blame(err, layer_index(w->blob, w->digest, shelf_turn_is_over, w->turn, fd, err), w->digest);
 }
 
-static int index_layer_now(struct shelf_item *item, struct err *err)
+static int index_layer_now(struct shelf_item *item, struct turn *turn, struct err *err)
 {
 	struct shelf *s = item->shelf;
 	const struct digest *d = &item->digest;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
 	auto_content struct content *blob = NULL;
 	int r = shelf_blame(err, store_blob_open(s->tree->store, d, &blob, err), d);
-	struct layer_work work = { s, blob, d };
+	struct layer_work work = { turn, blob, d };
 
 	if (!r)
 		r = begin_index(s, DERIVED_LAYER, INDEX_LAYER, d, &draft, &item->index, err);
@@ -372,21 +516,65 @@ static int index_layer_now(struct shelf_item *item, struct err *err)
 	return r;
 }
 
+static void index_in_turn(struct shelf_item *item, struct turn *turn)
+{
+	struct shelf *s = item->shelf;
+	struct err err = ERR_INIT;
+	int r = index_layer_now(item, turn, &err);
+
+	if (!turn->lost || !r || shelf_is_stopping(s))
+		return settle(item, r, &err);
+	turn->lost = false;
+	pthread_mutex_lock(&s->lock);
+	item->next_late = NULL;
+	*s->last_late = item;
+	s->last_late = &item->next_late;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* A layer that was given up, for a thread that is apart, or may be; NULL: there is none, and the thread isn't apart any more. */
+static struct shelf_item *take_late(struct turn *turn)
+{
+	struct shelf *s = turn->shelf;
+	struct shelf_item *item = NULL;
+	bool was = turn->apart;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->late && (was || may_go_apart(turn))) {
+		item = s->late;
+		s->late = item->next_late;
+		if (!s->late)
+			s->last_late = &s->late;
+	} else if (was) {
+		s->apart--;
+		turn->apart = false;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!was && turn->apart)
+		waiting_begin(NULL, NULL);
+	else if (was && !turn->apart)
+		waiting_end();
+	return item;
+}
+
 /* In a thread of the pool. */
 static void layer_job(struct work_job *job)
 {
 	struct shelf_item *item = container_of(job, struct shelf_item, job);
-	struct err err = ERR_INIT;
-	int r;
+	struct turn turn;
 
 	shelf_be_nice();
-	r = index_layer_now(item, &err);
-	settle(item, r, &err);
+	shelf_turn_begin(&turn, item->shelf);
+	while (item) {
+		index_in_turn(item, &turn);
+		item = take_late(&turn);
+	}
 }
 
 static int layer_digest(struct shelf *s, int64_t slot, struct digest *out, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
+	char text[DIGEST_TEXT_MAX + 1];
 	struct blob_row row;
 	int r = tree_reader(s->tree, &rd, err);
 
@@ -395,7 +583,7 @@ static int layer_digest(struct shelf *s, int64_t slot, struct digest *out, struc
 	if (r <= 0)
 		return r ? r : err_set(err, ERR_NOT_FOUND, "the layer is gone");
 	*out = row.digest;
-	return row.bad ? err_set(err, ERR_CORRUPT, "the layer is damaged, or lost: push it again") : 0;
+	return row.bad ? err_set(err, ERR_IO, "layer %s is damaged, or lost: push it again", digest_format(&row.digest, text)) : 0;
 }
 
 /* An index that is there is opened here; making one is the pool's. */
@@ -412,7 +600,7 @@ static void begin_layer(struct shelf_item *item)
 	if (!r)
 		return settle(item, 0, NULL);
 	item->job.fn = layer_job;
-	work_submit(s->makers, &item->job);
+	shelf_submit(s, &item->job);
 }
 
 /* Holds the layer, which may still be OPENING. */
@@ -595,17 +783,38 @@ static int open_image(struct shelf_item *item, struct err *err)
 	return r ? merge(item, l, err) : 0;
 }
 
-int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err)
+/* Merged by who asks first, for whom that is waiting. */
+static struct shelf_item *request_image(struct shelf *s, int64_t slot)
 {
 	struct err failure = ERR_INIT;
-	bool fresh = false;
-	struct shelf_item *item = kind == SHELF_LAYER ? request_layer(s, slot) : take(s, kind, slot, &fresh);
+	bool fresh;
+	struct shelf_item *item = take(s, SHELF_IMAGE, slot, &fresh);
 
-	if (!item)
-		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	if (fresh)
-		settle(item, open_image(item, &failure), &failure);
-	return await(item, out, err);
+	if (!fresh)
+		return item;
+	waiting_begin(NULL, NULL);
+	settle(item, open_image(item, &failure), &failure);
+	waiting_end();
+	return item;
+}
+
+int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err)
+{
+	struct err failure;
+	int r;
+
+	/* Again, if it failed only because who had begun with it has gone. */
+	do {
+		struct shelf_item *item = kind == SHELF_LAYER ? request_layer(s, slot) : request_image(s, slot);
+
+		if (!item)
+			return err_set(err, ERR_NO_MEMORY, "out of memory");
+		failure = (struct err)ERR_INIT;
+		r = await(item, out, &failure);
+	} while (r && failure.reason == ERR_INTERRUPTED && !waiting_is_over());
+	if (r && err)
+		*err = failure;
+	return r;
 }
 
 /* An image whose layers are to be indexed. */
@@ -619,7 +828,9 @@ static void prepare_run(struct work_job *job)
 {
 	struct prepare_job *p = container_of(job, struct prepare_job, job);
 	struct layers *l = calloc(1, sizeof(*l));
+	struct turn turn;
 
+	shelf_turn_begin(&turn, p->shelf);
 	if (l && !shelf_is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
 		for (size_t i = 0; i < l->count; i++)
 			l->items[i] = request_layer(p->shelf, l->slots[i]);
@@ -635,7 +846,7 @@ void shelf_prepare(struct shelf *s, int64_t image)
 	if (!p)
 		return;
 	*p = (struct prepare_job){ .job.fn = prepare_run, .shelf = s, .image = image };
-	work_submit(s->makers, &p->job);
+	shelf_submit(s, &p->job);
 }
 
 const struct index *shelf_index(const struct shelf_item *item)
@@ -660,6 +871,7 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	s->tree = tree;
 	s->budget = TREE_INSIDE_CACHE;
+	s->last_late = &s->late;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	/* OpenSSL reads its configuration at its first digest, for 6 ms: not while somebody waits for a file. */

@@ -41,9 +41,13 @@ DEFINE_CLEANUP(cleanup_shelf_item, struct shelf_item *, shelf_put)
 void shelf_prepare(struct shelf *s, int64_t image);
 
 /*
- * Once index_check() says that an item's index is damaged: whoever gets it from now on has it made again. It stays held.
+ * Once index_check() says that an item's index is damaged: whoever gets it from now on has it made again. It stays held. False: it was
+ * discarded before.
  */
-void shelf_discard(struct shelf_item *item);
+bool shelf_discard(struct shelf_item *item);
+
+/* A layer's bytes came, again it may be: it is opened anew, and that an image couldn't be looked into is forgotten. */
+void shelf_blob_came(struct shelf *s, int64_t slot);
 
 const struct index *shelf_index(const struct shelf_item *item);
 /* An image's: the slot of one of its layers. */
@@ -54,7 +58,14 @@ int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);
  */
 int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
 
-/* At most so many bytes for decoded copies of layers, and for files taken out; those not used for longest go. Before use. */
+/*
+ * Compares the files that were taken out with what their layers have; one that differs is removed, to be taken out again. fn: of which layer,
+ * and which inode there; a non-zero answer ends it and is returned. Reads all of them, and what they are taken from.
+ */
+typedef int shelf_damage_fn(void *arg, const char *layer, uint32_t inode);
+int shelf_check_files(struct shelf *s, shelf_damage_fn *fn, void *arg, struct err *err) MUST_CHECK;
+
+/* At most so many bytes for decoded copies of layers, and for files taken out; those not used for longest go, at once where there are more. Before use. */
 void shelf_set_budget(struct shelf *s, int64_t bytes);
 
 struct shelf_stats {

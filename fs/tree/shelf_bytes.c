@@ -4,6 +4,7 @@
 #include "fs/base/base.h"
 #include "fs/tree/shelf_state.h"
 
+#include "fs/base/waiting.h"
 #include "fs/image/layer.h"
 #include "fs/tree/state.h"
 
@@ -11,6 +12,14 @@
 #define HOT_OPENS 2		/* of a file, before it is taken out of its layer */
 #define HOT_SIZE (128 * 1024)	/* smaller ones are read as fast out of a decoded span */
 #define HOT_JOBS 8		/* being taken out, or waiting for it */
+#define HOT_SHARE 4		/* of the budget: larger ones would throw out all others */
+
+/* The index goes first: where it is, the copy is whole, and its own. */
+static void remove_copy(struct shelf *s, const struct digest *d)
+{
+	(void)!derived_remove(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, NULL);
+	(void)!derived_remove(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, NULL);
+}
 
 /* Makes the decoded copy of a layer that can't be entered anywhere; *fd is the copy. 0: another process has made it meanwhile. */
 static int make_copy(struct shelf *s, const struct digest *d, struct index **ix, int *fd, struct err *err)
@@ -29,7 +38,8 @@ static int make_copy(struct shelf *s, const struct digest *d, struct index **ix,
 		r = shelf_blame(err, layer_copy(blob, shelf_is_stopping, s, copy.file.fd, index.file.fd, err), d);
 	if (!r)
 		r = index_open(index.file.fd, INDEX_COPY, ix, err);
-	/* The index comes last: where it is, the copy is whole. */
+	if (!r)
+		r = derived_remove(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, err);
 	if (!r)
 		r = derived_commit(s->derived, &copy.file, false, err);
 	if (!r)
@@ -55,7 +65,9 @@ static int open_copy(struct shelf *s, const struct digest *d, struct bytes *b, s
 		    derived_open(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &fd, err)) {
 			index_close(b->copy_index);
 			b->copy_index = NULL;
+			waiting_begin(NULL, NULL);
 			r = make_copy(s, d, &b->copy_index, &fd, err);
+			waiting_end();
 		}
 	}
 	if (r < 0)
@@ -82,17 +94,12 @@ static int open_bytes(struct shelf_item *item, struct bytes *b, struct err *err)
 	return r ? r : span_layer_new(s->cache, &b->table, b->blob, &b->spans, err);
 }
 
-/* Has what proved damaged made again, for who comes next. */
+/* Whoever comes next opens anew what proved damaged: the blob, which may have been pushed again, or has a copy made again. */
 static void discard_damaged(struct shelf_item *item)
 {
-	const struct derived_name name = { .kind = DERIVED_COPY_INDEX, .key = item->digest };
-	const struct bytes *b = &item->bytes;
-	bool copy = b->copy_index && index_check(b->copy_index, NULL);
-
-	if (copy)
-		(void)!derived_remove(item->shelf->derived, &name, NULL);
-	if (copy || index_check(item->index, NULL))
-		shelf_discard(item);
+	/* Once: the copy that there is then may be another's, made again. */
+	if (shelf_discard(item) && index_spans(item->index).coding == SPAN_NONE)
+		remove_copy(item->shelf, &item->digest);
 }
 
 void shelf_release_bytes(struct shelf_item *item)
@@ -107,7 +114,11 @@ static int need_bytes(struct shelf_item *item, struct err *err)
 	struct bytes *b = &item->bytes;
 	int r = 0;
 
-	pthread_mutex_lock(&item->opening);
+	if (pthread_mutex_trylock(&item->opening)) {
+		waiting_begin(NULL, NULL);
+		pthread_mutex_lock(&item->opening);
+		waiting_end();
+	}
 	if (!b->spans) {
 		r = open_bytes(item, b, err);
 		if (r) {
@@ -125,6 +136,7 @@ static int need_bytes(struct shelf_item *item, struct err *err)
 struct file {
 	struct shelf_item *layer;
 	const struct index_inode *inode;
+	uint32_t number;
 };
 
 static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_t offset, struct err *err)
@@ -153,19 +165,48 @@ static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_
 	return (ssize_t)len;
 }
 
-static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, struct err *err)
+static ssize_t read_once(const struct file *f, void *data, size_t len, int64_t offset, struct err *err)
 {
-	const struct file *f = arg;
 	ssize_t n;
 
 	if (f->inode->flags & INDEX_SPARSE)
 		n = read_extents(f, data, len, offset, err);
 	else
 		n = span_read(f->layer->bytes.spans, data, len, (int64_t)f->inode->data + offset, err);
-	/* This reader hears of it; who opens the file again doesn't. */
+	return n >= 0 && (size_t)n < len ? err_set(err, ERR_CORRUPT, "it ends inside a file") : n;
+}
+
+/* By what is there now: a layer that was pushed again, an index or a copy made anew. */
+static ssize_t read_anew(const struct file *f, void *data, size_t len, int64_t offset, struct err *err)
+{
+	auto_shelf_item struct shelf_item *layer = NULL;
+	struct file now = { .number = f->number };
+	ssize_t n = shelf_get(f->layer->shelf, SHELF_LAYER, f->layer->slot, &layer, err);
+
+	if (!n)
+		n = need_bytes(layer, err);
+	if (n)
+		return n;
+	now.layer = layer;
+	now.inode = index_inode(layer->index, f->number);
+	if (!now.inode || !S_ISREG(now.inode->mode) || now.inode->size != f->inode->size)
+		n = err_set(err, ERR_CORRUPT, "its index is damaged");
+	else
+		n = read_once(&now, data, len, offset, err);
 	if (n == -EIO)
-		discard_damaged(f->layer);
-	return n >= 0 && (size_t)n < len ? err_set(err, ERR_CORRUPT, "a layer ends inside a file") : n;
+		discard_damaged(layer);
+	return n < 0 ? shelf_blame(err, (int)n, &f->layer->digest) : n;
+}
+
+static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, struct err *err)
+{
+	const struct file *f = arg;
+	ssize_t n = read_once(f, data, len, offset, err);
+
+	if (n != -EIO)
+		return n;
+	discard_damaged(f->layer);
+	return read_anew(f, data, len, offset, err);
 }
 
 static void release_file(void *arg)
@@ -177,7 +218,7 @@ static void release_file(void *arg)
 }
 
 /* Out of the layer. */
-static int open_packed(struct shelf_item *layer, const struct index_inode *inode, struct content **out, struct err *err)
+static int open_packed(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out, struct err *err)
 {
 	static const struct content_reader reader = { .read = read_file, .release = release_file };
 	struct file *f;
@@ -189,7 +230,7 @@ static int open_packed(struct shelf_item *layer, const struct index_inode *inode
 	if (!f)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	shelf_hold(layer);
-	*f = (struct file){ .layer = layer, .inode = inode };
+	*f = (struct file){ .layer = layer, .inode = inode, .number = number };
 	return content_from_reader(&reader, f, (int64_t)inode->size, out, err);
 }
 
@@ -202,7 +243,7 @@ struct hot_job {
 	struct content *content;
 };
 
-static int take_out(const struct hot_job *h, struct derived_draft *draft, struct err *err)
+static int take_out(const struct hot_job *h, struct turn *turn, struct derived_draft *draft, struct err *err)
 {
 	int64_t size = content_size(h->content), at = 0;
 	auto_free char *data = malloc(READ_SIZE);
@@ -211,7 +252,7 @@ static int take_out(const struct hot_job *h, struct derived_draft *draft, struct
 	while (!r && at < size) {
 		ssize_t n = content_read(h->content, data, READ_SIZE, at, err);
 
-		if (n <= 0 || shelf_is_stopping(h->shelf))
+		if (n <= 0 || shelf_turn_is_over(turn))
 			return n < 0 ? (int)n : -EIO;
 		if (pwrite(draft->fd, data, (size_t)n, at) != n)
 			return err_sys(err, errno, "can't write a file taken out of a layer");
@@ -220,20 +261,23 @@ static int take_out(const struct hot_job *h, struct derived_draft *draft, struct
 	return r;
 }
 
-/* In a thread of the pool. What fails, a full disk too, leaves the file in its layer. */
+/* In a thread of the pool. What fails, a full disk too, or takes too long while others wait, leaves the file in its layer. */
 static void hot_job_run(struct work_job *job)
 {
 	struct hot_job *h = container_of(job, struct hot_job, job);
 	struct shelf *s = h->shelf;
 	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
+	struct turn turn;
 
 	shelf_be_nice();
+	shelf_turn_begin(&turn, s);
 	/* Synced: nothing verifies its bytes later on. */
-	if (derived_begin(s->derived, &h->name, &draft.file, NULL) > 0 && take_out(h, &draft.file, NULL) == 0 &&
+	if (derived_begin(s->derived, &h->name, &draft.file, NULL) > 0 && take_out(h, &turn, &draft.file, NULL) == 0 &&
 	    derived_commit(s->derived, &draft.file, true, NULL) == 0) {
 		atomic_fetch_add(&s->taken_out, 1);
 		(void)!derived_shrink(s->derived, s->budget, NULL);
 	}
+	shelf_turn_end(&turn);
 	content_free(h->content);
 	pthread_mutex_lock(&s->lock);
 	s->hot_jobs--;
@@ -262,16 +306,16 @@ static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode)
 	return hot;
 }
 
-static void begin_hot(struct shelf_item *layer, const struct index_inode *inode, const struct derived_name *name)
+static void begin_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, const struct derived_name *name)
 {
 	struct shelf *s = layer->shelf;
 	struct hot_job *h = calloc(1, sizeof(*h));
 
-	if (h && open_packed(layer, inode, &h->content, NULL) == 0) {
+	if (h && open_packed(layer, number, inode, &h->content, NULL) == 0) {
 		h->shelf = s;
 		h->name = *name;
 		h->job.fn = hot_job_run;
-		work_submit(s->makers, &h->job);
+		shelf_submit(s, &h->job);
 		return;
 	}
 	free(h);
@@ -280,15 +324,23 @@ static void begin_hot(struct shelf_item *layer, const struct index_inode *inode,
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* The file taken out, if it was; else it may begin to be. */
+/* Numbers are those of an index, and of its version. */
+static struct derived_name file_name(const struct digest *layer, uint32_t number)
+{
+	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
+}
+
+/* The file taken out, if it was; else it may begin to be. A layer that isn't compressed has its files at hand already, and no checksums
+ * for what would be taken out. */
 static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
 {
-	const struct derived_name name = { .kind = DERIVED_FILE, .key = layer->digest, .part = number };
+	const struct derived_name name = file_name(&layer->digest, number);
 	struct shelf *s = layer->shelf;
 	auto_fd int fd = -1;
 	struct stat st;
 
-	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / 4)
+	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / HOT_SHARE ||
+	    index_spans(layer->index).coding == SPAN_PLAIN)
 		return -ENOENT;
 	if (derived_open(s->derived, &name, &fd, NULL) == 0) {
 		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == inode->size)
@@ -296,8 +348,15 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 		(void)!derived_remove(s->derived, &name, NULL);
 	}
 	if (is_hot(s, layer->slot, number))
-		begin_hot(layer, inode, &name);
+		begin_hot(layer, number, inode, &name);
 	return -ENOENT;
+}
+
+/* Without checksums nothing else says that the bytes are in quarantine by now. */
+static bool is_gone(struct shelf_item *layer)
+{
+	return index_spans(layer->index).coding == SPAN_PLAIN &&
+	       store_blob_exists(layer->shelf->tree->store, &layer->digest, NULL) == 0;
 }
 
 static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, bool *again,
@@ -309,11 +368,15 @@ static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struc
 
 	if (r)
 		return r;
+	if (is_gone(layer)) {
+		*again = shelf_discard(layer);
+		return err_set(err, ERR_IO, "the layer is damaged, or lost: push it again");
+	}
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		r = err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
 	else if (open_hot(layer, inode, i, out))
-		r = open_packed(layer, i, out, err);
+		r = open_packed(layer, inode, i, out, err);
 	if (index_check(layer->index, NULL))
 		shelf_discard(layer);
 	*again = r && shelf_is_discarded(layer);
@@ -331,4 +394,80 @@ int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct conte
 void shelf_set_budget(struct shelf *s, int64_t bytes)
 {
 	s->budget = bytes;
+	(void)!derived_shrink(s->derived, bytes, NULL);
+}
+
+/* ---- Are they what was taken out? ---- */
+
+struct file_check {
+	struct shelf *shelf;
+	shelf_damage_fn *fn;
+	void *arg;
+	char *ours, *theirs;	/* READ_SIZE */
+};
+
+static bool is_same(struct file_check *c, const struct content *a, const struct content *b)
+{
+	int64_t size = content_size(a);
+
+	for (int64_t at = 0; at < size; at += READ_SIZE) {
+		size_t len = (size_t)MIN(READ_SIZE, size - at);
+
+		if (content_read(a, c->ours, len, at, NULL) != (ssize_t)len || content_read(b, c->theirs, len, at, NULL) != (ssize_t)len ||
+		    memcmp(c->ours, c->theirs, len) != 0)
+			return false;
+	}
+	return size == content_size(b);
+}
+
+/* In its layer; *out NULL: it isn't for us to say. */
+static int open_original(struct file_check *c, const struct derived_name *name, struct content **out, struct err *err)
+{
+	auto_shelf_item struct shelf_item *layer = NULL;
+	const struct index_inode *i;
+	struct blob_row blob;
+	int r;
+
+	{
+		auto_reader struct meta_reader rd = { 0 };
+
+		r = tree_reader(c->shelf->tree, &rd, err);
+		if (!r)
+			r = blob_by_digest(rd.db, &name->key, &blob, err);
+	}
+	if (r <= 0 || blob.bad || blob.id > SHELF_SLOT_MAX)
+		return MIN(r, 0);
+	r = shelf_get(c->shelf, SHELF_LAYER, blob.id, &layer, err);
+	i = r ? NULL : index_inode(layer->index, (uint32_t)name->part);
+	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
+		return r;
+	return open_packed(layer, (uint32_t)name->part, i, out, err);
+}
+
+/* What can't be compared is left alone: the layer's own trouble is told otherwise. */
+static int check_file(void *arg, const struct derived_name *name, int64_t size, int64_t used UNUSED, struct err *err)
+{
+	struct file_check *c = arg;
+	auto_content struct content *original = NULL, *taken = NULL;
+	auto_fd int fd = -1;
+	char text[DIGEST_TEXT_MAX + 1];
+	int r;
+
+	if (shelf_is_stopping(c->shelf) || name->part >> 32 != INDEX_VERSION || open_original(c, name, &original, NULL) || !original ||
+	    derived_open(c->shelf->derived, name, &fd, NULL) || content_from_fd(steal_fd(&fd), size, &taken, NULL))
+		return 0;
+	if (is_same(c, original, taken))
+		return 0;
+	r = derived_remove(c->shelf->derived, name, err);
+	return r ? r : c->fn(c->arg, digest_format(&name->key, text), (uint32_t)name->part);
+}
+
+int shelf_check_files(struct shelf *s, shelf_damage_fn *fn, void *arg, struct err *err)
+{
+	auto_free char *ours = malloc(READ_SIZE), *theirs = malloc(READ_SIZE);
+	struct file_check c = { .shelf = s, .fn = fn, .arg = arg, .ours = ours, .theirs = theirs };
+
+	if (!ours || !theirs)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	return derived_each(s->derived, DERIVED_FILE, check_file, &c, err);
 }

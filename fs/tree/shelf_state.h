@@ -8,7 +8,9 @@
  * Invariants:
  * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held; discarded it isn't in the
  *    table any more, and goes when nobody holds it.
- * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end.
+ * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end. One that works for long while others
+ *    wait for a thread goes apart, where there is room for it, or ends, for its work to be begun again by one that is: what is small
+ *    isn't held up by what is large.
  * 3. Nothing is read or made with shelf.lock held. Lock order: item.opening, shelf.lock.
  */
 #ifndef REGFS_SHELF_STATE_H
@@ -52,6 +54,7 @@ struct shelf_item {
 	int64_t failed_at;
 	struct err err;			/* FAILED */
 	struct shelf_item *next;	/* in its bucket */
+	struct shelf_item *next_late;
 	struct shelf_item *newer, *older;	/* by use; not held only */
 };
 
@@ -73,6 +76,9 @@ struct shelf {
 		uint32_t inode, opens;
 	} opened[SHELF_HOT_PLACES];
 	unsigned hot_jobs;
+	unsigned waiting_jobs;		/* of the makers', not begun yet */
+	unsigned apart;			/* makers that work for long */
+	struct shelf_item *late, **last_late;	/* layers that a maker has given up, by `next_late`; OPENING */
 	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
 	atomic_llong taken_out;
 };
@@ -81,6 +87,19 @@ struct shelf {
 void shelf_hold(struct shelf_item *item);
 bool shelf_is_discarded(struct shelf_item *item);
 bool shelf_is_stopping(void *shelf);
+
+/* What a maker has of the pool. */
+struct turn {
+	struct shelf *shelf;
+	int64_t began;		/* nanoseconds, of the monotonic clock */
+	bool apart, lost;
+};
+/* Gives the pool a job, which begins with shelf_turn_begin(). */
+void shelf_submit(struct shelf *s, struct work_job *job);
+void shelf_turn_begin(struct turn *t, struct shelf *s);
+/* Asked now and then: the work is to end, since the shelf stops, or (t->lost) for others. */
+bool shelf_turn_is_over(void *turn);
+void shelf_turn_end(struct turn *t);
 /* This thread's work is for later: others go before it. */
 void shelf_be_nice(void);
 /* Opens an index that is there; one that is damaged or old is removed, to be made again. */

@@ -79,6 +79,23 @@ int tree_gc(struct tree *tree, const struct cred *cred, const struct tree_gc_opt
 	return r;
 }
 
+struct files_check {
+	const struct tree_check_options *options;
+	struct check_report *report;
+};
+
+static int tell_damage(void *arg, const char *layer, uint32_t inode)
+{
+	struct files_check *f = arg;
+	char text[DIGEST_TEXT_MAX + 64];
+
+	f->report->derived++;
+	f->report->repaired++;
+	snprintf(text, sizeof(text), "a file taken out of %s (%" PRIu32 "): removed", layer, inode);
+	f->options->problem(f->options->arg, CHECK_DERIVED, text);
+	return 0;
+}
+
 int tree_check(struct tree *tree, const struct cred *cred, const struct tree_check_options *options,
 	       struct check_report *out, struct err *err)
 {
@@ -90,7 +107,12 @@ int tree_check(struct tree *tree, const struct cred *cred, const struct tree_che
 		.progress = options->progress,
 		.arg = options->arg,
 	};
+	struct files_check files = { .options = options, .report = out };
 	int r = permit(tree, cred, ACTION_ADMIN, NULL, err);
 
-	return r ? r : check_run(tree->store, tree->meta, &o, out, err);
+	if (!r)
+		r = check_run(tree->store, tree->meta, &o, out, err);
+	if (!r && options->data)
+		r = shelf_check_files(tree->shelf, tell_damage, &files, err);
+	return r;
 }

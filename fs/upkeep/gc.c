@@ -370,16 +370,14 @@ static int count(struct run *g, struct err *err)
 	return r || !g->options->dry_run ? r : predict(g, rd.db, err);
 }
 
-/* Something went, so what was made from it may be left; else nothing lost its owner, and the cost is spared. */
+/* Where something went, what was made from it may be left; else nothing lost its owner, and the cost of asking for it is spared. */
 static int collect_indexes(struct run *g, struct err *err)
 {
 	const struct gc_report *o = g->report;
 	struct indexes_report report;
-	int r;
+	bool went = g->options->dry_run || o->images || o->links || o->blobs || o->removals;
+	int r = indexes_collect(g->store, g->meta, went, g->options->dry_run, &report, err);
 
-	if (!g->options->dry_run && !o->images && !o->links && !o->blobs && !o->removals)
-		return 0;
-	r = indexes_collect(g->store, g->meta, g->options->dry_run, &report, err);
 	g->report->indexes = report.files;
 	g->report->index_bytes = report.bytes;
 	return r;

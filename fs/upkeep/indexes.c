@@ -76,6 +76,8 @@ static int has_owner(struct collection *c, const struct derived_name *name, stru
 {
 	struct blob_row blob;
 
+	if (name->kind == DERIVED_FILE && name->part >> 32 != INDEX_VERSION)
+		return 0;
 	return name->kind == DERIVED_IMAGE ? image_has_owner(c, name, err) :
 					     blob_by_digest(c->db, &name->key, &blob, err);
 }
@@ -92,7 +94,7 @@ static int look_at(void *arg, const struct derived_name *name, int64_t size, int
 	return c->dry_run ? 0 : derived_remove(c->derived, name, err);
 }
 
-int indexes_collect(struct store *store, struct meta *meta, bool dry_run, struct indexes_report *out, struct err *err)
+int indexes_collect(struct store *store, struct meta *meta, bool owned, bool dry_run, struct indexes_report *out, struct err *err)
 {
 	auto_reader struct meta_reader rd = { .meta = meta };
 	CLEANUP(collection_release) struct collection c = { .dry_run = dry_run, .report = out };
@@ -100,9 +102,11 @@ int indexes_collect(struct store *store, struct meta *meta, bool dry_run, struct
 
 	*out = (struct indexes_report){ 0 };
 	if (!r)
+		r = derived_sweep(c.derived, dry_run, &out->files, &out->bytes, err);
+	if (!r)
 		r = meta_read_begin(meta, &rd.db, err);
 	c.db = rd.db;
-	for (int kind = 0; !r && kind < DERIVED_KIND_COUNT; kind++)
+	for (int kind = 0; !r && owned && kind < DERIVED_KIND_COUNT; kind++)
 		r = derived_each(c.derived, (enum derived_kind)kind, look_at, &c, err);
 	return r;
 }

@@ -58,7 +58,7 @@ static void merge_with_itself(const struct index *layer, size_t times)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-	const struct digest digest = { .algorithm = DIGEST_SHA256 };
+	struct digest digest;
 	auto_content struct content *blob = NULL;
 	auto_index struct index *layer = NULL;
 	auto_buf struct buf text = BUF_INIT;
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	for (size_t i = 0; i + 512 <= size; i += 512)
 		if (memcmp(data.data + i + 257, "ustar", 5) == 0 && data.data[i + 148] != 'x')
 			tarball_seal((uint8_t *)data.data + i);
-	if (content_from_buf(&data, &blob, &err))
+	if (digest_of(DIGEST_SHA256, data.data, data.len, &digest, &err) || content_from_buf(&data, &blob, &err))
 		return 0;
 	fd = memory_file();
 	if (layer_index(blob, &digest, NULL, NULL, fd, &err)) {

@@ -24,7 +24,27 @@ static int memory_file(void)
 	return memfd_create("regfs-test", MFD_CLOEXEC);
 }
 
-static const struct digest any_digest = { .algorithm = DIGEST_SHA256 };
+static struct digest digest_of_blob(const struct content *blob)
+{
+	auto_hasher struct hasher *h = NULL;
+	struct digest d = { 0 };
+	char data[64 * 1024];
+	ssize_t n;
+	int r = hasher_new(DIGEST_SHA256, &h, NULL);
+
+	for (int64_t at = 0; !r && (n = content_read(blob, data, sizeof(data), at, NULL)) > 0; at += n)
+		r = hasher_update(h, data, (size_t)n, NULL);
+	if (r || hasher_digest(h, &d, NULL))
+		abort();
+	return d;
+}
+
+static int index_blob(const struct content *blob, int fd, struct err *err)
+{
+	const struct digest digest = digest_of_blob(blob);
+
+	return layer_index(blob, &digest, NULL, NULL, fd, err);
+}
 
 static int index_of_tar(const struct buf *tar, int fd, struct index **out, struct err *err)
 {
@@ -35,7 +55,7 @@ static int index_of_tar(const struct buf *tar, int fd, struct index **out, struc
 	buf_add(&copy, tar->data, tar->len);
 	r = content_from_buf(&copy, &blob, err);
 	if (!r)
-		r = layer_index(blob, &any_digest, NULL, NULL, fd, err);
+		r = index_blob(blob, fd, err);
 	if (!r)
 		r = index_open(fd, INDEX_LAYER, out, err);
 	return r ? r : index_verify(*out, err);
@@ -554,10 +574,13 @@ static int index_endless(struct endless *e, uint64_t count, struct index **out, 
 	static const struct content_reader reader = { .read = endless_read, .release = endless_release };
 	auto_content struct content *blob = NULL;
 	auto_fd int fd = memory_file();
+	struct digest digest = { .algorithm = DIGEST_SHA256 };
 	int r = content_from_reader(&reader, e, (int64_t)(count * e->entry.len), &blob, err);
 
+	if (!r && out)
+		digest = digest_of_blob(blob);
 	if (!r)
-		r = layer_index(blob, &any_digest, NULL, NULL, fd, err);
+		r = layer_index(blob, &digest, NULL, NULL, fd, err);
 	return r || !out ? r : index_open(fd, INDEX_LAYER, out, err);
 }
 

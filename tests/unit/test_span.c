@@ -536,8 +536,8 @@ static void test_ends(void)
 			check_blob("gzip and padding", &a, &text, SPAN_GZIP, 1);
 			check_blob("zstd and padding", &b, &text, SPAN_ZSTD, 1);
 		} else {
-			check_refused("gzip and garbage", &a, ERR_CORRUPT, "push the layer again");
-			check_refused("zstd and garbage", &b, ERR_CORRUPT, "push the layer again");
+			check_refused("gzip and garbage", &a, ERR_CORRUPT, "gzip layer is damaged");
+			check_refused("zstd and garbage", &b, ERR_CORRUPT, "zstd layer is damaged");
 		}
 	}
 }

@@ -1,0 +1,200 @@
+#!/bin/bash
+# derived.t: what follows from layers (indexes, copies, files taken out) is damaged, removed, or takes long to make: under a server, and
+# before it starts. Nobody sees wrong bytes, and nobody else waits.
+. "$(dirname "$0")/lib.sh"
+. "$ROOT/tests/inside.sh"
+need curl jq busybox zstd python3
+have_fuse || skip_all 'no /dev/fuse that can be opened here'
+
+# flip FILE [AT]: other bytes there; in the middle.
+flip() {
+	chmod u+w "$1"
+	printf '\377\376\375' | dd of="$1" bs=1 seek="${2:-$(($(stat -c %s "$1") / 2))}" conv=notrunc status=none
+}
+
+L=$T/layout
+mkdir "$T/files"
+head -c 20000000 /dev/urandom >"$T/files/large"
+seq 10000 >"$T/files/numbers"
+tar -C "$T/files" -cf "$T/files.tar" .
+gzip -kn "$T/files.tar"
+zstd -q "$T/files.tar"
+for coding in '' .gz .zst; do
+	tar_image "$L" "files$coding" "$T/files.tar$coding" >/dev/null || bail 'no image'
+done
+plain=$(digest_of "$T/files.tar")
+gzipped=$(digest_of "$T/files.tar.gz")
+
+# Room for the copy, and for no file besides.
+start_regfs --open --mount "$MNT" --index-cache 25000000
+for coding in '' .gz .zst; do
+	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null || bail 'no push'
+done
+
+# file CODING NAME: in the mount.
+file() {
+	printf '%s\n' "$MNT/files$1/_tags/1/rootfs/$2"
+}
+same() {
+	check "$3" cmp "$(file "$1" "$2")" "$T/files/$2"
+}
+
+# ---- Copies ----
+
+same .zst numbers 'one zstd frame is read from a copy'
+for what in copy copy-index; do
+	[ $what = copy ] && at=1000000 || at=200
+	for restart in '' yes; do
+		# The kernel has what it read: the tag's directory is another one then.
+		[ -z "$restart" ] || stop_regfs
+		flip "$(find "$STORE/index/$what" -type f)" "$at"
+		[ -z "$restart" ] || start_regfs --open --mount "$MNT" --index-cache 25000000
+		echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+		same .zst large "its $what is damaged${restart:+, and the server starts}: it is made again"
+		same .zst numbers 'and holds'
+	done
+done
+is "$(find "$STORE/index/copy" -type f | wc -l) $(find "$STORE/index/copy-index" -type f | wc -l)" '1 1' 'there is one of each'
+
+stop_regfs
+
+# ---- Files taken out ----
+
+start_regfs --open --mount "$MNT"
+for i in 1 2 3; do
+	same .gz large "a file opened for the ${i}th time"
+done
+check 'is taken out' wait_stat files-taken-out 1
+taken=$(find "$STORE/index/file" -type f)
+for i in 1 2 3 4; do
+	cmp "$(file '' large)" "$T/files/large"
+done
+is "$(stat_of files-taken-out)" 1 'one of a layer that is not compressed is not'
+check 'regfs check --data finds nothing' "$REGFS" check --data --store "$STORE"
+flip "$taken"
+exits 0 'a file taken out is damaged: regfs check --data says so' "$REGFS" check --data --json --store "$STORE"
+like "$OUT" "$gzipped" 'and of which layer'
+check 'it is removed' test ! -e "$taken"
+same .gz large 'and read from its layer'
+check 'nothing is left to find' "$REGFS" check --data --store "$STORE"
+same .gz large 'it is opened again'
+check 'and taken out again' wait_stat files-taken-out 2
+stop_regfs
+start_regfs --open --mount "$MNT" --index-cache 1000
+is "$(find "$STORE/index/file" "$STORE/index/copy" -type f)" '' 'a smaller --index-cache is kept to at once'
+stop_regfs
+
+# ---- Layers ----
+
+# A layer that was damaged, and pushed again, under one server.
+for coding in '' .gz; do
+	[ -z "$coding" ] && layer=$plain || layer=$gzipped
+	blob=$STORE/blobs/sha256/${layer:7:2}/${layer#*:}
+	rm -rf "$STORE/index"
+	flip "$blob" 10000000
+	start_regfs --open --mount "$MNT"
+	fails_with 'Input/output error' "${coding:-tar}: a damaged layer can't be looked into" ls "$MNT/files$coding/_tags/1/rootfs/"
+	like "$(cat "$LOG")" "layer $layer .*: push it again" 'the log says which, and what to do'
+	exits 1 'regfs check --data finds it' "$REGFS" check --data --store "$STORE"
+	fails_with 'Input/output error' 'it is in quarantine' ls "$MNT/files$coding/_tags/1/rootfs/"
+	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null
+	same "$coding" large 'pushed again it can be read'
+	flip "$blob" 1000000
+	echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+	exits 1 'damaged under the server' "$REGFS" check --data --store "$STORE"
+	[ -n "$coding" ] || fails_with 'Input/output error' 'its bytes are not shown any more' cmp "$(file "$coding" large)" "$T/files/large"
+	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null
+	echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+	same "$coding" large 'and pushed again: it can be read'
+	stop_regfs
+done
+
+# ---- Indexes that go, or were left ----
+
+printf half >"$STORE/index/layer/${gzipped:7:2}/${gzipped#*:}.new"
+mkdir -p "$STORE/index/file/00"
+printf half >"$STORE/index/file/00/$(printf '%064d-17' 0).new"
+mkdir -p "$STORE/index/file/${gzipped:7:2}"
+printf old >"$STORE/index/file/${gzipped:7:2}/${gzipped#*:}-17"
+start_regfs --open
+push_layout "$L" files gone 1 >/dev/null
+make_image "$L" one 'hello one' >/dev/null
+push_layout "$L" one gone 2 >/dev/null
+check 'a repository goes' "$REGFS" repo rm --store "$STORE" gone
+stop_regfs
+check 'regfs gc' "$REGFS" gc --grace 0 --undo-keep 0 --store "$STORE"
+is "$(find "$STORE/index" -name '*.new' -o -name '*-17')" '' 'removes what a crash left, and what is of another version'
+start_regfs --open --mount "$MNT"
+(
+	while [ ! -e "$T/enough" ]; do
+		rm -rf "$STORE/index" 2>/dev/null
+	done
+) &
+remover=$!
+processes+=($remover)
+wrong=0
+for i in $(seq 60); do
+	for coding in '' .gz .zst; do
+		"$REGFS" cat --store "$STORE" "files$coding:1:numbers" 2>>"$T/cat.err" | cmp -s - "$T/files/numbers" || wrong=$((wrong + 1))
+	done
+done
+touch "$T/enough"
+wait $remover
+is "$wrong $(head -c 300 "$T/cat.err")" '0 ' 'index/ may be removed at any time, also while it is made'
+stop_regfs
+
+# ---- What is large holds up nothing else ----
+
+for i in 1 2 3 4 5; do
+	zeros_layer "$T/zeros" $((60 + i))
+	tar_image "$L" "zeros$i" "$T/zeros" >/dev/null
+done
+make_image "$L" one 'hello one' >/dev/null
+rm -rf "$STORE/index"
+start_regfs --open --mount "$MNT"
+for i in 1 2 3 4 5; do
+	push_layout "$L" "zeros$i" "zeros$i" 1 >/dev/null
+done
+push_layout "$L" one one 1 >/dev/null
+readers=()
+for i in 1 2 3 4 5; do
+	for reader in $([ $i = 5 ] || seq 2 5) 1; do
+		ls "$MNT/zeros$i/_tags/1/rootfs/" >/dev/null 2>&1 &
+		readers+=($!)
+		alone=$!
+	done
+	for reader in 1 2 3 4 5 6 7 8; do
+		"$REGFS" ls --server "http://$ADDR" "zeros$i:1" >/dev/null 2>&1 &
+		readers+=($!)
+	done
+done
+processes+=("${readers[@]}")
+# still: how many of the readers wait.
+still() {
+	local pid n=0
+
+	for pid in "${readers[@]}"; do
+		kill -0 "$pid" 2>/dev/null && n=$((n + 1))
+	done
+	printf '%s\n' $n
+}
+i=0
+until [ "$(find "$STORE/index/layer" -name '*.new' 2>/dev/null | wc -l)" -ge 2 ] || [ $((i++)) -gt 5000 ]; do
+	read -r -t 0.01 <> <(:)
+done
+check 'many wait for layers of 60 GB: the mount is listed' ls "$MNT"
+is "$(cat "$MNT/one/_tags/1/rootfs/message")" 'hello one' 'another image is looked into for the first time'
+same .gz numbers 'so is a third one'
+check 'it is pushed to' push_layout "$L" files two 1
+is "$("$REGFS" cat --server "http://$ADDR" two:1:numbers | sha256sum)" "$(sha256sum <"$T/files/numbers")" 'and read over HTTP'
+is "$(still)" 61 'all the while they wait'
+# Who looks for the same name as another waits in the kernel, which no signal ends.
+kill -KILL "$alone"
+wait "$alone" 2>/dev/null
+is "$(still)" 60 'who is killed waits no longer'
+stop_regfs
+for reader in "${readers[@]}"; do
+	wait "$reader" 2>/dev/null
+done
+is "$(find "$STORE/index" -name '*.new')" '' 'a server that is stopped meanwhile leaves nothing half made'
+done_testing
