@@ -9,6 +9,7 @@
 #include "fs/image/build.h"
 
 #include "fs/base/limits.h"
+#include "fs/base/siphash.h"
 
 #define HOPS_MAX 40	/* symbolic links followed for one path, as Linux has it */
 #define XATTR_STEP 4	/* bytes of attributes that cost a step */
@@ -24,6 +25,7 @@ struct set {
 };
 
 struct build {
+	struct siphash_key key;	/* names and attributes are a stranger's: by a known hash, all could fall into one slot */
 	struct buf inodes;	/* struct index_inode */
 	struct buf names;	/* struct name */
 	uint32_t *slots;	/* 1 + number of a name; by its hash */
@@ -57,19 +59,12 @@ static size_t inode_count(const struct build *b)
 	return b->inodes.len / sizeof(struct index_inode);
 }
 
-/* FNV-1a. */
-static uint32_t hash_bytes(uint32_t h, const void *data, size_t len)
+/* A directory's number goes into the key, which no name can make up for. */
+static uint32_t hash_name(const struct build *b, uint32_t dir, const char *name)
 {
-	const unsigned char *p = data;
+	const struct siphash_key key = { { b->key.k[0] ^ dir, b->key.k[1] } };
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x01000193u;
-	return h ^ h >> 15;
-}
-
-static uint32_t hash_name(uint32_t dir, const char *name)
-{
-	return hash_bytes(0x811c9dc5u ^ dir * 0x9e3779b1u, name, strlen(name));
+	return (uint32_t)siphash(&key, name, strlen(name));
 }
 
 /* ---- Inodes ---- */
@@ -126,7 +121,9 @@ int build_new(struct build **out, struct err *err)
 	buf_init(&b->sets);
 	buf_init(&b->extents);
 	buf_addc(&b->texts, '\0');
-	r = build_directory(b, INDEX_ROOT, &root, err);
+	r = siphash_key_new(&b->key, err);
+	if (!r)
+		r = build_directory(b, INDEX_ROOT, &root, err);
 	if (!r)
 		*out = steal(&b);
 	return r;
@@ -191,13 +188,13 @@ uint32_t build_child(const struct build *b, uint32_t dir, const char *name)
 
 	if (!b->slot_count)
 		return 0;
-	slot = name_slot(b, dir, hash_name(dir, name), name);
+	slot = name_slot(b, dir, hash_name(b, dir, name), name);
 	return *slot ? name_at(b, *slot - 1)->inode : 0;
 }
 
 int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, struct err *err)
 {
-	struct name row = { .dir = dir, .inode = inode, .hash = hash_name(dir, name) };
+	struct name row = { .dir = dir, .inode = inode, .hash = hash_name(b, dir, name) };
 	uint32_t *slot;
 	int r = 0;
 
@@ -278,7 +275,7 @@ static int grow_sets(struct build *b, struct err *err)
 
 int build_add_xattrs(struct build *b, const void *bytes, size_t size, uint32_t *xattrs, struct err *err)
 {
-	struct set row = { .hash = hash_bytes(0x811c9dc5u, bytes, size), .size = size };
+	struct set row = { .hash = (uint32_t)siphash(&b->key, bytes, size), .size = size };
 	size_t i;
 	int r = 0;
 

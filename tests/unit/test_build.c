@@ -80,12 +80,92 @@ static void check_extents(void)
 	refused(r, &err, "one more");
 }
 
+/* ---- Names that fall into one place of a table by a known hash ---- */
+
+#define PAIRS 14
+#define BLOCK 6
+
+static uint32_t fnv(uint32_t h, const char *text)
+{
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x01000193u;
+	return h;
+}
+
+/* Two blocks that lead from one state to one other, by their birthdays. */
+static uint32_t find_pair(uint32_t from, char pair[2][BLOCK + 1])
+{
+	static uint32_t seen[1 << 22];	/* by the state's low bits: 1 + number */
+
+	memset(seen, 0, sizeof(seen));
+	for (uint32_t n = 0;; n++) {
+		uint32_t state, *slot;
+
+		snprintf(pair[0], BLOCK + 1, "%06x", n & 0xffffff);
+		state = fnv(from, pair[0]);
+		slot = &seen[state & (ARRAY_SIZE(seen) - 1)];
+		if (*slot) {
+			snprintf(pair[1], BLOCK + 1, "%06x", (*slot - 1) & 0xffffff);
+			if (fnv(from, pair[1]) == state)
+				return state;
+		}
+		*slot = n + 1;
+	}
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Puts 2^PAIRS names, each of these blocks; what it costs. */
+static double put_names(char pairs[PAIRS][2][BLOCK + 1], bool *all)
+{
+	auto_build struct build *b = NULL;
+	double start = cpu_seconds();
+	int r = build_new(&b, NULL);
+
+	for (uint32_t n = 0; !r && n < 1 << PAIRS; n++) {
+		char name[PAIRS * BLOCK + 1];
+		uint32_t inode;
+
+		for (int i = 0; i < PAIRS; i++)
+			memcpy(name + i * BLOCK, pairs[i][n >> i & 1], BLOCK + 1);
+		r = build_inode(b, &inode, NULL);
+		r = r ? r : build_put(b, INDEX_ROOT, name, inode, NULL);
+	}
+	*all = r == 0 && build_inodes(b) == (1 << PAIRS) + 1;
+	return cpu_seconds() - start;
+}
+
+static void check_flood(void)
+{
+	char evil[PAIRS][2][BLOCK + 1], usual[PAIRS][2][BLOCK + 1];
+	uint32_t state = 0x811c9dc5u ^ INDEX_ROOT * 0x9e3779b1u;
+	double cost, least;
+	bool all, others;
+
+	for (int i = 0; i < PAIRS; i++) {
+		state = find_pair(state, evil[i]);
+		memcpy(usual[i], evil[0], sizeof(usual[i]));
+		usual[i][1][0] = 'x';
+	}
+	least = put_names(usual, &others);
+	cost = put_names(evil, &all);
+	ok(all && others, "%d names of one hash are put", 1 << PAIRS);
+	ok(cost < 20 * least + 0.05, "at the cost of others: %.3f s, %.3f s", cost, least);
+}
+
 int main(void)
 {
 	static char piece[PIECE];
 
 	check_texts(piece);
 	check_xattrs(piece);
+	check_flood();
 	check_extents();
 	return done_testing();
 }
