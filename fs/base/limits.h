@@ -65,6 +65,7 @@
 #define LIMIT_TREE_XATTRS (64 * 1024 * 1024) /* extended attributes of a layer, equal ones once */
 #define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths, and each 4 bytes of
 					      * attributes: some 20 s */
+#define LIMIT_MERGE_STEPS 100000000	     /* the same, of an image: a quarter of that for its layers' files, each counted in each layer: some 5 s */
 #define LIMIT_DIFF_TEXT (16 * 1024 * 1024)   /* a file whose lines are compared */
 #define LIMIT_PRINCIPAL 64		     /* a user's, group's, robot's or token's name */
 #define LIMIT_PASSWORD_MIN 8

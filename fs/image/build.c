@@ -36,7 +36,7 @@ struct build {
 	size_t set_slot_count;
 	struct buf extents;
 	int64_t time;		/* of directories that are made */
-	int64_t steps;		/* taken so far */
+	int64_t steps, most_steps;	/* taken so far, and may be */
 };
 
 static int no_memory(struct err *err)
@@ -106,6 +106,19 @@ void build_set_time(struct build *b, int64_t mtime)
 	b->time = mtime;
 }
 
+void build_set_steps(struct build *b, int64_t most)
+{
+	b->most_steps = most;
+}
+
+int build_count(struct build *b, int64_t steps, struct err *err)
+{
+	b->steps += steps;
+	if (b->steps <= b->most_steps)
+		return 0;
+	return err_set(err, ERR_CORRUPT, "its paths, links and attributes are more than regfs follows (%" PRId64 " steps)", b->most_steps);
+}
+
 int build_new(struct build **out, struct err *err)
 {
 	auto_build struct build *b = calloc(1, sizeof(*b));
@@ -114,6 +127,7 @@ int build_new(struct build **out, struct err *err)
 
 	if (!b)
 		return no_memory(err);
+	b->most_steps = LIMIT_TREE_STEPS;
 	buf_init(&b->inodes);
 	buf_init(&b->names);
 	buf_init(&b->texts);
@@ -223,11 +237,12 @@ int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, s
 	return 0;
 }
 
-void build_clear(struct build *b, uint32_t dir)
+int build_clear(struct build *b, uint32_t dir, uint32_t last, struct err *err)
 {
 	for (size_t i = 0; i < name_count(b); i++)
-		if (name_at(b, i)->dir == dir)
+		if (name_at(b, i)->dir == dir && name_at(b, i)->inode <= last)
 			name_at(b, i)->inode = 0;
+	return build_count(b, (int64_t)name_count(b), err);
 }
 
 /* ---- Texts, attributes, extents ---- */
@@ -280,9 +295,9 @@ int build_add_xattrs(struct build *b, const void *bytes, size_t size, uint32_t *
 	int r = 0;
 
 	/* A global header may give a megabyte of them to each of a million files. */
-	b->steps += (int64_t)size / XATTR_STEP;
-	if (b->steps > LIMIT_TREE_STEPS)
-		return err_set(err, ERR_CORRUPT, "its files have more extended attributes than regfs compares");
+	r = build_count(b, (int64_t)size / XATTR_STEP, err);
+	if (r)
+		return r;
 	if (2 * (b->sets.len / sizeof(row) + 1) > b->set_slot_count)
 		r = grow_sets(b, err);
 	if (r)
@@ -370,9 +385,7 @@ struct walk {
 /* Of a link's target "." and "..", too. */
 static int count_step(struct walk *w)
 {
-	if (++w->b->steps > LIMIT_TREE_STEPS)
-		return err_set(w->err, ERR_CORRUPT, "its paths lead over more than %d names", LIMIT_TREE_STEPS);
-	return 0;
+	return build_count(w->b, 1, w->err);
 }
 
 static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_t *out);

@@ -30,12 +30,16 @@ uint32_t build_inodes(const struct build *b);	/* so far: what comes is numbered 
 void build_set_time(struct build *b, int64_t mtime);
 int build_directory(struct build *b, uint32_t parent, uint32_t *number, struct err *err) MUST_CHECK;
 
+/* What is done for a tree is counted in steps, each of some 50 ns: ERR_CORRUPT beyond as many as may be, LIMIT_TREE_STEPS if not set. */
+void build_set_steps(struct build *b, int64_t most);
+int build_count(struct build *b, int64_t steps, struct err *err) MUST_CHECK;
+
 /* The inode of a name in a directory, or 0. */
 uint32_t build_child(const struct build *b, uint32_t dir, const char *name);
 /* Makes the name that inode's, whatever it was before; inode 0: there is no such name any more. */
 int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, struct err *err) MUST_CHECK;
-/* Takes all names out of a directory; costs a pass over all that there are. */
-void build_clear(struct build *b, uint32_t dir);
+/* Takes the names of inodes up to that number out of a directory; a step for each name that there is. */
+int build_clear(struct build *b, uint32_t dir, uint32_t last, struct err *err) MUST_CHECK;
 
 /* A text or a set of attributes is held once for each call; *offset stands in an inode's data or xattrs, and build_text() reads it. */
 int build_add_text(struct build *b, const char *text, uint64_t *offset, struct err *err) MUST_CHECK;

@@ -17,6 +17,8 @@ struct pending {
 	uint64_t name;		/* a text of the build's */
 };
 
+#define ENTRY_STEPS 4	/* what each file of a layer counts, and each name of a path looked up in one */
+#define STEPS_UNASKED 100000	/* between two looks at whether to stop */
 #define CHAIN_MAX 40	/* links to links to lower files, each by way of a lower symbolic link */
 
 struct merge {
@@ -27,6 +29,9 @@ struct merge {
 	uint32_t below;			/* inodes up to this number were there before it */
 	uint32_t *merged;		/* by the layer's inode: the merged one, 0: none yet */
 	struct buf pending;		/* struct pending */
+	bool (*stop)(void *arg);	/* or NULL */
+	void *stop_arg;
+	unsigned until_asked;		/* steps until stop is asked */
 	struct err *err;
 };
 
@@ -35,6 +40,19 @@ static void merge_release(struct merge *m)
 	build_free(m->build);
 	free(m->merged);
 	buf_release(&m->pending);
+}
+
+/* Something was done, or is going to be. */
+static int count(struct merge *m, uint32_t steps)
+{
+	if (m->until_asked > steps) {
+		m->until_asked -= steps;
+	} else {
+		m->until_asked = STEPS_UNASKED;
+		if (m->stop && m->stop(m->stop_arg))
+			return err_set(m->err, ERR_GONE_MEANWHILE, "merging an image's layers was stopped: try again");
+	}
+	return build_count(m->build, steps, m->err);
 }
 
 static int copy_xattrs(struct merge *m, const struct index_inode *from, uint32_t *out)
@@ -126,17 +144,20 @@ static int put_link(struct merge *m, uint32_t dir, const char *name, uint32_t nu
 	return build_put(m->build, dir, name, p.inode, m->err);
 }
 
-/* Whether the layer has that very path: then it came behind the link, which is to what was there before. */
-static bool layer_has(const struct merge *m, const char *path)
+/* Whether (1) the layer has that very path: then it came behind the link, which is to what was there before. */
+static int layer_has(struct merge *m, const char *path)
 {
 	const struct index_inode *i = index_inode(m->layer, INDEX_ROOT);
 	char name[LIMIT_TREE_NAME + 1];
 
 	while (i && *path) {
 		size_t len = strcspn(path, "/");
+		int r = count(m, ENTRY_STEPS);
 
+		if (r)
+			return r;
 		if (!S_ISDIR(i->mode) || len > LIMIT_TREE_NAME)
-			return false;
+			return 0;
 		snprintf(name, sizeof(name), "%.*s", (int)len, path);
 		i = index_inode(m->layer, index_lookup(m->layer, i, name));
 		path += len;
@@ -170,8 +191,11 @@ static int settle_link(struct merge *m, struct pending *p, int chain)
 	if (p->settled || build_child(m->build, p->dir, name) != p->inode)
 		return 0;	/* or it was replaced by another name of its directory's */
 	/* It may have come to be in this layer, by way of a link in a lower one's directories. */
-	if (!before || !layer_has(m, path))
+	if (before)
+		r = layer_has(m, path);
+	if (!r)
 		r = find_now(m, path, chain, &now);
+	r = MIN(r, 0);
 	/* In a chain that leads back here, it is. */
 	if (p->settled)
 		return r;
@@ -232,15 +256,20 @@ static int existing_directory(struct merge *m, const struct index_inode *from, u
 	uint32_t child = build_child(m->build, dir, name);
 	const struct index_inode *i = child ? build_at(m->build, child) : NULL;
 
+	bool opaque = from->flags & INDEX_OPAQUE;
+	int r;
+
 	*out = 0;
-	if (!i || from->flags & INDEX_OPAQUE)
-		return 0;
-	if (S_ISDIR(i->mode))
+	if (i && S_ISDIR(i->mode) && !opaque)
 		*out = child;
-	if (!S_ISLNK(i->mode) || !(from->flags & INDEX_IMPLIED))
+	if (!i || !S_ISLNK(i->mode) || !(from->flags & INDEX_IMPLIED))
 		return 0;
 	build_set_time(m->build, from->mtime);
-	return build_follow(m->build, dir, build_text(m->build, i->data), !(from->flags & INDEX_BARE), out, m->err);
+	r = build_follow(m->build, dir, build_text(m->build, i->data), !(from->flags & INDEX_BARE), out, m->err);
+	/* What this layer has put there already, by another path, stays. */
+	if (!r && *out && opaque)
+		r = build_clear(m->build, *out, m->below, m->err);
+	return r;
 }
 
 static int lay_new_directory(struct merge *m, uint32_t number, uint32_t dir, const char *name)
@@ -276,8 +305,10 @@ static int lay_entry(struct merge *m, uint32_t number, uint32_t onto, const char
 {
 	const struct index_inode *i = index_inode(m->layer, number);
 	uint32_t inode;
-	int r;
+	int r = count(m, ENTRY_STEPS);
 
+	if (r)
+		return r;
 	/* By a link, the layer's own file may stand there already. */
 	if (i->flags & INDEX_WHITEOUT)
 		return build_child(m->build, onto, name) > m->below ? 0 : build_put(m->build, onto, name, 0, m->err);
@@ -309,8 +340,10 @@ static int lay_directory(struct merge *m, uint32_t from, uint32_t onto)
 static int lay_layer(struct merge *m)
 {
 	const struct index_inode *root;
-	int r = index_verify(m->layer, m->err);
+	int r = count(m, index_inodes(m->layer));
 
+	if (!r)
+		r = index_verify(m->layer, m->err);
 	if (r)
 		return r;
 	root = index_inode(m->layer, INDEX_ROOT);
@@ -322,8 +355,8 @@ static int lay_layer(struct merge *m)
 	if (m->at == 0)
 		build_at(m->build, INDEX_ROOT)->mtime = root->mtime;
 	r = find_links(m);
-	if (root->flags & INDEX_OPAQUE)
-		build_clear(m->build, INDEX_ROOT);
+	if (!r && root->flags & INDEX_OPAQUE)
+		r = build_clear(m->build, INDEX_ROOT, m->below, m->err);
 	if (!r && !(root->flags & INDEX_IMPLIED))
 		r = take_attributes(m, root, INDEX_ROOT);
 	if (!r)
@@ -338,15 +371,17 @@ static uint32_t layer_nlink(void *arg, const struct index_inode *leaf)
 	return index_inode(m->layers[leaf->layer], leaf->layer_inode)->nlink;
 }
 
-int merge_index(const struct index *const *layers, const struct digest *digests, size_t count, int fd,
-		struct err *err)
+int merge_index(const struct index *const *layers, const struct digest *digests, size_t layer_count, bool (*stop)(void *arg),
+		void *stop_arg, int fd, struct err *err)
 {
-	CLEANUP(merge_release) struct merge m = { .layers = layers, .pending = BUF_INIT, .err = err };
-	struct build_extra extra = { .kind = INDEX_IMAGE, .layers = digests, .layer_count = count,
+	CLEANUP(merge_release) struct merge m = { .layers = layers, .pending = BUF_INIT, .stop = stop, .stop_arg = stop_arg, .err = err };
+	struct build_extra extra = { .kind = INDEX_IMAGE, .layers = digests, .layer_count = layer_count,
 				     .layer_nlink = layer_nlink, .arg = &m };
 	int r = build_new(&m.build, err);
 
-	for (size_t i = 0; !r && i < count; i++) {
+	if (!r)
+		build_set_steps(m.build, LIMIT_MERGE_STEPS);
+	for (size_t i = 0; !r && i < layer_count; i++) {
 		m.at = (uint32_t)i;
 		m.layer = layers[i];
 		r = lay_layer(&m);

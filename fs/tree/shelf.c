@@ -623,6 +623,7 @@ struct layers {
 	struct shelf_item *items[LIMIT_MANIFEST_REFS];	/* held, or NULL */
 	const struct index *indexes[LIMIT_MANIFEST_REFS];
 	size_t count;
+	struct shelf *shelf;
 	struct db *db;
 	struct err *err;
 };
@@ -666,6 +667,7 @@ static int list_layers(struct shelf *s, int64_t image, struct layers *l, struct 
 		r = image_by_id(rd.db, image, &row, err);
 	if (r <= 0)
 		return r ? r : err_set(err, ERR_NOT_FOUND, "the image is gone");
+	l->shelf = s;
 	l->db = rd.db;
 	l->err = err;
 	return ref_list(rd.db, image, ROLE_LAYER, 0, note_layer, l, err);
@@ -706,7 +708,7 @@ static int make_merged(void *arg, int fd, struct err *err)
 {
 	const struct layers *l = arg;
 
-	return merge_index(l->indexes, l->digests, l->count, fd, err);
+	return merge_index(l->indexes, l->digests, l->count, shelf_is_stopping, l->shelf, fd, err);
 }
 
 static int merge_now(struct shelf_item *item, struct layers *l, struct err *err)

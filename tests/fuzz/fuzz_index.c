@@ -108,7 +108,7 @@ static void look_at_layer(const struct index *ix)
 	for (int bits = 0; bits < 40; bits += 13)
 		if (span_table_check(&t, INT64_C(1) << bits, &err) == 0 && t.count && t.size)
 			assert(span_find(&t, 0) == 0 && span_find(&t, t.size - 1) == t.count - 1);
-	if (merge_index(&ix, &d, 1, fd, &err)) {
+	if (merge_index(&ix, &d, 1, NULL, NULL, fd, &err)) {
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return;
 	}

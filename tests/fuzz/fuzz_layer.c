@@ -47,7 +47,7 @@ static void merge_with_itself(const struct index *layer, size_t times)
 	auto_buf struct buf text = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	if (merge_index(layers, digests, times, fd, &err)) {
+	if (merge_index(layers, digests, times, NULL, NULL, fd, &err)) {
 		assert(err.reason == ERR_CORRUPT && *err.text);
 		return;
 	}

@@ -79,7 +79,7 @@ static int merge_of(struct index *const *layers, size_t n, struct index **out, s
 	for (size_t i = 0; !r && i < n; i++)
 		r = digest_of(DIGEST_SHA256, &i, sizeof(i), &digests[i], err);
 	if (!r)
-		r = merge_index((const struct index *const *)layers, digests, n, fd, err);
+		r = merge_index((const struct index *const *)layers, digests, n, NULL, NULL, fd, err);
 	if (!r)
 		r = index_open(fd, INDEX_IMAGE, out, err);
 	if (!r)
@@ -293,7 +293,9 @@ static const struct merge_case merge_cases[] = {
 	{ "opaque, below", { "d a;d a/b;f a/b/x;f a/c", "f a/b/.wh..wh..opq" }, "d a;d a/b;f a/c @1" },
 	{ "opaque, twice", { "d a;f a/x", "f a/.wh..wh..opq;f a/y", "f a/.wh..wh..opq;f a/z" }, "d a;f a/z @3" },
 	{ "opaque over a link", { "d t;f t/x;l a ->t", "d a;f a/.wh..wh..opq;f a/n" }, "d a;f a/n @2;d t;f t/x @1" },
-	{ "opaque, implied, over a link", { "d t;f t/x;l a ->t", "f a/.wh..wh..opq;f a/n" }, "i a;f a/n @2;d t;f t/x @1" },
+	{ "opaque, implied, over a link", { "d t;f t/x;l a ->t", "f a/.wh..wh..opq;f a/n" }, "l a ->t @1;d t;f t/n @2" },
+	{ "opaque, implied, over a link, with what came first", { "d t;f t/x;l z ->t", "f t/n;f z/.wh..wh..opq" }, "d t;f t/n @2;l z ->t @1" },
+	{ "opaque, implied, over a link to nothing", { "l a ->t", "f a/.wh..wh..opq;f a/n" }, "l a ->t @1;i t;f t/n @2" },
 	{ "opaque below a link", { "d b;d b/s;f b/s/x;l a ->b", "f a/s/.wh..wh..opq;f a/s/n" }, "l a ->b @1;d b;d b/s;f b/s/n @2" },
 	{ "opaque over nothing", { "", "f a/.wh..wh..opq" }, "i a" },
 	{ "opaque over a file", { "f a", "f a/.wh..wh..opq" }, "i a" },
@@ -673,6 +675,37 @@ static void check_many_dots(void)
 	ok(r < 0 && err.reason == ERR_CORRUPT, "links to dots, again and again: %s", err.text);
 }
 
+static bool count_down(void *arg)
+{
+	return --*(int *)arg < 0;
+}
+
+/* A layer of 20,000 directories, named as often as may be. */
+static void check_one_layer_often(void)
+{
+	static const struct index *layers[LIMIT_MANIFEST_REFS];
+	static struct digest digests[LIMIT_MANIFEST_REFS];
+	auto_index struct index *layer = NULL;
+	auto_buf struct buf text = BUF_INIT;
+	auto_fd int fd = memory_file();
+	struct err err = ERR_INIT;
+	int left = 10, r;
+
+	for (int i = 0; i < 20000; i++)
+		buf_addf(&text, "%sd d/f%d", i ? ";" : "", i);
+	r = index_of(text.data, &layer, &err);
+	if (!ok(r == 0, "a layer of 20000 directories: %s", err.text))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(layers); i++)
+		layers[i] = layer;
+	r = merge_index(layers, digests, 100, NULL, NULL, fd, &err);
+	ok(r == 0, "100 of them: %s", err.text);
+	r = merge_index(layers, digests, ARRAY_SIZE(layers), count_down, &left, fd, &err);
+	ok(r < 0 && err.reason == ERR_GONE_MEANWHILE && left < 0, "as many as may be, told to stop: %s", err.text);
+	r = merge_index(layers, digests, ARRAY_SIZE(layers), NULL, NULL, fd, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT, "as many as may be: %s", err.text);
+}
+
 static void check_many_layers(void)
 {
 	enum { N = 200 };
@@ -811,7 +844,7 @@ static void check_damage(void)
 		auto_fd int fd = memory_file();
 
 		ok(index_of_tar(&tar, fd, &ix, &err) == 0 && digest_of(DIGEST_SHA256, "x", 1, &d, &err) == 0 &&
-			merge_index((const struct index *[]){ ix }, &d, 1, image, &err) == 0, "an image: %s", err.text);
+			merge_index((const struct index *[]){ ix }, &d, 1, NULL, NULL, image, &err) == 0, "an image: %s", err.text);
 	}
 	damage(image, INDEX_IMAGE, "an image's index");
 }
@@ -854,7 +887,7 @@ static int write_seeds(const char *dir)
 		auto_free char *data = NULL;
 
 		if (index_of(merge_cases[i].layers[0], &ix, NULL) ||
-		    merge_index((const struct index *[]){ ix }, &d, 1, fd, NULL))
+		    merge_index((const struct index *[]){ ix }, &d, 1, NULL, NULL, fd, NULL))
 			continue;
 		data = slurp(fd, &size);
 		if (!data || !seed(dir, "image", i, data, size))
@@ -889,6 +922,7 @@ int main(int argc, char **argv)
 	check_long_whiteouts();
 	check_many_attributes();
 	check_many_dots();
+	check_one_layer_often();
 	check_many();
 	check_depth();
 	return done_testing();
