@@ -143,6 +143,60 @@ wait $remover
 is "$wrong $(head -c 300 "$T/cat.err")" '0 ' 'index/ may be removed at any time, also while it is made'
 stop_regfs
 
+# ---- Indexes that are damaged while they are used ----
+
+rm -rf "$STORE/index"
+start_regfs --open --mount "$MNT"
+for how in 'cut short' 'without a byte' 'other bytes'; do
+	for kind in layer image; do
+		for coding in '' .gz .zst; do
+			ls "$MNT/files$coding/_tags/1/rootfs" >/dev/null
+		done
+		for index in "$STORE/index/$kind"/*/*; do
+			chmod u+w "$index"
+			case $how in
+			'cut short') truncate -s $(($(stat -c %s "$index") / 2)) "$index" ;;
+			'without a byte') : >"$index" ;;
+			*) head -c "$(stat -c %s "$index")" /dev/urandom | dd of="$index" conv=notrunc status=none ;;
+			esac
+		done
+		echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+		for coding in '' .gz .zst; do
+			same "$coding" numbers "indexes of ${kind}s become $how: files${coding:-.tar} are as they were"
+			is "$(stat -c %s "$(file "$coding" large)")" 20000000 'and their sizes'
+		done
+	done
+done
+stop_regfs
+
+# By its checksums right, but not by what it says: a link that stands in itself.
+ln -s /etc/fact "$T/link"
+tar -C "$T" -cf "$T/link.tar" link
+tar_image "$L" link "$T/link.tar" >/dev/null
+rm -rf "$STORE/index"
+start_regfs --open --mount "$MNT" --mount-options transform-symlinks
+push_layout "$L" link link 1 >/dev/null
+is "$(readlink "$MNT/link/_tags/1/rootfs/link")" etc/fact 'a link'
+stop_regfs
+index=$(find "$STORE/index/image" -type f)
+chmod u+w "$index"
+python3 - "$index" <<-'END'
+	import struct, sys, zlib
+	with open(sys.argv[1], "r+b") as f:
+	    data = bytearray(f.read())
+	    inodes, = struct.unpack_from("<Q", data, 56)
+	    number = next(n for n in range(1, 9) if struct.unpack_from("<I", data, inodes + 64 * (n - 1))[0] & 0o170000 == 0o120000)
+	    struct.pack_into("<I", data, inodes + 64 * (number - 1) + 48, number)
+	    body = (56 + 16 * 9 + 4 + 7) // 8 * 8
+	    struct.pack_into("<I", data, 56 + 16 * 9, zlib.crc32(data[body:]))
+	    struct.pack_into("<I", data, 24, zlib.crc32(data[28:body]))
+	    f.seek(0)
+	    f.write(data)
+	END
+start_regfs --open --mount "$MNT" --mount-options transform-symlinks
+is "$(timeout 20 readlink "$MNT/link/_tags/1/rootfs/link")" etc/fact 'that stands in itself, as its index says, is read from one made again'
+stop_regfs
+
 # ---- What is large holds up nothing else ----
 
 for i in 1 2 3 4 5; do

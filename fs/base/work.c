@@ -130,7 +130,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* With the lock held. Signals are the main thread's: workers take none. */
+/* With the lock held. Signals are the main thread's: workers take none, but for what they do themselves. */
 static int start_thread(struct work *w)
 {
 	pthread_t thread;
@@ -138,6 +138,7 @@ static int start_thread(struct work *w)
 	int ret;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);	/* fs/image/guard.h */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	ret = pthread_create(&thread, NULL, thread_main, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

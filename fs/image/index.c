@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "fs/base/limits.h"
+#include "fs/image/guard.h"
 #include "fs/image/inflate.h"
 
 #define MAGIC "regfsIDX"
@@ -271,7 +272,7 @@ int index_open(int fd, enum index_kind kind, struct index **out, struct err *err
 {
 	auto_index struct index *ix = calloc(1, sizeof(*ix));
 	struct stat st;
-	void *map;
+	const void *map;
 	int r;
 
 	if (!ix)
@@ -284,12 +285,12 @@ int index_open(int fd, enum index_kind kind, struct index **out, struct err *err
 	ix->seen = calloc(1, sizeof(*ix->seen) + blocks_of((uint64_t)st.st_size));
 	if (!ix->seen)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return err_sys(err, errno, "can't map an index");
+	r = guard_map(fd, (size_t)st.st_size, &ix->seen->damage, &map, err);
+	if (r)
+		return r;
 	ix->header = map;
 	ix->size = (size_t)st.st_size;
-	(void)madvise(map, ix->size, MADV_RANDOM);
+	(void)madvise((void *)(uintptr_t)map, ix->size, MADV_RANDOM);
 	read_ahead(ix, 0, BLOCK);
 	r = check_header(ix, kind, err);
 	if (!r)
@@ -305,7 +306,7 @@ void index_close(struct index *ix)
 	if (!ix)
 		return;
 	if (ix->header)
-		munmap((void *)(uintptr_t)ix->header, ix->size);
+		guard_unmap(ix->header, ix->size);
 	free(ix->seen);
 	free(ix);
 }
@@ -343,7 +344,8 @@ static bool leaf_ok(const struct index *ix, const struct index_inode *i)
 	if ((i->flags & INDEX_WHITEOUT && (image || !S_ISCHR(i->mode))) || (i->flags & INDEX_SPARSE && !S_ISREG(i->mode)))
 		return false;
 	if (S_ISLNK(i->mode))
-		return i->parent && i->parent <= ix->inode_count;
+		return i->parent && i->parent <= ix->inode_count && touch(ix, &ix->inodes[i->parent - 1], sizeof(*i)) &&
+		       S_ISDIR(ix->inodes[i->parent - 1].mode);
 	if (i->flags & INDEX_LINK)
 		return true;
 	if (!S_ISREG(i->mode))

@@ -20,7 +20,7 @@
  *
  * Invariants of what is given out, and of all of an index that index_verify() accepts:
  * 1. Every number and offset in it lies inside its section; every text ends.
- * 2. A directory's number is greater than its parent's; so there is no loop.
+ * 2. A directory's number is greater than its parent's, and a symbolic link's parent is a directory; so there is no loop.
  * 3. Names are not empty, not "." or "..", at most LIMIT_TREE_NAME bytes, without '/'.
  * 4. An image's leaf names a layer it has; layers' digests are digests.
  * 5. Flags stand only where enum index_flag has them.

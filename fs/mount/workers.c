@@ -92,6 +92,7 @@ static int add_worker(struct workers *w)
 		waiter_init(&worker->waiter);
 		atomic_fetch_add(&w->idle, 1);
 		sigfillset(&all);
+		sigdelset(&all, SIGBUS);	/* fs/image/guard.h */
 		pthread_sigmask(SIG_SETMASK, &all, &before);
 		r = pthread_create(&worker->thread, NULL, serve, worker);
 		pthread_sigmask(SIG_SETMASK, &before, NULL);

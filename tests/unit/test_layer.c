@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #define LAYERS_MAX 6
 
@@ -849,6 +850,43 @@ static void check_damage(void)
 	damage(image, INDEX_IMAGE, "an image's index");
 }
 
+/* Bytes that go while the index is open, as on a disk that fails. */
+static void check_lost(void)
+{
+	auto_index struct index *ix = NULL;
+	auto_buf struct buf text = BUF_INIT, tar = BUF_INIT;
+	auto_fd int fd = memory_file(), other = memory_file();
+	struct err err = ERR_INIT;
+	const struct index_inode *root;
+	int status = 0;
+	pid_t child;
+	int r;
+
+	for (int i = 0; i < 5000; i++)
+		buf_addf(&text, "%sf f%d", i ? ";" : "", i);
+	tarmake(&tar, text.data);
+	r = index_of_tar(&tar, fd, &ix, &err);
+	root = r ? NULL : index_inode(ix, INDEX_ROOT);
+	if (!ok(root && index_lookup(ix, root, "f17") && ftruncate(fd, 4096) == 0, "an index is cut short while it is open: %s", err.text))
+		return;
+	(void)index_lookup(ix, root, "f4711");
+	r = index_check(ix, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT, "which is noticed: %s", err.text);
+	ok(index_verify(ix, NULL) < 0, "and stays so");
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		const volatile char *map = ftruncate(other, 4096) < 0 ? NULL : mmap(NULL, 4096, PROT_READ, MAP_SHARED, other, 0);
+
+		if (ftruncate(other, 0) == 0 && map && *map)
+			_exit(1);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	ok(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0), "another's lost bytes end the process, as ever");
+}
+
 /* ---- Seeds ---- */
 
 static bool seed(const char *dir, const char *kind, size_t n, const void *data, size_t size)
@@ -919,6 +957,7 @@ int main(int argc, char **argv)
 	check_names();
 	check_many_layers();
 	check_damage();
+	check_lost();
 	check_long_whiteouts();
 	check_many_attributes();
 	check_many_dots();
