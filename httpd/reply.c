@@ -74,7 +74,7 @@ void reply_error(struct request *r, const struct err *err)
 	auto_buf struct buf json = BUF_INIT;
 
 	if (row->http_status >= 500)
-		log_error("answering %d to a client: %s", row->http_status, err->text);
+		log_failure("answering %d to a client: %s", row->http_status, err->text);
 	buf_adds(&json, "{\"errors\":[{");
 	json_add_key(&json, "code");
 	json_add_string(&json, row->code);

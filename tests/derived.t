@@ -95,6 +95,10 @@ for coding in '' .gz; do
 	start_regfs --open --mount "$MNT"
 	fails_with 'Input/output error' "${coding:-tar}: a damaged layer can't be looked into" ls "$MNT/files$coding/_tags/1/rootfs/"
 	like "$(cat "$LOG")" "layer $layer .*: push it again" 'the log says which, and what to do'
+	for i in 1 2 3; do
+		ls "$MNT/files$coding/_tags/1/rootfs/" >/dev/null 2>&1
+	done
+	is "$(grep -c "layer $layer" "$LOG")" 1 'once'
 	exits 1 'regfs check --data finds it' "$REGFS" check --data --store "$STORE"
 	fails_with 'Input/output error' 'it is in quarantine' ls "$MNT/files$coding/_tags/1/rootfs/"
 	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null

@@ -4,7 +4,13 @@
 #include "fs/base/base.h"
 #include "fs/base/log.h"
 
+#include <pthread.h>
+
+#include "fs/base/siphash.h"
+
 #define LOG_TEXT_MAX 2048
+#define REMEMBERED 64		/* failures */
+#define FAILURE_SECONDS 60	/* between two lines of the same */
 
 struct level {
 	const char *priority;	/* as sd-daemon(3) has it */
@@ -91,4 +97,53 @@ void log_info(const char *fmt, ...)
 	va_start(ap, fmt);
 	log_line(&level_info, fmt, ap);
 	va_end(ap);
+}
+
+/* Whether that text wasn't given for a while. */
+static bool is_due(const char *text)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct siphash_key key;
+	static struct {
+		uint64_t hash;
+		time_t at;	/* 0: none */
+	} seen[REMEMBERED];
+	struct timespec now;
+	size_t oldest = 0;
+	uint64_t hash;
+	bool due = true;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&lock);
+	/* What clients make up is in it; without random numbers they could have each other's lines left out. */
+	if (!key.k[0] && siphash_key_new(&key, NULL))
+		key = (struct siphash_key){ { 1, 1 } };
+	hash = siphash(&key, text, strlen(text));
+	for (size_t i = 0; i < REMEMBERED; i++) {
+		if (seen[i].at && seen[i].hash == hash) {
+			due = now.tv_sec - seen[i].at >= FAILURE_SECONDS;
+			oldest = i;
+			break;
+		}
+		if (seen[i].at < seen[oldest].at)
+			oldest = i;
+	}
+	if (due) {
+		seen[oldest].hash = hash;
+		seen[oldest].at = MAX(now.tv_sec, 1);
+	}
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
+void log_failure(const char *fmt, ...)
+{
+	char text[LOG_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (is_due(text))
+		log_error("%s", text);
 }

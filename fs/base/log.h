@@ -11,6 +11,8 @@
 #include "fs/base/base.h"
 
 void log_error(const char *fmt, ...) PRINTF(1, 2);
+/* An error that is met as often as somebody asks: the same line at most once a minute, as far as the last 64 different ones are remembered. */
+void log_failure(const char *fmt, ...) PRINTF(1, 2);
 void log_warn(const char *fmt, ...) PRINTF(1, 2);
 void log_info(const char *fmt, ...) PRINTF(1, 2);
 

@@ -102,7 +102,7 @@ static void fail(fuse_req_t req, const struct err *err)
 	int errnum = err->errnum > 0 ? err->errnum : EIO;
 
 	if (errnum == EIO)
-		log_error("mount: %s", err->text);
+		log_failure("mount: %s", err->text);
 	fuse_reply_err(req, errnum);
 }
 

@@ -623,6 +623,7 @@ struct layers {
 	struct shelf_item *items[LIMIT_MANIFEST_REFS];	/* held, or NULL */
 	const struct index *indexes[LIMIT_MANIFEST_REFS];
 	size_t count;
+	struct digest image;
 	struct shelf *shelf;
 	struct db *db;
 	struct err *err;
@@ -668,6 +669,7 @@ static int list_layers(struct shelf *s, int64_t image, struct layers *l, struct 
 	if (r <= 0)
 		return r ? r : err_set(err, ERR_NOT_FOUND, "the image is gone");
 	l->shelf = s;
+	l->image = row.digest;
 	l->db = rd.db;
 	l->err = err;
 	return ref_list(rd.db, image, ROLE_LAYER, 0, note_layer, l, err);
@@ -707,8 +709,13 @@ static int get_layers(struct shelf *s, struct layers *l, struct err *err)
 static int make_merged(void *arg, int fd, struct err *err)
 {
 	const struct layers *l = arg;
+	char text[DIGEST_TEXT_MAX + 1], why[ERR_TEXT_MAX];
+	int r = merge_index(l->indexes, l->digests, l->count, shelf_is_stopping, l->shelf, fd, err);
 
-	return merge_index(l->indexes, l->digests, l->count, shelf_is_stopping, l->shelf, fd, err);
+	if (r != -EIO || !err)
+		return r;
+	snprintf(why, sizeof(why), "%.350s", err->text);
+	return err_set(err, err->reason, "the layers of image %s can't be merged: %s", digest_format(&l->image, text), why);
 }
 
 static int merge_now(struct shelf_item *item, struct layers *l, struct err *err)

@@ -370,7 +370,7 @@ static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struc
 		return r;
 	if (is_gone(layer)) {
 		*again = shelf_discard(layer);
-		return err_set(err, ERR_IO, "the layer is damaged, or lost: push it again");
+		return shelf_blame(err, -ENOENT, &layer->digest);
 	}
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
