@@ -12,12 +12,6 @@
  * 3. Nothing here notifies the kernel (inside a request that deadlocks).
  * 4. What is written is a whole value, taken or refused by the write itself: nothing is kept that could be flushed, and there is nothing to
  *    truncate.
- *
- * Directories of who may see everything are opened without a request (of others, not to see them any more must be heard): the first OPENDIR is answered by ENOSYS, and from then on the kernel sends none, nor
- * RELEASEDIR, and keeps each listing (fs/fuse/readdir.c, since 5.1). It lists from what it kept if the directory's time of change is what
- * it was when that listing began, and asks for that time (AUTO_INVAL_DATA) unless it has it for ever. So of a directory that may change, no
- * listing may begin at the same time as one before: read_directory() counts them, and stat_of() adds as many nanoseconds. It counts before
- * it lists: who was told the time before it began to list before, and may well see what is listed now.
  */
 #include "fs/base/base.h"
 
@@ -30,19 +24,13 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/base/log.h"
+#include "fs/mount/answer.h"
+#include "fs/mount/list.h"
 #include "fs/tree/inside.h"
 #include "fs/tree/node.h"
 #include "fs/tree/rootfs.h"
 
-#define FOREVER	   1e9		/* seconds */
-#define A_MOMENT   1.0
-#define BLOCK	   4096		/* st_blksize of what is small */
-#define BLOCK_BLOB (128 * 1024) /* of what isn't: what cp and cat read at a time anyway */
-#define ROOM	   (128 * 1024) /* most that the kernel asks for at a time, as it is */
-#define NANO	   1000000000
-
-/* Offsets of a directory: "." and ".." come before the tree's own cookies, which are below 2^62. */
-enum { OFF_SELF = 1, OFF_PARENT = 2 };
+#define A_MOMENT 1.0 /* seconds */
 
 /* An open file. The kernel's handle of it is its address. */
 struct ops_file {
@@ -52,144 +40,21 @@ struct ops_file {
 	bool cached; /* known to passthrough */
 };
 
-/* What an answer is made in. One of ROOM bytes is used again: memory given back and got anew costs a page fault for each 4 KiB, as
- * much as the rest of a read together. */
-struct ops_room {
-	struct ops_room *next;
-	size_t size;
-	char data[];
-};
-
-static struct ops *ops_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-/* NULL: no memory. */
-static struct ops_room *room_get(struct ops *o, size_t size)
-{
-	struct ops_room *room = NULL;
-
-	size = MAX(size, (size_t)ROOM);
-	pthread_mutex_lock(&o->lock);
-	if (size == ROOM && o->spare) {
-		room = o->spare;
-		o->spare = room->next;
-	}
-	pthread_mutex_unlock(&o->lock);
-	if (!room && (room = malloc(sizeof(*room) + size)))
-		room->size = size;
-	return room;
-}
-
-static void room_put(struct ops *o, struct ops_room *room)
-{
-	if (room->size != ROOM) {
-		free(room);
-		return;
-	}
-	pthread_mutex_lock(&o->lock);
-	room->next = o->spare;
-	o->spare = room;
-	pthread_mutex_unlock(&o->lock);
-}
-
 /* ---- Answers ---- */
-
-/* A program hears the number only; the log says what it was. */
-static void fail(fuse_req_t req, const struct err *err)
-{
-	int errnum = err->errnum > 0 ? err->errnum : EIO;
-
-	if (errnum == EIO)
-		log_failure("mount: %s", err->text);
-	fuse_reply_err(req, errnum);
-}
 
 static void reply(fuse_req_t req, int r, const struct err *err)
 {
 	if (r < 0)
-		fail(req, err);
+		answer_fail(req, err);
 	else
 		fuse_reply_err(req, 0);
 }
 
-static struct timespec time_of(int64_t ns)
-{
-	int64_t rest = ns % NANO;
-
-	if (rest < 0)
-		rest += NANO;
-	return (struct timespec){ .tv_sec = (ns - rest) / NANO, .tv_nsec = rest };
-}
-
-static struct stat stat_of(const struct ops *o, const struct node_attr *a)
-{
-	bool counted = o->no_opendir && S_ISDIR(a->mode) && !a->data_forever;
-	struct timespec t = time_of(a->mtime);
-
-	return (struct stat){
-		.st_ino = number_shown(&o->numbers, a->id),
-		.st_mode = a->mode,
-		.st_nlink = a->links,
-		.st_uid = a->owned ? a->uid : o->uid,
-		.st_gid = a->owned ? a->gid : o->gid,
-		.st_rdev = a->rdev,
-		.st_size = a->size,
-		.st_blksize = a->size >= BLOCK_BLOB ? BLOCK_BLOB : BLOCK,
-		/* How many a sparse file has isn't known here; that they are fewer tells who copies it to ask for its holes. */
-		.st_blocks = MAX((a->size + 511) / 512 - a->sparse, (int64_t)(a->size > 0)),
-		.st_atim = t,
-		.st_mtim = counted ? time_of(a->mtime + atomic_load(&o->listings)) : t,
-		.st_ctim = t,
-	};
-}
-
-static struct fuse_entry_param entry_of(const struct ops *o, const struct node_attr *a)
-{
-	return (struct fuse_entry_param){
-		.ino = number_shown(&o->numbers, a->id),
-		.attr = stat_of(o, a),
-		.attr_timeout = a->attr_forever ? FOREVER : 0,
-		.entry_timeout = a->name_forever ? FOREVER : 0,
-	};
-}
-
 static void reply_attr(fuse_req_t req, const struct node_attr *a)
 {
-	struct stat st = stat_of(ops_of(req), a);
+	struct stat st = answer_stat(ops_of(req), a);
 
-	fuse_reply_attr(req, &st, a->attr_forever ? FOREVER : 0);
-}
-
-/*
- * A file that is listed with its node costs the kernel an inode, and a walk that wants no more than names nearly twice its time; one that is
- * listed without costs another request if it is looked at. Which will be isn't said before: so files inside images are listed without, until
- * one of those is looked up, and then, in answer to the next WALK requests (a directory has two or more), with them. (READDIRPLUS_AUTO decides for each directory by
- * itself, and so begins each with nodes.)
- */
-#define WALK 256
-
-static _Atomic(uint64_t) *place_without(struct ops *o, uint64_t directory)
-{
-	return &o->without[directory % ARRAY_SIZE(o->without)];
-}
-
-static bool list_without(struct ops *o, uint64_t directory)
-{
-	unsigned left = atomic_load(&o->with_nodes);
-
-	while (left && !atomic_compare_exchange_weak(&o->with_nodes, &left, left - 1))
-		;
-	if (!left)
-		atomic_store(place_without(o, directory), directory);
-	return !left;
-}
-
-static void looked_up(struct ops *o, uint64_t directory, const struct node_attr *a)
-{
-	if (!S_ISDIR(a->mode) && atomic_load(place_without(o, directory)) == directory)
-		atomic_store(&o->with_nodes, WALK);
+	fuse_reply_attr(req, &st, a->attr_forever ? ANSWER_FOREVER : 0);
 }
 
 /* ---- Names and attributes ---- */
@@ -199,16 +64,16 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
 	struct node_attr a;
-	struct fuse_entry_param e = { .ino = 0, .entry_timeout = FOREVER };
+	struct fuse_entry_param e = { .ino = 0, .entry_timeout = ANSWER_FOREVER };
 	bool absent_forever = false;
 	int r;
 
 	r = node_lookup(o->tree, &o->cred, parent, name, &a, &absent_forever, &err);
 	if (r != 0 && (r != -ENOENT || !absent_forever))
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	if (r == 0) {
-		looked_up(o, parent, &a);
-		e = entry_of(o, &a);
+		list_looked_up(o, parent, &a);
+		e = answer_entry(o, &a);
 	}
 	fuse_reply_entry(req, &e);
 }
@@ -241,9 +106,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 	int r = node_getattr(o->tree, &o->cred, node, &a, &err);
 
 	if (r < 0 && !(r == -ENOENT && open_attr(o, node, &a)))
-		return fail(req, &err);
-	st = stat_of(o, &a);
-	fuse_reply_attr(req, &st, a.attr_forever ? FOREVER : fi && a.data_forever ? A_MOMENT : 0);
+		return answer_fail(req, &err);
+	st = answer_stat(o, &a);
+	fuse_reply_attr(req, &st, a.attr_forever ? ANSWER_FOREVER : fi && a.data_forever ? A_MOMENT : 0);
 }
 
 /*
@@ -258,7 +123,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int t
 
 	if ((to_set & FUSE_SET_ATTR_MODE && node_chmod(o->tree, &o->cred, node, attr->st_mode, &err) < 0) ||
 	    node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	if (!(to_set & ~FUSE_SET_ATTR_MODE) || S_ISLNK(a.mode) || (!node_is_inside(node) && a.mode & S_IWUSR))
 		reply_attr(req, &a);
 	else
@@ -272,7 +137,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t node)
 	auto_buf struct buf target = BUF_INIT;
 
 	if (node_readlink(o->tree, &o->cred, node, &target, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	/* Relative to its root, a target may have become longer than a path may be. */
 	if (target.len >= PATH_MAX) {
 		fuse_reply_err(req, ENAMETOOLONG);
@@ -288,7 +153,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t node)
 	struct statvfs out;
 
 	if (node_statfs(o->tree, &o->cred, node, &out, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	fuse_reply_statfs(req, &out);
 }
 
@@ -333,14 +198,9 @@ static void close_file(struct ops *o, struct ops_file *f)
 
 void ops_close_all(struct ops *o)
 {
-	struct ops_room *room;
-
 	while (o->open)
 		close_file(o, o->open);
-	while ((room = o->spare)) {
-		o->spare = room->next;
-		free(room);
-	}
+	answer_rooms_free(o);
 }
 
 static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *backing,
@@ -404,10 +264,10 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	int r;
 
 	if (writes && node_may_write(o->tree, &o->cred, node, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	f = new_file(o, node, fi, &backing, &err);
 	if (!f)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	r = backing ? reply_passthrough(req, fi->fh, backing) : fuse_reply_open(req, fi);
 	/* Interrupted meanwhile: the kernel won't release what it never opened. */
 	if (r == -ENOENT)
@@ -426,7 +286,7 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	const struct ops_file *f = (const struct ops_file *)(uintptr_t)fi->fh;
 	struct ops *o = ops_of(req);
 	struct err err = ERR_INIT;
-	struct ops_room *room = room_get(o, size);
+	struct ops_room *room = answer_room(o, size);
 	ssize_t n;
 
 	if (!room) {
@@ -435,10 +295,10 @@ static void op_read(fuse_req_t req, fuse_ino_t node UNUSED, size_t size, off_t o
 	}
 	n = content_read(f->content, room->data, size, offset, &err);
 	if (n < 0)
-		fail(req, &err);
+		answer_fail(req, &err);
 	else
 		fuse_reply_buf(req, room->data, (size_t)n);
-	room_put(o, room);
+	answer_room_put(o, room);
 }
 
 /* Where the next data, or hole, at or behind `offset` is; the end of a file is a hole. */
@@ -465,7 +325,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, 
 	if (offset < 0 || offset >= size)
 		fuse_reply_err(req, ENXIO);
 	else if (inside_is(node) && seek(ops_of(req), node, whence == SEEK_HOLE, offset, &found, &err) < 0)
-		fail(req, &err);
+		answer_fail(req, &err);
 	else if (whence == SEEK_DATA && found >= size)
 		fuse_reply_err(req, ENXIO);
 	else
@@ -486,7 +346,7 @@ static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t s
 	}
 	if (err.errnum == EINVAL)
 		log_info("mount: what was written is refused: %s", err.text);
-	fail(req, &err);
+	answer_fail(req, &err);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_info *fi)
@@ -496,129 +356,6 @@ static void op_release(fuse_req_t req, fuse_ino_t node UNUSED, struct fuse_file_
 }
 
 /* ---- Directories ---- */
-
-static void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
-{
-	struct ops *o = ops_of(req);
-	struct err err = ERR_INIT;
-	struct node_attr a;
-
-	if (o->no_opendir) {
-		fuse_reply_err(req, ENOSYS);
-		return;
-	}
-	if (node_getattr(o->tree, &o->cred, node, &a, &err) < 0)
-		return fail(req, &err);
-	fi->cache_readdir = a.data_forever;
-	fi->keep_cache = a.data_forever;
-	fuse_reply_open(req, fi);
-}
-
-/* One answer to a directory read, being filled. */
-struct page {
-	fuse_req_t req;
-	const struct ops *ops;
-	bool plus;
-	char *data;
-	size_t size, used;
-	bool hide;    /* the doors to what is inside images */
-	bool without; /* files' nodes */
-};
-
-/* 0, or 1 if it doesn't fit. */
-static int add_entry(struct page *p, const char *name, const struct fuse_entry_param *e, off_t next)
-{
-	char *at = p->data + p->used;
-	size_t room = p->size - p->used;
-	size_t n;
-
-	n = p->plus ? fuse_add_direntry_plus(p->req, at, room, name, e, next)
-		    : fuse_add_direntry(p->req, at, room, name, &e->attr, next);
-	if (n > room)
-		return 1;
-	p->used += n;
-	return 0;
-}
-
-static int add_dot(struct page *p, const char *name, uint64_t node, off_t next)
-{
-	const struct fuse_entry_param e = { .attr = { .st_ino = number_shown(&p->ops->numbers, node), .st_mode = S_IFDIR } };
-
-	return add_entry(p, name, &e, next);
-}
-
-/*
- * A name the kernel may not keep is given without its node, for it would ask again anyway: 20,000
- * names are listed in 9 ms so, in 25 to 50 ms with their nodes, in 8 ms without readdirplus.
- */
-static int add_child(void *arg, const char *name, const struct node_attr *attr, uint64_t next)
-{
-	struct page *p = arg;
-	struct fuse_entry_param e = entry_of(p->ops, attr);
-
-	if (p->hide && node_is_inside(attr->id))
-		return 0;
-	if (!attr->name_forever || (p->without && !S_ISDIR(attr->mode)))
-		e.ino = 0;
-	return add_entry(p, name, &e, (off_t)(place_shown(&p->ops->numbers, next) + OFF_PARENT));
-}
-
-static int fill(struct page *p, uint64_t node, off_t from, struct err *err)
-{
-	const struct ops *o = p->ops;
-	uint64_t parent;
-	int r;
-
-	if (from < OFF_SELF && add_dot(p, ".", node, OFF_SELF))
-		return 0;
-	if (from < OFF_PARENT) {
-		r = node_parent(o->tree, &o->cred, node, &parent, err);
-		if (r < 0)
-			return r;
-		if (add_dot(p, "..", parent, OFF_PARENT))
-			return 0;
-		from = OFF_PARENT;
-	}
-	r = node_list(o->tree, &o->cred, node, place_of(&o->numbers, (uint64_t)(from - OFF_PARENT)), add_child, p, err);
-	/* What went wrong behind the first ones, the next call will say. */
-	return p->used ? 0 : r;
-}
-
-static void read_directory(fuse_req_t req, uint64_t node, size_t size, off_t from, bool plus)
-{
-	struct ops *o = ops_of(req);
-	struct err err = ERR_INIT;
-	struct ops_room *room = room_get(o, size);
-	struct page p = { .req = req, .ops = o, .plus = plus, .size = size,
-			  .hide = o->hide_trees && !node_is_inside(node) };
-
-	if (!room) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	p.without = plus && inside_is(node) && list_without(o, node);
-	/* What is inside doesn't change, but for a root that can't be opened yet: and that can't be listed either. */
-	if (from == 0 && !inside_is(node))
-		atomic_fetch_add(&o->listings, 1);
-	p.data = room->data;
-	if (fill(&p, node, from, &err) < 0)
-		fail(req, &err);
-	else
-		fuse_reply_buf(req, p.data, p.used);
-	room_put(o, room);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t from,
-		       struct fuse_file_info *fi UNUSED)
-{
-	read_directory(req, node, size, from, false);
-}
-
-static void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t from,
-			   struct fuse_file_info *fi UNUSED)
-{
-	read_directory(req, node, size, from, true);
-}
 
 /* ---- Extended attributes ---- */
 
@@ -646,7 +383,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_
 		return;
 	}
 	if (node_getxattr(o->tree, &o->cred, node, name, &value, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	reply_value(req, &value, size);
 }
 
@@ -657,7 +394,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 	auto_buf struct buf names = BUF_INIT;
 
 	if (node_listxattr(o->tree, &o->cred, node, &names, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	reply_value(req, &names, size);
 }
 
@@ -671,8 +408,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	struct node_attr a;
 
 	if (node_symlink(o->tree, &o->cred, parent, name, target, &a, &err) < 0)
-		return fail(req, &err);
-	e = entry_of(o, &a);
+		return answer_fail(req, &err);
+	e = answer_entry(o, &a);
 	fuse_reply_entry(req, &e);
 }
 
@@ -710,8 +447,8 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct node_attr a;
 
 	if (node_mkdir(o->tree, &o->cred, parent, name, &a, &err) < 0)
-		return fail(req, &err);
-	e = entry_of(o, &a);
+		return answer_fail(req, &err);
+	e = answer_entry(o, &a);
 	fuse_reply_entry(req, &e);
 }
 
@@ -725,11 +462,11 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	int32_t backing;
 
 	if (node_create(o->tree, &o->cred, parent, name, &a, &err) < 0)
-		return fail(req, &err);
+		return answer_fail(req, &err);
 	f = new_file(o, a.id, fi, &backing, &err);
 	if (!f)
-		return fail(req, &err);
-	e = entry_of(o, &a);
+		return answer_fail(req, &err);
+	e = answer_entry(o, &a);
 	if (fuse_reply_create(req, &e, fi) == -ENOENT)
 		close_file(o, f);
 }
@@ -796,9 +533,9 @@ const struct fuse_lowlevel_ops ops_table = {
 	.lseek = op_lseek,
 	.write = op_write,
 	.release = op_release,
-	.opendir = op_opendir,
-	.readdir = op_readdir,
-	.readdirplus = op_readdirplus,
+	.opendir = list_opendir,
+	.readdir = list_readdir,
+	.readdirplus = list_readdirplus,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
 	.symlink = op_symlink,

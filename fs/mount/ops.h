@@ -26,7 +26,7 @@ struct ops {
 	bool hide_trees;
 	bool no_opendir;       /* the kernel isn't told of directories that are opened; set at the start */
 	atomic_llong listings; /* begun so far, of directories that may change */
-	atomic_uint with_nodes; /* so many requests to list directories inside images get the nodes of files, too */
+	atomic_uint with_nodes; /* list.c: so many directories inside images are listed with the nodes of files, too */
 	_Atomic(uint64_t) without[32]; /* some that were last listed without, each in its place; 0: none */
 	struct passthrough *passthrough;
 	pthread_mutex_t lock;
