@@ -18,7 +18,6 @@
 #include "fs/mount/answer.h"
 #include "fs/mount/list.h"
 #include "fs/tree/inside.h"
-#include "fs/tree/rootfs.h"
 
 /* Offsets of a directory: "." and ".." come before the tree's own cookies, which are below 2^62. */
 enum { OFF_SELF = 1, OFF_PARENT = 2 };
