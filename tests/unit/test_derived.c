@@ -4,6 +4,7 @@
 #include "fs/base/base.h"
 #include "fs/store/derived.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -11,7 +12,7 @@
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 
-static struct derived_name name_of(enum derived_kind kind, const char *text, uint32_t part)
+static struct derived_name name_of(enum derived_kind kind, const char *text, uint64_t part)
 {
 	struct derived_name name = { .kind = kind, .part = part };
 
@@ -80,6 +81,36 @@ static void test_left_behind(struct derived *d, const char *dir)
 	is_int(make(d, &name, "whole"), 1, "is no hindrance");
 	ok(holds(d, &name, "whole"), "and none of it stays");
 	ok(access(path, F_OK) < 0, "nor its name");
+}
+
+/* What was begun goes, if nobody is at it; and what is at it goes on if its name goes. */
+static void test_sweep(struct derived *d, const char *dir)
+{
+	struct derived_name one = name_of(DERIVED_COPY, "left", 0), two = name_of(DERIVED_FILE, "in work", UINT64_C(4) << 32 | 7);
+	struct derived_draft left, draft;
+	auto_free char *left_path = NULL, *path = NULL, *room = NULL;
+	char hex[DIGEST_HEX_MAX + 1], other[DIGEST_HEX_MAX + 1];
+	int64_t files = -1, bytes = -1;
+
+	digest_hex(&one.key, hex);
+	digest_hex(&two.key, other);
+	if (asprintf(&left_path, "%s/index/copy/%.2s/%s.new", dir, hex, hex) < 0 ||
+	    asprintf(&path, "%s/index/file/%.2s/%s-17179869191.new", dir, other, other) < 0 ||
+	    asprintf(&room, "%s/index/file/%.2s", dir, other) < 0)
+		abort();
+	ok(derived_begin(d, &one, &left, NULL) == 1 && write(left.fd, "12345", 5) == 5, "one is begun");
+	close(left.fd);
+	is_int(derived_begin(d, &two, &draft, NULL), 1, "another too");
+	ok(derived_sweep(d, true, &files, &bytes, NULL) == 0 && files == 1 && bytes == 5, "what nobody is at is found");
+	ok(access(left_path, F_OK) == 0, "and stays");
+	ok(derived_sweep(d, false, &files, &bytes, NULL) == 0 && files == 1, "it is removed");
+	ok(access(left_path, F_OK) < 0 && access(path, F_OK) == 0, "what somebody is at isn't");
+	ok(unlink(path) == 0 && rmdir(room) == 0, "somebody removes it, and its directory");
+	is_int(derived_commit(d, &draft, true, NULL), 0, "who makes one is done all the same");
+	ok(fcntl(draft.fd, F_GETFD) >= 0, "and has it");
+	derived_end(d, &draft);
+	is_int(make(d, &two, "again"), 1, "it isn't there, and is made again");
+	is_int(derived_remove(d, &two, NULL), 0, "and goes");
 }
 
 /* ---- Several at once ---- */
@@ -243,6 +274,7 @@ int main(void)
 		return 1;
 	test_make(d);
 	test_left_behind(d, tmp.dir);
+	test_sweep(d, tmp.dir);
 	test_race(d);
 	test_wait(d);
 	test_each(d);

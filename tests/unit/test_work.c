@@ -1,7 +1,8 @@
 /*
- * test_work.c: the pool of threads.
+ * test_work.c: the pool of threads, and threads that wait.
  */
 #include "fs/base/base.h"
+#include "fs/base/waiting.h"
 #include "fs/base/work.h"
 #include "tests/unit/tap.h"
 
@@ -139,6 +140,117 @@ static void test_again(struct state *s, struct job *jobs)
 	state_release(s);
 }
 
+/* ---- Jobs that wait (waiting.h) ---- */
+
+static void wake(void *arg)
+{
+	struct state *s = arg;
+
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Until all others have run; says so, nested. */
+static void wait_for_others(struct work_job *base)
+{
+	struct job *j = container_of(base, struct job, job);
+	struct state *s = j->state;
+
+	waiting_begin(wake, s);
+	waiting_begin(NULL, NULL);
+	pthread_mutex_lock(&s->lock);
+	while (s->done < j->wait_for)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	waiting_end();
+	waiting_end();
+	pthread_mutex_lock(&s->lock);
+	s->done++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* One thread may run, and twenty jobs wait for a last one. */
+static void test_waiting(struct state *s, struct job *jobs)
+{
+	struct work *w;
+
+	state_init(s, jobs, 21, 0);
+	is_int(work_new(1, &w, NULL), 0, "a pool of one");
+	for (int i = 0; i < 20; i++) {
+		jobs[i].job.fn = wait_for_others;
+		jobs[i].wait_for = 1;
+		work_submit(w, &jobs[i].job);
+	}
+	work_submit(w, &jobs[20].job);
+	work_free(w);
+	is_int(s->done, 21, "jobs that wait hold up no other");
+	is_int(s->most, 1, "which runs alone");
+	state_release(s);
+	ok(!waiting_is_over(), "a thread without a pool waits as long as it takes");
+	waiting_begin(wake, s);
+	waiting_end();
+}
+
+struct waiting {
+	struct waiter waiter;
+	struct state state;
+	bool begun, ended;
+};
+
+static void note_begin(struct waiter *w)
+{
+	struct waiting *t = container_of(w, struct waiting, waiter);
+
+	pthread_mutex_lock(&t->state.lock);
+	t->begun = true;
+	pthread_cond_broadcast(&t->state.changed);
+	pthread_mutex_unlock(&t->state.lock);
+}
+
+static void note_end(struct waiter *w)
+{
+	container_of(w, struct waiting, waiter)->ended = true;
+}
+
+static void *wait_in_vain(void *arg)
+{
+	struct waiting *t = arg;
+
+	waiter_is_mine(&t->waiter);
+	waiting_begin(wake, &t->state);
+	pthread_mutex_lock(&t->state.lock);
+	while (!waiting_is_over())
+		pthread_cond_wait(&t->state.changed, &t->state.lock);
+	pthread_mutex_unlock(&t->state.lock);
+	waiting_end();
+	return NULL;
+}
+
+static void test_interrupt(void)
+{
+	struct waiting t = { .waiter = { .begin = note_begin, .end = note_end } };
+	pthread_t thread;
+
+	pthread_mutex_init(&t.state.lock, NULL);
+	pthread_cond_init(&t.state.changed, NULL);
+	waiter_init(&t.waiter);
+	if (pthread_create(&thread, NULL, wait_in_vain, &t))
+		abort();
+	pthread_mutex_lock(&t.state.lock);
+	while (!t.begun)
+		pthread_cond_wait(&t.state.changed, &t.state.lock);
+	pthread_mutex_unlock(&t.state.lock);
+	waiter_interrupt(&t.waiter);
+	pthread_join(thread, NULL);
+	ok(t.ended, "a wait is ended from another thread");
+	ok(atomic_load(&t.waiter.over), "and so would be the next");
+	waiter_renew(&t.waiter);
+	ok(!atomic_load(&t.waiter.over), "until it is renewed");
+	waiter_release(&t.waiter);
+	state_release(&t.state);
+}
+
 int main(void)
 {
 	auto_free struct state *s = calloc(1, sizeof(*s));
@@ -154,6 +266,8 @@ int main(void)
 	test_parallel(s, jobs, 32);
 	test_idle(s, jobs);
 	test_again(s, jobs);
+	test_waiting(s, jobs);
+	test_interrupt();
 	is_int(work_new(0, &w, NULL), 0, "a pool of none has one all the same");
 	work_free(w);
 	work_free(NULL);
