@@ -62,7 +62,7 @@ ends() {
 
 program programs/facts <<'END'
 #!/bin/sh
-echo "$@"; env | sort; echo --; cat; echo; echo --; ls -l /proc/$$/fd; echo --; pwd; id -u; echo to stderr >&2
+echo "$@"; env | sort; echo --; cat; echo; echo --; ls -l /proc/$$/fd; echo --; pwd; id -u; echo to stderr >&2; echo --; cat /dev/stdin >/dev/stdout
 END
 "$REGFS" hook add shop/web facts --program facts >/dev/null
 push_tag shop/web facts
@@ -74,10 +74,11 @@ REGFS_DIGEST=$A REGFS_EVENT=push REGFS_NUMBER=$(deliveries shop/web facts .event
 	'facts stand in the environment, and nothing else does'
 is "$(sed '1,/^--$/d; /^--$/,$d' "$T/facts" | jq -r '[.hook, .event.kind, .event.repository, .event.tag, .event.digest] | join(" ")')" \
 	"facts push shop/web facts $A" 'the event comes on standard input'
-is "$(awk '/^--$/ {n++; next} n == 2' "$T/facts" | sed -n 's/.* \([0-9]*\) ->/\1/p' | grep -vE '^[012] socket:|^3 .*/(hooks.d/programs/facts|proc/.*/fd)|^[34] /proc/|^10 .*/hooks.d/programs/facts')" '' \
+is "$(awk '/^--$/ {n++; next} n == 2' "$T/facts" | sed -n 's/.* \([0-9]*\) ->/\1/p' | grep -vE '^0 /memfd:hook|^[12] pipe:|^3 .*/(hooks.d/programs/facts|proc/.*/fd)|^[34] /proc/|^10 .*/hooks.d/programs/facts')" '' \
 	'no descriptor is inherited but those, and its own file'
 is "$(awk '/^--$/ {n++; next} n == 3' "$T/facts" | xargs)" "/ $( [ "$(id -u)" = 0 ] && echo 65534 || id -u ) to stderr" \
 	'it stands in /, is nobody where the server is root, and both outputs are kept'
+is "$(awk '/^--$/ {n++; next} n == 4' "$T/facts")" "$(sed '1,/^--$/d; /^--$/,$d' "$T/facts" | head -n 1)" 'it can open /dev/stdin and /dev/stdout'
 "$REGFS" hook rm shop/web facts >/dev/null
 
 # ---- How it ends ----
@@ -200,11 +201,17 @@ until_log '**' untag.note 'true' 5 >/dev/null
 until_log '**' untag.note 'length > 0 and all(.state == "done")'
 is "$(cat "$OUT/untag")" 'untag shop/web seen' 'an executable in hooks.d/untag/ is run for what happens from then on'
 like "$("$REGFS" hook list '**')" 'untag.note +untag .*program untag/note' 'it is listed as a hook'
-mv "$D/untag" "$D/away" && ln -s untag "$D/untag"
+# Which is in the directory's place in one step: in between it would be gone.
+ln -s untag "$D/away"
+swap() {
+	python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).renameat2(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2) != 0)' "$@"
+}
+swap "$D/away" "$D/untag" || bail 'no renameat2()'
 push_tag shop/web unread
 check 'a directory that cannot be read' wait_line "$LOG" "$REGFS_PID" "can't read .*/hooks.d/untag"
 like "$("$REGFS" hook list '**')" 'untag.note' 'is not taken for an empty one'
-rm "$D/untag" && mv "$D/away" "$D/untag"
+swap "$D/away" "$D/untag"
+rm "$D/away"
 "$REGFS" tag rm shop/web:unread >/dev/null
 until_log '**' untag.note 'length == 2 and all(.state == "done")'
 : >"$OUT/untag" && echo >>"$OUT/untag"

@@ -1,7 +1,8 @@
 /*
  * program.c: see program.h.
  *
- * A program has a thread that feeds it, reads what it says and waits for its end: they are few, and slow anyway.
+ * A program has a thread that reads what it says and waits for its end: they are few, and slow anyway. It reads a file in memory and writes to
+ * a pipe, which are its user's: so it can open /dev/stdin and /dev/stdout, too.
  */
 #include "fs/base/base.h"
 #include "fs/hook/program.h"
@@ -15,8 +16,8 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -194,9 +195,9 @@ static int check_safe(const char *path, int fd, bool directory, struct err *err)
 	if (directory ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
 		return err_set(err, ERR_ARGUMENT, "%s is no %s", path, directory ? "directory" : "file");
 	if ((st.st_uid && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(err, ERR_DENIED, "%s is not run: somebody else than the registry's owner may write to it", path);
+		return err_set(err, ERR_DENIED, "%s is not run: somebody else than the registry's owner may write to it (chown it to root, chmod go-w)", path);
 	if (!directory && !(st.st_mode & S_IXUSR))
-		return err_set(err, ERR_DENIED, "%s is not run: it isn't executable", path);
+		return err_set(err, ERR_DENIED, "%s is not run: it isn't executable (chmod u+x)", path);
 	return 0;
 }
 
@@ -229,7 +230,7 @@ static int open_program(const struct programs *p, const char *name, int *out, st
 static const unsigned long by_default[4];
 
 /* In the child, between fork() and exec(): nothing but system calls. */
-static void become(const struct programs *p, int program, int io, char *const argv[], char *const envp[])
+static void become(const struct programs *p, int program, int input, int output, char *const argv[], char *const envp[])
 {
 	sigset_t none;
 
@@ -238,7 +239,7 @@ static void become(const struct programs *p, int program, int io, char *const ar
 	if (p->uid && (setgroups(0, NULL) || setresgid(p->gid, p->gid, p->gid) || setresuid(p->uid, p->uid, p->uid)))
 		_exit(126);
 	/* The program's own descriptor stays open, since an interpreter reads it by that. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || dup2(io, 0) < 0 || dup2(io, 1) < 0 || dup2(io, 2) < 0 ||
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
 	    (program != 3 && dup2(program, 3) < 0) || (program == 3 && fcntl(3, F_SETFD, 0)) ||
 	    syscall(SYS_close_range, 4, ~0U, 0) || chdir("/"))
 		_exit(126);
@@ -259,79 +260,79 @@ static void point_to(const struct buf *texts, char *out[])
 	out[n] = NULL;
 }
 
-static int begin(struct run *r, int program, pid_t *pid, int *io, struct err *err)
+static int make_input(const struct run *r, int *out, struct err *err)
 {
-	char *argv[] = { r->name, NULL }, *envp[VARIABLES + 1];
-	auto_fd int ours = -1, theirs = -1;
-	int pair[2];
+	auto_fd int fd = memfd_create("hook", MFD_CLOEXEC);
 
+	if (fd < 0)
+		return err_sys(err, errno, "no memory for what %s reads", r->name);
+	if (pwrite(fd, r->input, r->input_len, 0) != (ssize_t)r->input_len)
+		return err_sys(err, errno ? errno : EIO, "no memory for what %s reads", r->name);
+	*out = steal_fd(&fd);
+	return 0;
+}
+
+/* *output: what it says can be read there, without waiting. */
+static int begin(struct run *r, int program, pid_t *pid, int *output, struct err *err)
+{
+	const struct programs *p = r->programs;
+	char *argv[] = { r->name, NULL }, *envp[VARIABLES + 1];
+	auto_fd int input = -1, ours = -1, theirs = -1;
+	int pair[2], e = make_input(r, &input, err);
+
+	if (e)
+		return e;
 	point_to(&r->environment, envp);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return err_sys(err, errno, "can't make a socket");
+	if (pipe2(pair, O_CLOEXEC))
+		return err_sys(err, errno, "can't make a pipe");
 	ours = pair[0];
 	theirs = pair[1];
+	if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0 || (p->uid && (fchown(input, p->uid, p->gid) || fchown(theirs, p->uid, p->gid))))
+		return err_sys(err, errno, "can't give %s what it reads and writes", r->name);
 	*pid = fork();
 	if (*pid < 0)
 		return err_sys(err, errno, "can't start %s", r->name);
 	if (!*pid)
-		become(r->programs, program, theirs, argv, envp);
-	*io = steal_fd(&ours);
+		become(p, program, input, theirs, argv, envp);
+	*output = steal_fd(&ours);
 	return 0;
 }
 
-/* Writes what is left of the input; false: there is nothing more to write. */
-static bool feed(struct run *r, int io)
-{
-	ssize_t n = send(io, r->input, r->input_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (n > 0) {
-		r->input += n;
-		r->input_len -= (size_t)n;
-	}
-	if (r->input_len && (n >= 0 || errno == EAGAIN || errno == EINTR))
-		return true;
-	shutdown(io, SHUT_WR);
-	return false;
-}
-
-/* Reads what it says, and keeps the beginning; false: it says nothing more. */
-static bool listen_to(struct run *r, int io)
+/* Reads what it says, and keeps the beginning: 1; 0: nothing now; -1: it says nothing more. */
+static int listen_to(struct run *r, int output)
 {
 	char data[4096];
-	ssize_t n = recv(io, data, sizeof(data), MSG_DONTWAIT);
+	ssize_t n = read(output, data, sizeof(data));
 	size_t keep;
 
 	if (n <= 0)
-		return n < 0 && (errno == EAGAIN || errno == EINTR);
+		return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 	keep = MIN((size_t)n, sizeof(r->output) - 1 - r->output_len);
 	memcpy(r->output + r->output_len, data, keep);
 	r->output_len += keep;
-	return true;
+	return 1;
 }
 
 /* Until it has ended, or its time is over; true: it has ended. */
-static bool attend(struct run *r, int pidfd, int io)
+static bool attend(struct run *r, int pidfd, int output)
 {
 	int64_t end = timestamp_monotonic() + r->programs->options.total_ms * MILLISECOND, left;
-	bool feeding = true, listening = true;
+	bool listening = true;
 
 	while (!r->programs->stopping && (left = end - timestamp_monotonic()) > 0) {
 		struct pollfd fds[] = {
 			{ .fd = pidfd, .events = POLLIN },
-			{ .fd = feeding || listening ? io : -1,
-			  .events = (short)((feeding ? POLLOUT : 0) | (listening ? POLLIN : 0)) },
+			{ .fd = listening ? output : -1, .events = POLLIN },
 		};
 
 		/* A second at most, to see that all is to end. */
 		if (poll(fds, 2, (int)MIN(left / MILLISECOND + 1, INT64_C(1000))) < 0 && errno != EINTR)
 			break;
-		if (fds[1].revents && feeding)
-			feeding = feed(r, io);
-		if (fds[1].revents && listening)
-			listening = listen_to(r, io);
+		if (fds[1].revents)
+			listening = listen_to(r, output) >= 0;
 		if (fds[0].revents) {
-			while (listening && r->output_len < sizeof(r->output) - 1 && recv(io, &(char){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-				listening = listen_to(r, io);
+			while (listening && r->output_len < sizeof(r->output) - 1 && listen_to(r, output) > 0)
+				;
 			return true;
 		}
 	}
@@ -353,26 +354,29 @@ static void describe_end(struct run *r, bool ended, int status)
 
 static int run_program(struct run *r, struct err *err)
 {
-	auto_fd int program = -1, io = -1, pidfd = -1;
+	auto_fd int program = -1, output = -1, pidfd = -1;
 	siginfo_t info;
 	pid_t pid = -1;
 	int status = 0, e = open_program(r->programs, r->name, &program, err);
 	bool ended;
 
 	if (!e)
-		e = begin(r, program, &pid, &io, err);
+		e = begin(r, program, &pid, &output, err);
 	if (e)
 		return e;
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	ended = pidfd >= 0 && attend(r, pidfd, io);
+	if (pidfd < 0)
+		e = err_sys(err, errno, "can't wait for %s", r->name);
+	ended = !e && attend(r, pidfd, output);
 	/* With all that it left behind in its session; it is still there to be waited for, so the number is its own. */
 	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG);
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	describe_end(r, ended, status);
-	return 0;
+	if (!e)
+		describe_end(r, ended, status);
+	return e;
 }
 
 static void work(struct work_job *job)
