@@ -20,6 +20,8 @@ set -u
 umask 022
 export LC_ALL=C TZ=UTC
 unset REGFS_STORE REGFS_SERVER NO_COLOR CDPATH BASH_ENV NOTIFY_SOCKET XDG_RUNTIME_DIR
+# AddressSanitizer takes what a cancelled thread leaves of its stack for somebody's when it takes its signal stack down.
+export ASAN_OPTIONS="use_sigaltstack=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 PATH=$PATH:/usr/sbin:/sbin
 
