@@ -377,6 +377,13 @@ if command -v faketime >/dev/null && ! ldd "$REGFS" | grep -q asan; then
 	until_log shop/web back '.[0].state == "done"' 20 &&
 		pass 'a clock that is set back holds nothing up'
 	"$REGFS" hook rm shop/web back >/dev/null
+	hook on '/on?status=500&times=3&retry-after=1'
+	push_tag shop/web k4
+	until_log shop/web on '.[0].attempts == 1'
+	echo '+864000' >"$T/clock"
+	until_log shop/web on '.[0].state != "waiting"' 30
+	is "$(deliveries shop/web on .state)" done 'a clock that is set on by ten days gives nothing up'
+	"$REGFS" hook rm shop/web on >/dev/null
 	stop_regfs
 else
 	skip 'faketime is not installed, or not for this program'

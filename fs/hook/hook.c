@@ -46,7 +46,7 @@
 #define MILLISECOND  INT64_C(1000000)
 #define AFTER_ERROR  SECOND	/* when the database fails, which may be a full disk */
 #define WAIT_MAX     (60 * SECOND)
-#define CLOCK_SLACK  SECOND	/* that the clock may be set back without a word */
+#define CLOCK_SLACK  SECOND	/* that the clock may be set without a word */
 
 struct parcel {
 	struct hooks *hooks;
@@ -221,6 +221,8 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 	struct hooks *h = p->hooks;
 	struct receiver *r = p->receiver;
 	int64_t now = timestamp_now(), first = p->row.first ? p->row.first : p->begun;
+	/* The clock may have been set meanwhile. */
+	int64_t tried = p->begun - first + a->nanoseconds;
 	struct tree_attempt *t = &p->attempt;
 
 	p->why = *a->why ? text_of(a->why, strlen(a->why)) : NULL;
@@ -234,7 +236,7 @@ static void end_parcel(struct parcel *p, const struct courier_answer *a)
 	};
 	if (*a->why || !is_success(p->program, a->status)) {
 		note_failure(r, a->retry_after);
-		t->state = now - first >= h->options.give_up ? DELIVERY_FAILED : DELIVERY_WAITING;
+		t->state = tried >= h->options.give_up ? DELIVERY_FAILED : DELIVERY_WAITING;
 		t->due = now + pause_after(p->row.attempts + 1, a->retry_after);
 		if (!p->why && asprintf(&p->why, "it answered %d", a->status) < 0)
 			p->why = NULL;
@@ -523,16 +525,21 @@ static void wait(struct hooks *h, bool failed, struct err *err)
 	programs_take(h->programs);
 }
 
-/* Where the clock was set back, what is due is due so much earlier: else it would wait for the clock to come there again. */
+/*
+ * Where the clock was set back, what is due is due so much earlier: else it would wait for the clock to come there again. Where it was set on,
+ * or the machine slept, nothing has been tried for longer because of that.
+ */
 static int mind_the_clock(struct hooks *h, struct err *err)
 {
-	int64_t ahead = timestamp_now() - timestamp_monotonic(), back = h->clock - ahead;
+	int64_t ahead = timestamp_now() - timestamp_monotonic(), on = ahead - h->clock;
 	int r = 0;
 
 	if (!h->clock)
 		r = tree_deliveries_advance(h->options.tree, INT64_MAX / 2, timestamp_now() + PAUSE_LONGEST, err);
-	else if (back > CLOCK_SLACK)
-		r = tree_deliveries_advance(h->options.tree, back, timestamp_now(), err);
+	else if (on < -CLOCK_SLACK)
+		r = tree_deliveries_advance(h->options.tree, -on, timestamp_now(), err);
+	if (!r && h->clock && (on < -CLOCK_SLACK || on > CLOCK_SLACK))
+		r = tree_deliveries_shift(h->options.tree, on, err);
 	if (!r)
 		h->clock = ahead;
 	return r;

@@ -225,6 +225,11 @@ int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, stru
 			   "iii", by, after, now));
 }
 
+int delivery_shift(struct db *db, int64_t by, struct err *err)
+{
+	return done(db_run(db, err, "UPDATE delivery SET first = MAX(first + ?1, 1) WHERE due IS NOT NULL AND first > 0", "i", by));
+}
+
 int delivery_again(struct db *db, int64_t id, int64_t now, struct err *err)
 {
 	/* No repository's name begins with a slash. */

@@ -86,6 +86,8 @@ int delivery_end(struct db *db, int64_t id, enum delivery_state state, bool trie
 int delivery_fail_some(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err) MUST_CHECK;
 /* What waits for its time is due now, so much of it at most. */
 int delivery_hurry(struct db *db, int64_t hook_id, int64_t most, int64_t now, struct err *err) MUST_CHECK;
+/* The clock was set on by so much, or back: how long what waits has been tried stays what it was. */
+int delivery_shift(struct db *db, int64_t by, struct err *err) MUST_CHECK;
 /* What is due later than `after` is due so much earlier, but not before `now`. */
 int delivery_advance(struct db *db, int64_t by, int64_t after, int64_t now, struct err *err) MUST_CHECK;
 /* Waits again, in a lane of its own. */

@@ -336,6 +336,16 @@ int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct
 	return r <= 0 ? r : meta_write(tree->meta, false, advance, &a, err);
 }
 
+static int shift(struct db *db, void *arg, struct err *err)
+{
+	return delivery_shift(db, *(const int64_t *)arg, err);
+}
+
+int tree_deliveries_shift(struct tree *tree, int64_t by, struct err *err)
+{
+	return meta_write(tree->meta, false, shift, &by, err);
+}
+
 struct trim {
 	int64_t before;
 	int64_t over, buried;

@@ -49,6 +49,8 @@ int tree_deliveries_note(struct tree *tree, const struct tree_attempt *attempts,
 
 /* The hook was disabled: what waits for it is given up, some of it. */
 int tree_deliveries_fail(struct tree *tree, int64_t hook_id, struct err *err) MUST_CHECK;
+/* The clock was set on by so many nanoseconds, or back: how long what waits has been tried stays what it was. */
+int tree_deliveries_shift(struct tree *tree, int64_t by, struct err *err) MUST_CHECK;
 /* What is due later than `after` is due so many nanoseconds earlier, but not before now. */
 int tree_deliveries_advance(struct tree *tree, int64_t by, int64_t after, struct err *err) MUST_CHECK;
 
