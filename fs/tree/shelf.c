@@ -793,23 +793,28 @@ static int open_image(struct shelf_item *item, struct err *err)
 }
 
 /* Merged by who asks first, for whom that is waiting. */
-static struct shelf_item *request_image(struct shelf *s, int64_t slot)
+static void open_now(struct shelf_item *item)
 {
 	struct err failure = ERR_INIT;
-	bool fresh;
-	struct shelf_item *item = take(s, SHELF_IMAGE, slot, &fresh);
 
-	if (!fresh)
-		return item;
 	waiting_begin(NULL, NULL);
 	settle(item, open_image(item, &failure), &failure);
 	waiting_end();
+}
+
+static struct shelf_item *request_image(struct shelf *s, int64_t slot)
+{
+	bool fresh;
+	struct shelf_item *item = take(s, SHELF_IMAGE, slot, &fresh);
+
+	if (fresh)
+		open_now(item);
 	return item;
 }
 
 int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_item **out, struct err *err)
 {
-	struct err failure;
+	struct err local, *why = err ? err : &local;
 	int r;
 
 	/* Again, if it failed only because who had begun with it has gone. */
@@ -818,11 +823,8 @@ int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_
 
 		if (!item)
 			return err_set(err, ERR_NO_MEMORY, "out of memory");
-		failure = (struct err)ERR_INIT;
-		r = await(item, out, &failure);
-	} while (r && failure.reason == ERR_INTERRUPTED && !waiting_is_over());
-	if (r && err)
-		*err = failure;
+		r = await(item, out, why);
+	} while (r && why->reason == ERR_INTERRUPTED && !waiting_is_over());
 	return r;
 }
 
