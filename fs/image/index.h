@@ -36,7 +36,7 @@
 #include "fs/base/digest.h"
 #include "fs/image/span.h"
 
-#define INDEX_VERSION 4
+#define INDEX_VERSION 5
 #define INDEX_ROOT 1
 
 enum index_kind {

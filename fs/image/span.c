@@ -79,6 +79,8 @@ static const char *row_fault(const struct span_table *t, const struct span_row *
 		return "has a window that it can't have";
 	if (!inside && t->coding != SPAN_GZIP)
 		return "has a flag that it can't have";
+	if (t->coding == SPAN_PLAIN && row->in != out)
+		return "begins elsewhere";
 	return NULL;
 }
 
@@ -126,13 +128,13 @@ int span_table_check(const struct span_table *t, int64_t blob_size, struct err *
 	    !touch(t, t->pieces, t->piece_count * sizeof(*t->pieces)))
 		return table_fault(err, "a checksum is wrong");
 	switch (t->coding) {
-	case SPAN_GZIP:
-	case SPAN_ZSTD:
-		return check_rows(t, blob_size, err);
 	case SPAN_PLAIN:
 		if (t->size != blob_size)
 			return table_fault(err, "its size isn't the layer's");
-		break;
+		return check_rows(t, blob_size, err);
+	case SPAN_GZIP:
+	case SPAN_ZSTD:
+		return check_rows(t, blob_size, err);
 	case SPAN_NONE:
 		break;
 	default:
@@ -223,6 +225,8 @@ static int scan_plain(const struct content *blob, struct sink *sink, struct err 
 	if (!data)
 		return err_set(err, ERR_NO_MEMORY, "cannot read a layer: out of memory");
 	while (ret == 0 && (n = content_read(blob, data, PLAIN_PIECE, offset, err)) > 0) {
+		if (!sink->open || sink_span_size(sink) + PLAIN_PIECE > SPAN_TARGET)
+			sink_begin(sink, (uint64_t)offset, 0, 0);
 		ret = sink_check_stop(sink, err);
 		if (ret == 0)
 			ret = sink_put(sink, data, (size_t)n, err);
@@ -368,6 +372,15 @@ static int check_pieces(const struct span_table *t, size_t span, const uint8_t *
 	return 0;
 }
 
+static int read_plain(const struct content *blob, const struct span_row *row, void *out, size_t want, struct err *err)
+{
+	ssize_t n = content_read(blob, out, want, (int64_t)row->in, err);
+
+	if (n >= 0 && (size_t)n < want)
+		return err_set(err, ERR_CORRUPT, "the layer ends at byte %" PRIu64, row->in + (uint64_t)n);
+	return n < 0 ? (int)n : 0;
+}
+
 ssize_t span_decode(const struct span_table *t, const struct content *blob, size_t span, size_t want, void *out,
 		    struct err *err)
 {
@@ -384,6 +397,8 @@ ssize_t span_decode(const struct span_table *t, const struct content *blob, size
 		ret = inflate_span(blob, row, t->windows + row->window, in_end, out, want, err);
 	else if (t->coding == SPAN_ZSTD)
 		ret = zstd_span(blob, row, in_end, out, want, err);
+	else if (t->coding == SPAN_PLAIN)
+		ret = read_plain(blob, row, out, want, err);
 	else
 		ret = err_set(err, ERR_UNSUPPORTED, "a layer of that coding has no spans: read it where it lies");
 	if (ret == 0)

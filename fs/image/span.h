@@ -7,7 +7,7 @@
  * handed back as a struct span_table, whose memory is a file's and isn't trusted.
  *
  *	coding	a span is			decoding begins with
- *	PLAIN	nothing: a table has no rows	pread
+ *	PLAIN	SPAN_TARGET bytes		nothing: `in` is `out`
  *	GZIP	from one block's start to a	a bit position and the window before it, of which only the
  *		later one's, or a member	bytes that are ever referred to are kept
  *	ZSTD	one frame or several whole ones	nothing
@@ -23,7 +23,7 @@
  * Invariants of a table that span_table_check() accepts:
  * 1. Spans are ordered, start at 0, cover all `size` bytes without a gap, none is empty or longer than LIMIT_SPAN.
  * 2. Every window, piece and position lies inside its array and the blob; pieces are numbered in the spans' order.
- * 3. PLAIN and NONE have no rows, pieces and windows.
+ * 3. PLAIN has rows whose `in` is their `out`; NONE has no rows, pieces and windows.
  */
 #ifndef REGFS_SPAN_H
 #define REGFS_SPAN_H
@@ -105,7 +105,7 @@ size_t span_find(const struct span_table *t, int64_t offset);
 /*
  * Decodes a span from its start until `want` of its bytes are in `out`, and verifies their pieces. `want` is rounded up to whole
  * pieces (at most row.size); `out` has room for that many, and no byte behind them is touched. Returns the bytes decoded, ERR_CORRUPT, or
- * what reading the blob gave. PLAIN and NONE have no spans: not for them. The table is one that span_table_check() accepted.
+ * what reading the blob gave. NONE has no spans: not for it. The table is one that span_table_check() accepted.
  */
 ssize_t span_decode(const struct span_table *t, const struct content *blob, size_t span, size_t want, void *out,
 		    struct err *err) MUST_CHECK;

@@ -529,8 +529,6 @@ ssize_t span_read(struct span_layer *l, void *data, size_t len, int64_t offset, 
 	if (offset >= t->size || !len)
 		return 0;
 	len = (size_t)MIN((uint64_t)len, (uint64_t)(t->size - offset));
-	if (t->coding == SPAN_PLAIN)
-		return content_read(l->blob, data, len, offset, err);
 	pthread_mutex_lock(&c->lock);
 	run = note_read(l, offset, len);
 	pthread_mutex_unlock(&c->lock);

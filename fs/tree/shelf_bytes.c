@@ -330,8 +330,7 @@ static struct derived_name file_name(const struct digest *layer, uint32_t number
 	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
 }
 
-/* The file taken out, if it was; else it may begin to be. A layer that isn't compressed has its files at hand already, and no checksums
- * for what would be taken out. */
+/* The file taken out, if it was; else it may begin to be. */
 static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
 {
 	const struct derived_name name = file_name(&layer->digest, number);
@@ -339,8 +338,7 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 	auto_fd int fd = -1;
 	struct stat st;
 
-	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / HOT_SHARE ||
-	    index_spans(layer->index).coding == SPAN_PLAIN)
+	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / HOT_SHARE)
 		return -ENOENT;
 	if (derived_open(s->derived, &name, &fd, NULL) == 0) {
 		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == inode->size)
@@ -352,13 +350,6 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 	return -ENOENT;
 }
 
-/* Without checksums nothing else says that the bytes are in quarantine by now. */
-static bool is_gone(struct shelf_item *layer)
-{
-	return index_spans(layer->index).coding == SPAN_PLAIN &&
-	       store_blob_exists(layer->shelf->tree->store, &layer->digest, NULL) == 0;
-}
-
 static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, bool *again,
 		      struct err *err)
 {
@@ -368,10 +359,6 @@ static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struc
 
 	if (r)
 		return r;
-	if (is_gone(layer)) {
-		*again = shelf_discard(layer);
-		return shelf_blame(err, -ENOENT, &layer->digest);
-	}
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		r = err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");

@@ -388,12 +388,12 @@ static void test_plain(void)
 
 	add_mixed(&mixed, 700000, 1);
 	check_blob("nothing", &empty, &empty, SPAN_PLAIN, 0);
-	check_blob("plain", &mixed, &mixed, SPAN_PLAIN, 0);
+	check_blob("plain", &mixed, &mixed, SPAN_PLAIN, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++) {
 		auto_buf struct buf b = BUF_INIT;
 
 		buf_adds(&b, beginnings[i]);
-		check_blob("almost something", &b, &b, SPAN_PLAIN, 0);
+		check_blob("almost something", &b, &b, SPAN_PLAIN, 1);
 	}
 }
 
@@ -867,7 +867,7 @@ static void test_lies(void)
 	} while (0)
 	LIE(bad.coding = 0, "no coding");
 	LIE(bad.coding = 99, "an unknown coding");
-	LIE(bad.coding = SPAN_PLAIN, "plain, with rows");
+	LIE(bad.coding = SPAN_PLAIN, "plain, with others' rows");
 	LIE(bad.coding = SPAN_NONE, "none, with rows");
 	LIE(bad.coding = SPAN_ZSTD, "zstd, with windows");
 	LIE(bad.size++, "a byte too many");
@@ -882,9 +882,18 @@ static void test_lies(void)
 	LIE(bad.rows = (const void *)((const char *)bad.rows + 1), "rows at an odd address");
 	LIE(bad.pieces = (const void *)((const char *)bad.pieces + 1), "pieces at an odd address");
 	is_int(span_table_check(&t, 100, &err), -EIO, "a shorter blob");
-	bad = (struct span_table){ .coding = SPAN_PLAIN, .size = 5 };
-	is_int(span_table_check(&bad, 5, &err), 0, "plain");
-	is_int(span_table_check(&bad, 6, &err), -EIO, "plain of another size");
+	{
+		static const uint32_t sum;
+		struct span_row row = { .size = 5 };
+
+		bad = (struct span_table){ .coding = SPAN_PLAIN, .size = 5, .rows = &row, .count = 1, .pieces = &sum, .piece_count = 1 };
+		is_int(span_table_check(&bad, 5, &err), 0, "plain");
+		is_int(span_table_check(&bad, 6, &err), -EIO, "plain of another size");
+		row.in = 1;
+		is_int(span_table_check(&bad, 5, &err), -EIO, "plain that begins elsewhere");
+		bad.count = 0;
+		is_int(span_table_check(&bad, 5, &err), -EIO, "plain without rows");
+	}
 
 	/* Damaged windows and pieces. */
 	bad = t;
