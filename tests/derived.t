@@ -179,6 +179,33 @@ for how in 'cut short' 'without a byte' 'other bytes'; do
 done
 stop_regfs
 
+# What is no file.
+for what in fifo directory 'full directory' link 'file for a directory'; do
+	for index in "$STORE/index/layer"/*/*; do
+		rm -rf "$index"
+		case $what in
+		fifo) mkfifo "$index" ;;
+		directory) mkdir "$index" ;;
+		'full directory') mkdir -p "$index/x" ;;
+		link) ln -s /etc/passwd "$index" ;;
+		*) rm -rf "${index%/*}" && : >"${index%/*}" ;;
+		esac
+	done
+	rm -rf "$STORE/index/image"
+	: >"$LOG"
+	start_regfs --open --mount "$MNT"
+	if [ "$what" = 'full directory' ]; then
+		fails_with 'Input/output error' "a $what in the place of an index can't be taken away" timeout 20 ls "$MNT/files.gz/_tags/1/rootfs/"
+		like "$(cat "$LOG")" 'index/layer/.* in the store can.t be opened .*: remove it' 'which the log says'
+		rm -rf "$STORE/index/layer"
+	else
+		for coding in '' .gz .zst; do
+			check "a $what in the place of an index" timeout 20 cmp "$(file "$coding" numbers)" "$T/files/numbers"
+		done
+	fi
+	stop_regfs
+done
+
 # By its checksums right, but not by what it says: a link that stands in itself.
 ln -s /etc/fact "$T/link"
 tar -C "$T" -cf "$T/link.tar" link

@@ -84,14 +84,41 @@ static int make_dirs(const struct derived *d, const char *path, struct err *err)
 	return 0;
 }
 
+/* What isn't a file of ours is taken away; ERR_NOT_FOUND then. ERR_IO: it can't be. */
+static int in_the_way(const struct derived *d, const char *path, int errnum, struct err *err)
+{
+	char dir[NAME_LEN];
+
+	if (errnum == EISDIR || errnum == ELOOP || errnum == ENXIO) {
+		if (unlinkat(d->root, path, 0) == 0 || unlinkat(d->root, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return err_set(err, ERR_NOT_FOUND, "%s in the store was no file", path);
+	} else if (errnum == ENOTDIR) {
+		for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+			snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+			if (unlinkat(d->root, dir, 0) == 0)
+				return err_set(err, ERR_NOT_FOUND, "%s in the store was no directory", dir);
+		}
+	}
+	return err_set(err, ERR_IO, "%s in the store can't be opened (%s): remove it", path, strerror(errnum));
+}
+
 int derived_open(const struct derived *d, const struct derived_name *name, int *fd, struct err *err)
 {
 	char path[NAME_LEN];
+	struct stat st;
 
 	path_of(name, "", path);
-	*fd = openat(d->root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* A FIFO would be waited for. */
+	*fd = openat(d->root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (*fd < 0 && errno != ENOENT)
+		return in_the_way(d, path, errno, err);
 	if (*fd < 0)
-		return err_sys(err, errno, "can't open %s in the store", path);
+		return err_sys(err, ENOENT, "can't open %s in the store", path);
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(*fd);
+		*fd = -1;
+		return in_the_way(d, path, EISDIR, err);
+	}
 	/* Its time of access, which tells what is used: file systems keep that by chance. A failure costs an earlier end. */
 	(void)!futimens(*fd, (struct timespec[]){ { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } });
 	return 0;
@@ -140,7 +167,7 @@ int derived_begin(struct derived *d, const struct derived_name *name, struct der
 	*out = (struct derived_draft){ .fd = -1, .name = *name };
 	r = make_dirs(d, path, err);
 	while (!r) {
-		auto_fd int fd = openat(d->root, new, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		auto_fd int fd = openat(d->root, new, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
 		/* All of it may be removed at any time: also the directory, between the two. */
 		if (fd < 0 && errno == ENOENT) {
@@ -169,10 +196,13 @@ int derived_commit(struct derived *d, struct derived_draft *draft, bool sync, st
 
 	path_of(&draft->name, "", path);
 	path_of(&draft->name, NEW, new);
-	if (is_named(d, draft->fd, new) &&
-	    ((sync && fdatasync(draft->fd) < 0) || fchmod(draft->fd, 0400) < 0 ||
-	     (renameat(d->root, new, d->root, path) < 0 && errno != ENOENT)))
-		return err_sys(err, errno, "can't name %s in the store", path);
+	if (is_named(d, draft->fd, new)) {
+		if ((sync && fdatasync(draft->fd) < 0) || fchmod(draft->fd, 0400) < 0)
+			return err_sys(err, errno, "can't write %s in the store", path);
+		if (renameat(d->root, new, d->root, path) < 0 && errno != ENOENT)
+			return errno == EISDIR || errno == ENOTDIR ? in_the_way(d, path, errno, err) :
+								     err_sys(err, errno, "can't name %s in the store", path);
+	}
 	flock(draft->fd, LOCK_UN);
 	return 0;
 }
@@ -233,7 +263,7 @@ static int sweep_draft(struct sweep *s, int dir, const char *name)
 
 	if (len <= suffix || !streq(name + len - suffix, NEW))
 		return 0;
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || !is_named_in(dir, fd, name))
 		return 0;
 	s->files++;
