@@ -80,6 +80,17 @@ check 'nothing is left to find' "$REGFS" check --data --store "$STORE"
 same .gz large 'it is opened again'
 check 'and taken out again' wait_stat files-taken-out 3
 stop_regfs
+for round in 1 2; do
+	flip "$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")"
+	start_regfs --open --mount "$MNT"
+	same .gz large 'one that was damaged while no server ran is not shown'
+	same .gz large 'nor the second time'
+	same .gz large 'nor later'
+	check 'it is taken out anew' wait_stat files-taken-out 1
+	flip "$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")"
+	same .gz large 'nor is one that is damaged while it is used'
+	stop_regfs
+done
 start_regfs --open --mount "$MNT" --index-cache 1000
 is "$(find "$STORE/index/file" "$STORE/index/copy" -type f)" '' 'a smaller --index-cache is kept to at once'
 stop_regfs

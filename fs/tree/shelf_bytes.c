@@ -4,13 +4,17 @@
 #include "fs/base/base.h"
 #include "fs/tree/shelf_state.h"
 
+#include <sys/xattr.h>
+
 #include "fs/base/waiting.h"
+#include "fs/image/inflate.h"
 #include "fs/image/layer.h"
 #include "fs/tree/state.h"
 
 #define READ_SIZE (256 * 1024)
 #define HOT_OPENS 2		/* of a file, before it is taken out of its layer */
 #define HOT_SIZE (128 * 1024)	/* smaller ones are read as fast out of a decoded span */
+#define SUM "user.regfs.crc32"	/* attribute of a file taken out: gzip's CRC-32 of its bytes */
 #define HOT_JOBS 8		/* being taken out, or waiting for it */
 #define HOT_SHARE 4		/* of the budget: larger ones would throw out all others */
 
@@ -234,94 +238,173 @@ static int open_packed(struct shelf_item *layer, uint32_t number, const struct i
 	return content_from_reader(&reader, f, (int64_t)inode->size, out, err);
 }
 
-/* ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ---- */
+/*
+ * ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ----
+ *
+ * Nobody verifies what is read there. So a file has its checksum in an attribute, and is given out once this process has made it, or has seen
+ * that its bytes have that checksum; and when it was changed since, once more. Until then, it is read out of its layer.
+ */
 
 struct hot_job {
 	struct work_job job;
 	struct shelf *shelf;
+	int64_t slot;
+	uint32_t number;
 	struct derived_name name;
-	struct content *content;
+	struct content *content;	/* in its layer, to be taken out; NULL: it is to be looked at */
 };
 
-static int take_out(const struct hot_job *h, struct turn *turn, struct derived_draft *draft, struct err *err)
+/* Bytes of `from` to `to` (-1: nowhere), and their checksum. */
+static int copy_file(const struct content *from, int to, struct turn *turn, uint32_t *crc, struct err *err)
 {
-	int64_t size = content_size(h->content), at = 0;
+	int64_t size = content_size(from), at = 0;
 	auto_free char *data = malloc(READ_SIZE);
 	int r = data ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 
+	*crc = 0;
 	while (!r && at < size) {
-		ssize_t n = content_read(h->content, data, READ_SIZE, at, err);
+		ssize_t n = content_read(from, data, READ_SIZE, at, err);
 
 		if (n <= 0 || shelf_turn_is_over(turn))
 			return n < 0 ? (int)n : -EIO;
-		if (pwrite(draft->fd, data, (size_t)n, at) != n)
+		if (to >= 0 && pwrite(to, data, (size_t)n, at) != n)
 			return err_sys(err, errno, "can't write a file taken out of a layer");
+		*crc = inflate_crc32(*crc, data, (size_t)n);
 		at += n;
 	}
 	return r;
 }
 
-/* In a thread of the pool. What fails, a full disk too, or takes too long while others wait, leaves the file in its layer. */
-static void hot_job_run(struct work_job *job)
+static int64_t time_of_change(int fd)
 {
-	struct hot_job *h = container_of(job, struct hot_job, job);
-	struct shelf *s = h->shelf;
-	auto_draft struct draft draft = { .derived = s->derived, .file = { .fd = -1 } };
-	struct turn turn;
+	struct stat st;
 
-	shelf_be_nice();
-	shelf_turn_begin(&turn, s);
-	/* Synced: nothing verifies its bytes later on. */
-	if (derived_begin(s->derived, &h->name, &draft.file, NULL) > 0 && take_out(h, &turn, &draft.file, NULL) == 0 &&
-	    derived_commit(s->derived, &draft.file, true, NULL) == 0) {
-		atomic_fetch_add(&s->taken_out, 1);
-		(void)!derived_shrink(s->derived, s->budget, NULL);
-	}
-	shelf_turn_end(&turn);
-	content_free(h->content);
+	return fstat(fd, &st) < 0 ? 0 : st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+}
+
+/* Synced: after a power failure it is whole, or not there. What fails, a full disk too, leaves the file in its layer. */
+static int64_t take_out(const struct hot_job *h, struct turn *turn)
+{
+	struct derived *d = h->shelf->derived;
+	auto_draft struct draft draft = { .derived = d, .file = { .fd = -1 } };
+	uint32_t crc;
+
+	if (derived_begin(d, &h->name, &draft.file, NULL) <= 0 || copy_file(h->content, draft.file.fd, turn, &crc, NULL) < 0 ||
+	    fsetxattr(draft.file.fd, SUM, &crc, sizeof(crc), 0) < 0 || derived_commit(d, &draft.file, true, NULL) < 0)
+		return 0;
+	atomic_fetch_add(&h->shelf->taken_out, 1);
+	(void)!derived_shrink(d, h->shelf->budget, NULL);
+	return time_of_change(draft.file.fd);
+}
+
+/* One that is there: of an earlier process's making, or another's. */
+static int64_t look_at(const struct hot_job *h, struct turn *turn)
+{
+	struct derived *d = h->shelf->derived;
+	auto_content struct content *file = NULL;
+	uint32_t crc, sum;
+	int64_t changed;
+	struct stat st;
+	int fd;
+
+	if (derived_open(d, &h->name, &fd, NULL) < 0)
+		return 0;
+	changed = time_of_change(fd);
+	if (fstat(fd, &st) < 0 || content_from_fd(fd, st.st_size, &file, NULL) < 0 || copy_file(file, -1, turn, &crc, NULL) < 0)
+		return 0;
+	if (fgetxattr(content_fd(file), SUM, &sum, sizeof(sum)) == sizeof(sum) && sum == crc)
+		return changed;
+	(void)!derived_remove(d, &h->name, NULL);
+	return 0;
+}
+
+_Static_assert(SHELF_HOT_PLACES == 1 << 12, "the hash's bits");
+
+static size_t hot_place(int64_t slot, uint32_t inode)
+{
+	return ((uint64_t)slot << 32 | inode) * 0x9e3779b97f4a7c15u >> 52;
+}
+
+static void hot_job_end(struct hot_job *h, int64_t sound)
+{
+	struct shelf *s = h->shelf;
+	size_t place = hot_place(h->slot, h->number);
+
 	pthread_mutex_lock(&s->lock);
 	s->hot_jobs--;
+	if (s->opened[place].slot == h->slot && s->opened[place].inode == h->number) {
+		s->opened[place].busy = false;
+		s->opened[place].sound = sound;
+	}
 	pthread_mutex_unlock(&s->lock);
+	if (h->content)
+		content_free(h->content);
 	free(h);
 }
 
-/* Whether this open makes the file worth it, and there is room for one more job. */
-static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode)
+/* In a thread of the pool. */
+static void hot_job_run(struct work_job *job)
 {
-	size_t place = ((uint64_t)slot << 32 | inode) * 0x9e3779b97f4a7c15u >> 52;
+	struct hot_job *h = container_of(job, struct hot_job, job);
+	struct turn turn;
+	int64_t sound;
+
+	shelf_be_nice();
+	shelf_turn_begin(&turn, h->shelf);
+	sound = h->content ? take_out(h, &turn) : look_at(h, &turn);
+	shelf_turn_end(&turn);
+	hot_job_end(h, sound);
+}
+
+/* Whether a job is to begin with the file, and there is room for one: it was opened often enough, or is to be looked at. */
+static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode, bool there)
+{
+	size_t place = hot_place(slot, inode);
 	bool hot;
 
-	_Static_assert(SHELF_HOT_PLACES == 1 << 12, "the hash's bits");
 	pthread_mutex_lock(&s->lock);
 	if (s->opened[place].slot != slot || s->opened[place].inode != inode) {
+		memset(&s->opened[place], 0, sizeof(s->opened[place]));
 		s->opened[place].slot = slot;
 		s->opened[place].inode = inode;
-		s->opened[place].opens = 0;
 	}
-	hot = ++s->opened[place].opens >= HOT_OPENS && s->hot_jobs < HOT_JOBS;
+	hot = (++s->opened[place].opens >= HOT_OPENS || there) && s->hot_jobs < HOT_JOBS && !s->opened[place].busy;
 	s->hot_jobs += hot;
-	if (hot)
+	if (hot) {
 		s->opened[place].opens = 0;
+		s->opened[place].busy = true;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return hot;
 }
 
-static void begin_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, const struct derived_name *name)
+static bool is_sound(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
+{
+	size_t place = hot_place(slot, inode);
+	bool sound;
+
+	pthread_mutex_lock(&s->lock);
+	sound = s->opened[place].slot == slot && s->opened[place].inode == inode && s->opened[place].sound == changed && changed;
+	pthread_mutex_unlock(&s->lock);
+	return sound;
+}
+
+static void begin_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, const struct derived_name *name,
+		      bool there)
 {
 	struct shelf *s = layer->shelf;
 	struct hot_job *h = calloc(1, sizeof(*h));
 
-	if (h && open_packed(layer, number, inode, &h->content, NULL) == 0) {
-		h->shelf = s;
-		h->name = *name;
-		h->job.fn = hot_job_run;
-		shelf_submit(s, &h->job);
+	if (!h) {
+		pthread_mutex_lock(&s->lock);
+		s->hot_jobs--;
+		pthread_mutex_unlock(&s->lock);
 		return;
 	}
-	free(h);
-	pthread_mutex_lock(&s->lock);
-	s->hot_jobs--;
-	pthread_mutex_unlock(&s->lock);
+	*h = (struct hot_job){ .shelf = s, .slot = layer->slot, .number = number, .name = *name, .job.fn = hot_job_run };
+	if (!there && open_packed(layer, number, inode, &h->content, NULL) < 0)
+		return hot_job_end(h, 0);
+	shelf_submit(s, &h->job);
 }
 
 /* Numbers are those of an index, and of its version. */
@@ -330,23 +413,26 @@ static struct derived_name file_name(const struct digest *layer, uint32_t number
 	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
 }
 
-/* The file taken out, if it was; else it may begin to be. */
+/* The file taken out, if it was, and is sound; else it may begin to be. */
 static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
 {
 	const struct derived_name name = file_name(&layer->digest, number);
 	struct shelf *s = layer->shelf;
 	auto_fd int fd = -1;
 	struct stat st;
+	bool there;
 
 	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / HOT_SHARE)
 		return -ENOENT;
-	if (derived_open(s->derived, &name, &fd, NULL) == 0) {
-		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == inode->size)
-			return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
+	there = derived_open(s->derived, &name, &fd, NULL) == 0;
+	if (there && (fstat(fd, &st) < 0 || (uint64_t)st.st_size != inode->size)) {
 		(void)!derived_remove(s->derived, &name, NULL);
+		there = false;
 	}
-	if (is_hot(s, layer->slot, number))
-		begin_hot(layer, number, inode, &name);
+	if (there && is_sound(s, layer->slot, number, time_of_change(fd)))
+		return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
+	if (is_hot(s, layer->slot, number, there))
+		begin_hot(layer, number, inode, &name, there);
 	return -ENOENT;
 }
 

@@ -74,6 +74,8 @@ struct shelf {
 	struct {
 		int64_t slot;
 		uint32_t inode, opens;
+		bool busy;	/* a job is at it */
+		int64_t sound;	/* time of change of the file taken out that has the right bytes; 0: none that was looked at */
 	} opened[SHELF_HOT_PLACES];
 	unsigned hot_jobs;
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
