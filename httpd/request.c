@@ -4,7 +4,10 @@
 #include "fs/base/base.h"
 #include "httpd/request.h"
 
+#include <poll.h>
+
 #include "fs/auth/verified.h"
+#include "fs/base/waiting.h"
 #include "httpd/body.h"
 #include "httpd/credentials.h"
 #include "httpd/login.h"
@@ -96,9 +99,23 @@ void request_run(struct request *r)
 	request_release(r);
 }
 
+/* Whether the client has closed the connection, which nobody else looks at while its request is suspended. */
+static bool is_gone(void *arg)
+{
+	struct pollfd fd = { .fd = (int)(intptr_t)arg, .events = POLLRDHUP };
+
+	return poll(&fd, 1, 0) > 0;
+}
+
 static void run_finish(struct work_job *job)
 {
-	request_run(container_of(job, struct request, job));
+	struct request *r = container_of(job, struct request, job);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	if (info)
+		waiting_for(is_gone, (void *)(intptr_t)info->connect_fd);
+	request_run(r);
+	waiting_for(NULL, NULL);
 }
 
 void request_submit(struct request *r)

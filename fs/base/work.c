@@ -77,18 +77,21 @@ static int start_thread(struct work *w);
 /* With the lock held: as many threads as there is work for. An idle one that was woken counts as idle until it has the lock. */
 static void see_to_queue(struct work *w)
 {
-	if (w->queued > w->idle && w->threads - MIN(w->waiting, WAITING_MAX) < w->max_threads)
+	if (w->queued > w->idle && w->threads - w->waiting < w->max_threads)
 		start_thread(w);
 }
 
-static void begin_waiting(struct waiter *waiter)
+static bool begin_waiting(struct waiter *waiter)
 {
 	struct work *w = container_of(waiter, struct worker, waiter)->work;
+	bool may;
 
 	pthread_mutex_lock(&w->lock);
-	w->waiting++;
+	may = w->waiting < WAITING_MAX;
+	w->waiting += may;
 	see_to_queue(w);
 	pthread_mutex_unlock(&w->lock);
+	return may;
 }
 
 static void end_waiting(struct waiter *waiter)
@@ -108,7 +111,6 @@ static void *thread_main(void *arg)
 	pthread_t before;
 	bool join;
 
-	waiter_init(&self.waiter);
 	waiter_is_mine(&self.waiter);
 	pthread_mutex_lock(&w->lock);
 	while ((job = next_job(w))) {
@@ -126,7 +128,6 @@ static void *thread_main(void *arg)
 	if (join)
 		pthread_join(before, NULL);
 	waiter_is_mine(NULL);
-	waiter_release(&self.waiter);
 	return NULL;
 }
 

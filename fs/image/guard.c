@@ -39,7 +39,7 @@ static struct place *find(uintptr_t address)
 static void take_signal(int number, siginfo_t *info, void *context)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
-	struct place *p = find(address);
+	struct place *p = info->si_code > 0 ? find(address) : NULL;	/* else somebody has sent it */
 	int errnum = errno;
 
 	if (p && mmap((void *)(address & ~(page_size - 1)), page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
@@ -49,9 +49,10 @@ static void take_signal(int number, siginfo_t *info, void *context)
 		return;
 	}
 	/* Touched again, it is no longer ours. */
-	(void)number;
 	(void)context;
 	sigaction(SIGBUS, &before, NULL);
+	if (info->si_code <= 0)
+		raise(number);
 }
 
 static void install(void)
@@ -90,9 +91,10 @@ int guard_map(int fd, size_t size, atomic_bool *lost, const void **out, struct e
 	pthread_mutex_lock(&lock);
 	p = take_place();
 	if (p) {
+		/* Nothing lies in it until its end is there. */
 		atomic_store(&p->lost, lost);
-		atomic_store(&p->end, (uintptr_t)map + size);
 		atomic_store(&p->start, (uintptr_t)map);
+		atomic_store(&p->end, (uintptr_t)map + size);
 	}
 	pthread_mutex_unlock(&lock);
 	if (!p) {

@@ -10,8 +10,9 @@
  * answered.
  *
  * One that answers a request by waiting for long (waiting.h: until a layer has been indexed) doesn't count among the WORKERS_MAX, up to
- * SPARE of them: others look at what is there. When the process that asked is killed, the kernel says so by a request, and the wait is ended;
- * for other signals it isn't: programs that are sent one now and then take a failure of open() or stat() for an error.
+ * SPARE of them, and more don't wait: others look at what is there. It gives up when the process that asked is killed. (The kernel says that
+ * somebody who waits got a signal, but once only, and mostly it is one that he goes on after; and programs that are sent one now and then
+ * take a failure of open() or stat() for an error.)
  *
  * Measured on 2 cores, lstat of names that aren't cached, thousands a second by 1, 4 and
  * 32 clients: at most 1 thread: 9, 55, 79; 2: 24, 71, 72; 4: 19, 63, 90; 10: 23, 65, 91. libfuse's
@@ -41,9 +42,6 @@ struct worker {
 	struct workers *all;
 	pthread_t thread;
 	struct fuse_buf buf;
-	/* The request that it has taken; unique 0: none. */
-	_Atomic uint64_t unique;
-	atomic_uint pid;
 };
 
 struct workers {
@@ -64,16 +62,15 @@ struct workers {
 	struct worker each[WORKERS_MAX + SPARE]; /* a thread's own once it runs */
 };
 
-/* The first fields of each request (struct fuse_in_header), and what a FUSE_INTERRUPT has behind them. */
+/* The first fields of each request: struct fuse_in_header. */
 struct request {
 	uint32_t len, opcode;
 	uint64_t unique, node;
-	uint32_t uid, gid, pid, more;
-	uint64_t interrupted;
+	uint32_t uid, gid, pid;
 };
 
 static void *serve(void *arg);
-static void begin_waiting(struct waiter *waiter);
+static bool begin_waiting(struct waiter *waiter);
 static void end_waiting(struct waiter *waiter);
 
 /* Signals are for the program's own threads. If there is none to be had, those there go on. */
@@ -89,7 +86,6 @@ static int add_worker(struct workers *w)
 		worker->all = w;
 		worker->waiter.begin = begin_waiting;
 		worker->waiter.end = end_waiting;
-		waiter_init(&worker->waiter);
 		atomic_fetch_add(&w->idle, 1);
 		sigfillset(&all);
 		sigdelset(&all, SIGBUS);	/* fs/image/guard.h */
@@ -101,14 +97,13 @@ static int add_worker(struct workers *w)
 			w->alive++;
 		} else {
 			atomic_fetch_sub(&w->idle, 1);
-			waiter_release(&worker->waiter);
 		}
 	}
 	pthread_mutex_unlock(&w->lock);
 	return r;
 }
 
-enum { FORGET = 2, RELEASE = 18, RELEASEDIR = 29, INTERRUPT = 36, BATCH_FORGET = 42 };
+enum { FORGET = 2, RELEASE = 18, RELEASEDIR = 29, BATCH_FORGET = 42 };
 
 /* What nobody waits for, and takes no time, isn't worth a thread. */
 static bool is_worth_one(const struct request *r)
@@ -133,16 +128,19 @@ static void need_another(struct workers *w)
 		(void)add_worker(w);
 }
 
-static void begin_waiting(struct waiter *waiter)
+static bool begin_waiting(struct waiter *waiter)
 {
 	struct workers *w = container_of(waiter, struct worker, waiter)->all;
+	bool may;
 
 	pthread_mutex_lock(&w->lock);
-	w->blocked++;
+	may = w->blocked < SPARE;
+	w->blocked += may;
 	pthread_mutex_unlock(&w->lock);
 	/* When it took its request, there may have been too many to make another. */
-	if (atomic_load(&w->idle) == 0)
+	if (may && atomic_load(&w->idle) == 0)
 		need_another(w);
+	return may;
 }
 
 static void end_waiting(struct waiter *waiter)
@@ -155,8 +153,9 @@ static void end_waiting(struct waiter *waiter)
 }
 
 /* Whether it can do nothing any more: a signal that ends a process is SIGKILL to each of its threads. */
-static bool is_killed(uint32_t pid)
+static bool is_killed(void *arg)
 {
+	uint32_t pid = (uint32_t)(uintptr_t)arg;
 	auto_fd int fd = -1;
 	char path[48], text[4096];
 	const char *line;
@@ -168,35 +167,6 @@ static bool is_killed(uint32_t pid)
 	text[MAX(n, 0)] = '\0';
 	line = strstr(text, "\nSigPnd:");
 	return line && strtoull(line + strlen("\nSigPnd:"), NULL, 16) & (1U << (SIGKILL - 1));
-}
-
-/* Whoever answers that request may stop waiting. */
-static void interrupt(struct workers *w, uint64_t unique)
-{
-	unsigned count;
-
-	pthread_mutex_lock(&w->lock);
-	count = w->count;
-	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < count; i++) {
-		struct worker *worker = &w->each[i];
-
-		if (atomic_load(&worker->unique) == unique && is_killed(atomic_load(&worker->pid)))
-			waiter_interrupt(&worker->waiter);
-	}
-}
-
-static void process(struct worker *worker, const struct request *r)
-{
-	if (r->opcode == INTERRUPT)
-		interrupt(worker->all, r->interrupted);
-	/* Late, it may have been meant for the one before. */
-	if (waiting_is_over())
-		waiter_renew(&worker->waiter);
-	atomic_store(&worker->pid, r->pid);
-	atomic_store(&worker->unique, r->unique);
-	fuse_session_process_buf(worker->all->session, &worker->buf);
-	atomic_store(&worker->unique, 0);
 }
 
 /* Back from a request: waits for the next one (idle), or parks until it is to. */
@@ -262,7 +232,8 @@ static void *serve(void *arg)
 		memcpy(&r, worker->buf.mem, MIN(worker->buf.size, sizeof(r)));
 		if (atomic_fetch_sub(&w->idle, 1) == 1 && is_worth_one(&r))
 			need_another(w);
-		process(worker, &r);
+		waiting_for(is_killed, (void *)(uintptr_t)r.pid);
+		fuse_session_process_buf(w->session, &worker->buf);
 		rejoin(w);
 	}
 	leave(w);
@@ -273,7 +244,6 @@ static void release(struct workers *w)
 {
 	for (unsigned i = 0; i < w->count; i++) {
 		free(w->each[i].buf.mem);
-		waiter_release(&w->each[i].waiter);
 	}
 	pthread_cond_destroy(&w->wanted);
 	pthread_mutex_destroy(&w->lock);

@@ -21,6 +21,7 @@
 #define MAKERS 2			/* threads that index layers; on 2 cores a third makes none faster */
 #define TURN (3 * INT64_C(1000000000))	/* as long as one works before others count: a layer of a gigabyte or two */
 #define APART_MAX 2			/* threads that work on for longer, besides; each layer in work takes memory: LIMIT_TREE_ENTRIES */
+#define WORKERS 2			/* of each enum shelf_work: each takes memory, and a processor */
 #define NICENESS 10
 #define SPAN_BUDGET (48 * 1024 * 1024)	/* decoded spans in memory: tar order and directory order differ by less */
 #define SPAN_THREADS 2
@@ -202,55 +203,116 @@ static struct shelf_item *take(struct shelf *s, enum shelf_kind kind, int64_t sl
 	return item;
 }
 
-static void wake_all(void *shelf)
+static int64_t monotonic_now(void)
 {
-	struct shelf *s = shelf;
+	struct timespec now;
 
-	pthread_mutex_lock(&s->lock);
-	pthread_cond_broadcast(&s->settled);
-	pthread_mutex_unlock(&s->lock);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-static void wait_for(struct shelf_item *item)
+/* With the lock held, until something is settled, or it is time to ask again. */
+static void wait_a_while(struct shelf *s)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += WAITING_ASK_SECONDS;
+	pthread_cond_timedwait(&s->settled, &s->lock, &until);
+}
+
+static int given_up(struct err *err)
+{
+	return err_set(err, ERR_INTERRUPTED, "who asked for it has gone");
+}
+
+static int too_many(struct err *err)
+{
+	int r = err_set(err, ERR_TOO_MANY_REQUESTS, "too many wait for layers to be indexed: try again");
+
+	if (err)
+		err->offset = 1;
+	return r;
+}
+
+static int wait_for(struct shelf_item *item, struct err *err)
 {
 	struct shelf *s = item->shelf;
-	bool opening;
+	bool opening, over = false;
 
 	pthread_mutex_lock(&s->lock);
 	opening = item->state == OPENING;
 	pthread_mutex_unlock(&s->lock);
 	if (!opening)
-		return;
-	waiting_begin(wake_all, s);
+		return 0;
+	if (!waiting_begin())
+		return too_many(err);
 	pthread_mutex_lock(&s->lock);
-	while (item->state == OPENING && !waiting_is_over())
-		pthread_cond_wait(&s->settled, &s->lock);
+	while (item->state == OPENING && !over) {
+		wait_a_while(s);
+		over = item->state == OPENING && waiting_is_over();
+	}
 	pthread_mutex_unlock(&s->lock);
 	waiting_end();
+	return over ? given_up(err) : 0;
+}
+
+/* Whether one of them may begin. With the lock held. */
+static bool may_begin(struct shelf *s, enum shelf_work which)
+{
+	if (s->working[which] >= WORKERS)
+		return false;
+	s->working[which]++;
+	return true;
+}
+
+int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err)
+{
+	bool begun, over = false;
+
+	pthread_mutex_lock(&s->lock);
+	begun = may_begin(s, which);
+	pthread_mutex_unlock(&s->lock);
+	if (begun)
+		return 0;
+	if (!waiting_begin())
+		return too_many(err);
+	pthread_mutex_lock(&s->lock);
+	while (!(begun = may_begin(s, which)) && !over) {
+		wait_a_while(s);
+		over = shelf_is_stopping(s) || waiting_is_over();
+	}
+	pthread_mutex_unlock(&s->lock);
+	waiting_end();
+	return begun ? 0 : given_up(err);
+}
+
+void shelf_work_end(struct shelf *s, enum shelf_work which)
+{
+	pthread_mutex_lock(&s->lock);
+	s->working[which]--;
+	pthread_cond_broadcast(&s->settled);
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* Until it is settled, or nobody wants it any more; what failed is put back. */
 static int await(struct shelf_item *item, struct shelf_item **out, struct err *err)
 {
 	struct shelf *s = item->shelf;
-	enum shelf_state state;
-	int r = 0;
+	int r = wait_for(item, err);
 
-	wait_for(item);
 	pthread_mutex_lock(&s->lock);
-	state = item->state;
-	if (state == FAILED) {
+	if (!r && item->state == FAILED) {
 		r = -item->err.errnum;
 		if (err)
 			*err = item->err;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (state == READY) {
+	if (r)
+		shelf_put(item);
+	else
 		*out = item;
-		return 0;
-	}
-	shelf_put(item);
-	return r ? r : err_set(err, ERR_INTERRUPTED, "who asked for it has gone");
+	return r;
 }
 
 /* With the lock held: out of the table; if nobody holds it, it is the caller's to free. */
@@ -306,17 +368,9 @@ void shelf_submit(struct shelf *s, struct work_job *job)
 	work_submit(s->makers, job);
 }
 
-static int64_t monotonic_now(void)
+void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-void shelf_turn_begin(struct turn *t, struct shelf *s)
-{
-	*t = (struct turn){ .shelf = s, .began = monotonic_now() };
+	*t = (struct turn){ .shelf = s, .began = monotonic_now(), .brief = !may_go_apart };
 	pthread_mutex_lock(&s->lock);
 	s->waiting_jobs--;
 	pthread_mutex_unlock(&s->lock);
@@ -325,7 +379,7 @@ void shelf_turn_begin(struct turn *t, struct shelf *s)
 /* With the lock held, and waiting_begin() is called behind it. */
 static bool may_go_apart(struct turn *t)
 {
-	if (t->shelf->apart >= APART_MAX)
+	if (t->brief || t->shelf->apart >= APART_MAX)
 		return false;
 	t->shelf->apart++;
 	t->apart = true;
@@ -348,23 +402,10 @@ bool shelf_turn_is_over(void *turn)
 		t->lost = !goes;
 	}
 	pthread_mutex_unlock(&s->lock);
-	/* The pool has another thread in its place. */
+	/* The pool has another thread in its place: it has room for so few. */
 	if (goes)
-		waiting_begin(NULL, NULL);
+		(void)!waiting_begin();
 	return t->lost;
-}
-
-void shelf_turn_end(struct turn *t)
-{
-	bool apart = t->apart;
-
-	if (!apart)
-		return;
-	pthread_mutex_lock(&t->shelf->lock);
-	t->shelf->apart--;
-	t->apart = false;
-	pthread_mutex_unlock(&t->shelf->lock);
-	waiting_end();
 }
 
 /* ---- Indexes ---- */
@@ -465,7 +506,11 @@ static int make_in_memory(struct shelf_item *item, enum index_kind kind, make_fn
 		r = make(arg, memory, err);
 	if (!r)
 		r = index_open(memory, kind, &item->index, err);
-	return r ? r : reserve(item, index_file_size(item->index), err);
+	if (!r)
+		r = reserve(item, index_file_size(item->index), err);
+	if (r && item->index)
+		index_close(steal(&item->index));
+	return r;
 }
 
 /* On the disk; in memory if that doesn't take it. */
@@ -551,7 +596,7 @@ static struct shelf_item *take_late(struct turn *turn)
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!was && turn->apart)
-		waiting_begin(NULL, NULL);
+		(void)!waiting_begin();
 	else if (was && !turn->apart)
 		waiting_end();
 	return item;
@@ -564,7 +609,7 @@ static void layer_job(struct work_job *job)
 	struct turn turn;
 
 	shelf_be_nice();
-	shelf_turn_begin(&turn, item->shelf);
+	shelf_turn_begin(&turn, item->shelf, true);
 	while (item) {
 		index_in_turn(item, &turn);
 		item = take_late(&turn);
@@ -725,10 +770,14 @@ static int merge_now(struct shelf_item *item, struct layers *l, struct err *err)
 	int r = get_layers(s, l, err);
 
 	if (!r)
-		r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &draft, &item->index, err);
-	if (r <= 0 && !is_full(r))
+		r = shelf_work_begin(s, SHELF_MERGE, err);
+	if (r)
 		return r;
-	return make_index(item, &draft, INDEX_IMAGE, make_merged, l, err);
+	r = begin_index(s, DERIVED_IMAGE, INDEX_IMAGE, &item->digest, &draft, &item->index, err);
+	if (r > 0 || is_full(r))
+		r = make_index(item, &draft, INDEX_IMAGE, make_merged, l, err);
+	shelf_work_end(s, SHELF_MERGE);
+	return r;
 }
 
 /* Layers' indexes that a merge found damaged are discarded. */
@@ -797,9 +846,7 @@ static void open_now(struct shelf_item *item)
 {
 	struct err failure = ERR_INIT;
 
-	waiting_begin(NULL, NULL);
 	settle(item, open_image(item, &failure), &failure);
-	waiting_end();
 }
 
 static struct shelf_item *request_image(struct shelf *s, int64_t slot)
@@ -841,7 +888,7 @@ static void prepare_run(struct work_job *job)
 	struct layers *l = calloc(1, sizeof(*l));
 	struct turn turn;
 
-	shelf_turn_begin(&turn, p->shelf);
+	shelf_turn_begin(&turn, p->shelf, false);
 	if (l && !shelf_is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
 		for (size_t i = 0; i < l->count; i++)
 			l->items[i] = request_layer(p->shelf, l->slots[i]);
@@ -875,6 +922,7 @@ int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer)
 int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 {
 	struct shelf *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
 	struct digest ignored;
 	int r;
 
@@ -884,7 +932,10 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	s->budget = TREE_INSIDE_CACHE;
 	s->last_late = &s->late;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->settled, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->settled, &attr);
+	pthread_condattr_destroy(&attr);
 	/* OpenSSL reads its configuration at its first digest, for 6 ms: not while somebody waits for a file. */
 	r = digest_of(DIGEST_SHA256, "", 0, &ignored, err);
 	if (!r)

@@ -37,9 +37,10 @@ static int make_copy(struct shelf *s, const struct digest *d, struct index **ix,
 		r = derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &copy.file, err);
 	if (r <= 0)
 		return r;
-	r = MIN(derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, &index.file, err), 0);
-	if (!r)
-		r = shelf_blame(err, layer_copy(blob, shelf_is_stopping, s, copy.file.fd, index.file.fd, err), d);
+	r = derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, &index.file, err);
+	if (r <= 0)
+		return r;
+	r = shelf_blame(err, layer_copy(blob, shelf_is_stopping, s, copy.file.fd, index.file.fd, err), d);
 	if (!r)
 		r = index_open(index.file.fd, INDEX_COPY, ix, err);
 	if (!r)
@@ -69,9 +70,11 @@ static int open_copy(struct shelf *s, const struct digest *d, struct bytes *b, s
 		    derived_open(s->derived, &(struct derived_name){ DERIVED_COPY, *d, 0 }, &fd, err)) {
 			index_close(b->copy_index);
 			b->copy_index = NULL;
-			waiting_begin(NULL, NULL);
+			r = shelf_work_begin(s, SHELF_COPY, err);
+			if (r)
+				return r;
 			r = make_copy(s, d, &b->copy_index, &fd, err);
-			waiting_end();
+			shelf_work_end(s, SHELF_COPY);
 		}
 	}
 	if (r < 0)
@@ -119,14 +122,17 @@ static int need_bytes(struct shelf_item *item, struct err *err)
 	int r = 0;
 
 	if (pthread_mutex_trylock(&item->opening)) {
-		waiting_begin(NULL, NULL);
+		bool waits = waiting_begin();
+
 		pthread_mutex_lock(&item->opening);
-		waiting_end();
+		if (waits)
+			waiting_end();
 	}
 	if (!b->spans) {
 		r = open_bytes(item, b, err);
-		if (r) {
+		if (r == -EIO)
 			discard_damaged(item);
+		if (r) {
 			index_close(b->copy_index);
 			content_free(b->blob);
 			*b = (struct bytes){ 0 };
@@ -350,9 +356,8 @@ static void hot_job_run(struct work_job *job)
 	int64_t sound;
 
 	shelf_be_nice();
-	shelf_turn_begin(&turn, h->shelf);
+	shelf_turn_begin(&turn, h->shelf, false);
 	sound = h->content ? take_out(h, &turn) : look_at(h, &turn);
-	shelf_turn_end(&turn);
 	hot_job_end(h, sound);
 }
 
@@ -479,18 +484,20 @@ struct file_check {
 	char *ours, *theirs;	/* READ_SIZE */
 };
 
-static bool is_same(struct file_check *c, const struct content *a, const struct content *b)
+/* Also if the original can't be read: nothing is known of the other then. */
+static bool may_be_same(struct file_check *c, const struct content *original, const struct content *taken)
 {
-	int64_t size = content_size(a);
+	int64_t size = content_size(original);
 
 	for (int64_t at = 0; at < size; at += READ_SIZE) {
 		size_t len = (size_t)MIN(READ_SIZE, size - at);
 
-		if (content_read(a, c->ours, len, at, NULL) != (ssize_t)len || content_read(b, c->theirs, len, at, NULL) != (ssize_t)len ||
-		    memcmp(c->ours, c->theirs, len) != 0)
+		if (content_read(original, c->ours, len, at, NULL) != (ssize_t)len)
+			return true;
+		if (content_read(taken, c->theirs, len, at, NULL) != (ssize_t)len || memcmp(c->ours, c->theirs, len) != 0)
 			return false;
 	}
-	return size == content_size(b);
+	return size == content_size(taken);
 }
 
 /* In its layer; *out NULL: it isn't for us to say. */
@@ -529,7 +536,7 @@ static int check_file(void *arg, const struct derived_name *name, int64_t size, 
 	if (shelf_is_stopping(c->shelf) || name->part >> 32 != INDEX_VERSION || open_original(c, name, &original, NULL) || !original ||
 	    derived_open(c->shelf->derived, name, &fd, NULL) || content_from_fd(steal_fd(&fd), size, &taken, NULL))
 		return 0;
-	if (is_same(c, original, taken))
+	if (may_be_same(c, original, taken))
 		return 0;
 	r = derived_remove(c->shelf->derived, name, err);
 	return r ? r : c->fn(c->arg, digest_format(&name->key, text), (uint32_t)name->part);

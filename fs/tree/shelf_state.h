@@ -8,8 +8,8 @@
  * Invariants:
  * 1. An item's index, slots and digest don't change while it is READY, and it stays while it is held; discarded it isn't in the
  *    table any more, and goes when nobody holds it.
- * 2. A thread of the pool waits for nothing of the shelf's, so whoever waits for it gets an end. One that works for long while others
- *    wait for a thread goes apart, where there is room for it, or ends, for its work to be begun again by one that is: what is small
+ * 2. A thread of the pool that indexes waits for nothing of the shelf's, so whoever waits for it gets an end. One that works for long while others
+ *    wait for a thread goes apart, where there is room for it, or ends, for its work to be begun again by one that is (and is the only kind that is): what is small
  *    isn't held up by what is large.
  * 3. Nothing is read or made with shelf.lock held. Lock order: item.opening, shelf.lock.
  */
@@ -27,6 +27,9 @@
 #define SHELF_HOT_PLACES 4096			/* files whose opens are counted; direct-mapped */
 
 enum shelf_state { OPENING, READY, FAILED };
+
+/* What readers do themselves, few at a time. */
+enum shelf_work { SHELF_MERGE, SHELF_COPY, SHELF_WORK_COUNT };
 
 /* How to read a layer's bytes; made when the first file of it is opened. */
 struct bytes {
@@ -66,7 +69,7 @@ struct shelf {
 	atomic_bool stopping;
 	atomic_llong indexed;
 	pthread_mutex_t lock;
-	pthread_cond_t settled;		/* an item became READY or FAILED */
+	pthread_cond_t settled;		/* an item became READY or FAILED, or some work has ended */
 	struct shelf_item *buckets[SHELF_BUCKETS];	/* guarded by lock, and what follows */
 	struct shelf_item *newest, *oldest;
 	unsigned idle;
@@ -79,7 +82,8 @@ struct shelf {
 	} opened[SHELF_HOT_PLACES];
 	unsigned hot_jobs;
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
-	unsigned apart;			/* makers that work for long */
+	unsigned apart;			/* makers that index for long */
+	unsigned working[SHELF_WORK_COUNT];
 	struct shelf_item *late, **last_late;	/* layers that a maker has given up, by `next_late`; OPENING */
 	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
 	atomic_llong taken_out;
@@ -94,14 +98,17 @@ bool shelf_is_stopping(void *shelf);
 struct turn {
 	struct shelf *shelf;
 	int64_t began;		/* nanoseconds, of the monotonic clock */
+	bool brief;		/* it may not take longer than its turn while others wait */
 	bool apart, lost;
 };
 /* Gives the pool a job, which begins with shelf_turn_begin(). */
 void shelf_submit(struct shelf *s, struct work_job *job);
-void shelf_turn_begin(struct turn *t, struct shelf *s);
+void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart);
 /* Asked now and then: the work is to end, since the shelf stops, or (t->lost) for others. */
 bool shelf_turn_is_over(void *turn);
-void shelf_turn_end(struct turn *t);
+/* Waits until fewer are at it. ERR_INTERRUPTED, ERR_TOO_MANY_REQUESTS. */
+int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err) MUST_CHECK;
+void shelf_work_end(struct shelf *s, enum shelf_work which);
 /* This thread's work is for later: others go before it. */
 void shelf_be_nice(void);
 /* Opens an index that is there; one that is damaged or old is removed, to be made again. */

@@ -142,23 +142,14 @@ static void test_again(struct state *s, struct job *jobs)
 
 /* ---- Jobs that wait (waiting.h) ---- */
 
-static void wake(void *arg)
-{
-	struct state *s = arg;
-
-	pthread_mutex_lock(&s->lock);
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
-}
-
 /* Until all others have run; says so, nested. */
 static void wait_for_others(struct work_job *base)
 {
 	struct job *j = container_of(base, struct job, job);
 	struct state *s = j->state;
 
-	waiting_begin(wake, s);
-	waiting_begin(NULL, NULL);
+	if (!waiting_begin() || !waiting_begin())
+		abort();
 	pthread_mutex_lock(&s->lock);
 	while (s->done < j->wait_for)
 		pthread_cond_wait(&s->changed, &s->lock);
@@ -188,67 +179,59 @@ static void test_waiting(struct state *s, struct job *jobs)
 	is_int(s->most, 1, "which runs alone");
 	state_release(s);
 	ok(!waiting_is_over(), "a thread without a pool waits as long as it takes");
-	waiting_begin(wake, s);
+	ok(waiting_begin(), "and may");
 	waiting_end();
 }
 
-struct waiting {
-	struct waiter waiter;
-	struct state state;
-	bool begun, ended;
-};
-
-static void note_begin(struct waiter *w)
+/* More than may wait. */
+static void try_to_wait(struct work_job *base)
 {
-	struct waiting *t = container_of(w, struct waiting, waiter);
+	struct job *j = container_of(base, struct job, job);
+	struct state *s = j->state;
+	bool waits = waiting_begin();
 
-	pthread_mutex_lock(&t->state.lock);
-	t->begun = true;
-	pthread_cond_broadcast(&t->state.changed);
-	pthread_mutex_unlock(&t->state.lock);
+	pthread_mutex_lock(&s->lock);
+	s->running += waits;
+	s->done++;
+	pthread_cond_broadcast(&s->changed);
+	while (waits && s->done < j->wait_for)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	if (waits)
+		waiting_end();
 }
 
-static void note_end(struct waiter *w)
+static void test_too_many(struct state *s, struct job *jobs)
 {
-	container_of(w, struct waiting, waiter)->ended = true;
+	struct work *w;
+
+	state_init(s, jobs, 300, 300);
+	is_int(work_new(1, &w, NULL), 0, "a pool of one");
+	for (int i = 0; i < 300; i++) {
+		jobs[i].job.fn = try_to_wait;
+		work_submit(w, &jobs[i].job);
+	}
+	work_free(w);
+	is_int(s->done, 300, "of 300 that would wait, all come to run");
+	is_int(s->running, 256, "and as many as may do");
+	state_release(s);
 }
 
-static void *wait_in_vain(void *arg)
+static bool answer(void *arg)
 {
-	struct waiting *t = arg;
-
-	waiter_is_mine(&t->waiter);
-	waiting_begin(wake, &t->state);
-	pthread_mutex_lock(&t->state.lock);
-	while (!waiting_is_over())
-		pthread_cond_wait(&t->state.changed, &t->state.lock);
-	pthread_mutex_unlock(&t->state.lock);
-	waiting_end();
-	return NULL;
+	return *(bool *)arg;
 }
 
-static void test_interrupt(void)
+static void test_gone(void)
 {
-	struct waiting t = { .waiter = { .begin = note_begin, .end = note_end } };
-	pthread_t thread;
+	bool gone = false;
 
-	pthread_mutex_init(&t.state.lock, NULL);
-	pthread_cond_init(&t.state.changed, NULL);
-	waiter_init(&t.waiter);
-	if (pthread_create(&thread, NULL, wait_in_vain, &t))
-		abort();
-	pthread_mutex_lock(&t.state.lock);
-	while (!t.begun)
-		pthread_cond_wait(&t.state.changed, &t.state.lock);
-	pthread_mutex_unlock(&t.state.lock);
-	waiter_interrupt(&t.waiter);
-	pthread_join(thread, NULL);
-	ok(t.ended, "a wait is ended from another thread");
-	ok(atomic_load(&t.waiter.over), "and so would be the next");
-	waiter_renew(&t.waiter);
-	ok(!atomic_load(&t.waiter.over), "until it is renewed");
-	waiter_release(&t.waiter);
-	state_release(&t.state);
+	waiting_for(answer, &gone);
+	ok(!waiting_is_over(), "who asked is there");
+	gone = true;
+	ok(waiting_is_over(), "and gone");
+	waiting_for(NULL, NULL);
+	ok(!waiting_is_over(), "the next doesn't ask");
 }
 
 int main(void)
@@ -267,7 +250,8 @@ int main(void)
 	test_idle(s, jobs);
 	test_again(s, jobs);
 	test_waiting(s, jobs);
-	test_interrupt();
+	test_too_many(s, jobs);
+	test_gone();
 	is_int(work_new(0, &w, NULL), 0, "a pool of none has one all the same");
 	work_free(w);
 	work_free(NULL);
