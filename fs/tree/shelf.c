@@ -16,6 +16,7 @@
 #include "fs/image/merge.h"
 #include "fs/tree/shelf_state.h"
 #include "fs/tree/state.h"
+#include "fs/upkeep/check.h"
 
 #define ITEMS_MAX 512			/* opened, that nobody holds: each is a mapping, a layer a descriptor too */
 #define MAKERS 2			/* threads that index layers; on 2 cores a third makes none faster */
@@ -561,12 +562,61 @@ static int index_layer_now(struct shelf_item *item, struct turn *turn, struct er
 	return r;
 }
 
+/* ---- Damage ---- */
+
+void shelf_suspect(struct shelf *s, const struct digest *d)
+{
+	char text[DIGEST_TEXT_MAX + 1];
+	bool bad = false;
+
+	if (!shelf_is_stopping(s) && check_blob_now(s->tree->store, s->tree->meta, d, &bad, NULL) == 0 && bad)
+		log_warn("layer %s is damaged: it is in quarantine until it is pushed again", digest_format(d, text));
+}
+
+struct suspect_job {
+	struct work_job job;
+	struct shelf *shelf;
+	struct digest digest;
+};
+
+static void suspect_run(struct work_job *job)
+{
+	struct suspect_job *j = container_of(job, struct suspect_job, job);
+	struct turn turn;
+
+	shelf_be_nice();
+	shelf_turn_begin(&turn, j->shelf, false);
+	shelf_suspect(j->shelf, &j->digest);
+	atomic_store(&j->shelf->suspecting, false);
+	free(j);
+}
+
+/* One at a time: who reads on meets it again. */
+void shelf_suspect_later(struct shelf *s, const struct digest *d)
+{
+	struct suspect_job *j = NULL;
+
+	if (atomic_exchange(&s->suspecting, true))
+		return;
+	j = malloc(sizeof(*j));
+	if (!j) {
+		atomic_store(&s->suspecting, false);
+		return;
+	}
+	*j = (struct suspect_job){ .job.fn = suspect_run, .shelf = s, .digest = *d };
+	shelf_submit(s, &j->job);
+}
+
+/* ---- Layers' makers ---- */
+
 static void index_in_turn(struct shelf_item *item, struct turn *turn)
 {
 	struct shelf *s = item->shelf;
 	struct err err = ERR_INIT;
 	int r = index_layer_now(item, turn, &err);
 
+	if (r == -EIO)
+		shelf_suspect(s, &item->digest);
 	if (!turn->lost || !r || shelf_is_stopping(s))
 		return settle(item, r, &err);
 	turn->lost = false;

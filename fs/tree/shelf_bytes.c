@@ -203,8 +203,10 @@ static ssize_t read_anew(const struct file *f, void *data, size_t len, int64_t o
 		n = err_set(err, ERR_CORRUPT, "its index is damaged");
 	else
 		n = read_once(&now, data, len, offset, err);
-	if (n == -EIO)
+	if (n == -EIO) {
 		discard_damaged(layer);
+		shelf_suspect_later(layer->shelf, &layer->digest);
+	}
 	return n < 0 ? shelf_blame(err, (int)n, &f->layer->digest) : n;
 }
 

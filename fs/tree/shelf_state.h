@@ -68,6 +68,7 @@ struct shelf {
 	struct work *makers;
 	atomic_bool stopping;
 	atomic_llong indexed;
+	atomic_bool suspecting;		/* a job reads a blob for damage */
 	pthread_mutex_t lock;
 	pthread_cond_t settled;		/* an item became READY or FAILED, or some work has ended */
 	struct shelf_item *buckets[SHELF_BUCKETS];	/* guarded by lock, and what follows */
@@ -106,6 +107,9 @@ void shelf_submit(struct shelf *s, struct work_job *job);
 void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart);
 /* Asked now and then: the work is to end, since the shelf stops, or (t->lost) for others. */
 bool shelf_turn_is_over(void *turn);
+/* Damage was met in a layer: its blob is read, and put into quarantine if it is the blob's, so that it is taken when it is pushed again. */
+void shelf_suspect(struct shelf *s, const struct digest *d);
+void shelf_suspect_later(struct shelf *s, const struct digest *d);	/* in a thread of the makers */
 /* Waits until fewer are at it. ERR_INTERRUPTED, ERR_TOO_MANY_REQUESTS. */
 int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err) MUST_CHECK;
 void shelf_work_end(struct shelf *s, enum shelf_work which);

@@ -531,3 +531,36 @@ int check_run(struct store *store, struct meta *meta, const struct check_options
 	forget_findings(&c);
 	return r;
 }
+
+int check_blob_now(struct store *store, struct meta *meta, const struct digest *d, bool *bad, struct err *err)
+{
+	static const struct check_options options = { .data = true };
+	auto_free char *data = malloc(READ_SIZE);
+	auto_content struct content *file = NULL;
+	struct check_report report = { 0 };
+	struct finding finding = { .digest = *d };
+	struct run c = { .store = store, .meta = meta, .options = &options, .report = &report, .data = data, .findings = &finding };
+	struct blob_row row;
+	int found = -1, r;
+
+	*bad = false;
+	if (!data)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	{
+		auto_reader struct meta_reader rd = { .meta = meta };
+
+		r = meta_read_begin(meta, &rd.db, err);
+		if (!r)
+			r = blob_by_digest(rd.db, d, &row, err);
+	}
+	if (r <= 0 || row.bad)
+		return MIN(r, 0);
+	r = look_at_file(&c, &row, &file, &found, err);
+	if (r || found < 0)
+		return r;
+	finding.looked_at = file;
+	c.found = 1;
+	r = meta_write(meta, true, call_all_bad, &c, err);
+	*bad = !r && finding.still_so;
+	return r;
+}

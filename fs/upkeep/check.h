@@ -23,4 +23,9 @@ struct check_options {
 int check_run(struct store *store, struct meta *meta, const struct check_options *options,
 	      struct check_report *out, struct err *err) MUST_CHECK;
 
+/*
+ * Reads one blob, and calls it bad, as check_run() does, if its bytes aren't what they were: for who has met damage. *bad: it was called so now.
+ */
+int check_blob_now(struct store *store, struct meta *meta, const struct digest *d, bool *bad, struct err *err) MUST_CHECK;
+
 #endif
