@@ -377,6 +377,12 @@ void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* With the lock held, of a layer that is OPENING, by whoever opens it, who holds it. */
+static bool is_unwanted(const struct shelf_item *item)
+{
+	return !item->wanted && item->holds == 1u + item->has_job;
+}
+
 /* With the lock held, and waiting_begin() is called behind it. */
 static bool may_go_apart(struct turn *t)
 {
@@ -393,12 +399,13 @@ bool shelf_turn_is_over(void *turn)
 	struct shelf *s = t->shelf;
 	bool goes = false;
 
-	if (shelf_is_stopping(s) || t->lost)
+	if (shelf_is_stopping(s) || t->lost || t->unwanted)
 		return true;
-	if (t->apart || monotonic_now() - t->began < TURN)
+	if (monotonic_now() - t->began < TURN)
 		return false;
 	pthread_mutex_lock(&s->lock);
-	if (s->waiting_jobs) {
+	t->unwanted = t->item && is_unwanted(t->item);
+	if (!t->unwanted && !t->apart && s->waiting_jobs) {
 		goes = may_go_apart(t);
 		t->lost = !goes;
 	}
@@ -406,7 +413,7 @@ bool shelf_turn_is_over(void *turn)
 	/* The pool has another thread in its place: it has room for so few. */
 	if (goes)
 		(void)!waiting_begin();
-	return t->lost;
+	return t->lost || t->unwanted;
 }
 
 /* ---- Indexes ---- */
@@ -615,20 +622,22 @@ static void index_in_turn(struct shelf_item *item, struct turn *turn)
 	struct err err = ERR_INIT;
 	int r = index_layer_now(item, turn, &err);
 
+	if (r && turn->unwanted)
+		r = given_up(&err);
 	if (r == -EIO)
 		shelf_suspect(s, &item->digest);
 	if (!turn->lost || !r || shelf_is_stopping(s))
 		return settle(item, r, &err);
 	turn->lost = false;
 	pthread_mutex_lock(&s->lock);
-	item->next_late = NULL;
+	item->next_queued = NULL;
 	*s->last_late = item;
-	s->last_late = &item->next_late;
+	s->last_late = &item->next_queued;
 	pthread_mutex_unlock(&s->lock);
 }
 
 /* A layer that was given up, for a thread that is apart, or may be; NULL: there is none, and the thread isn't apart any more. */
-static struct shelf_item *take_late(struct turn *turn)
+static struct shelf_item *take_late(struct turn *turn, bool *unwanted)
 {
 	struct shelf *s = turn->shelf;
 	struct shelf_item *item = NULL;
@@ -637,9 +646,10 @@ static struct shelf_item *take_late(struct turn *turn)
 	pthread_mutex_lock(&s->lock);
 	if (s->late && (was || may_go_apart(turn))) {
 		item = s->late;
-		s->late = item->next_late;
+		s->late = item->next_queued;
 		if (!s->late)
 			s->last_late = &s->late;
+		*unwanted = is_unwanted(item);
 	} else if (was) {
 		s->apart--;
 		turn->apart = false;
@@ -652,21 +662,71 @@ static struct shelf_item *take_late(struct turn *turn)
 	return item;
 }
 
-/* In a thread of the pool. */
+/* Of those that wait the smallest: it takes least, whoever else waits. One that everybody has ceased to wait for is settled on the way. */
+static struct shelf_item *take_queued(struct shelf *s, bool *unwanted)
+{
+	struct shelf_item **least, *item;
+
+	pthread_mutex_lock(&s->lock);
+	least = &s->queue;
+	for (struct shelf_item **at = &s->queue; *at; at = &(*at)->next_queued)
+		if ((*at)->weight < (*least)->weight)
+			least = at;
+	item = *least;
+	*least = item->next_queued;
+	*unwanted = is_unwanted(item);
+	pthread_mutex_unlock(&s->lock);
+	return item;
+}
+
+static void index_or_drop(struct shelf_item *item, struct turn *turn, bool unwanted)
+{
+	struct err err = ERR_INIT;
+
+	if (unwanted)
+		return settle(item, given_up(&err), &err);
+	turn->item = item;
+	turn->unwanted = false;
+	index_in_turn(item, turn);
+	turn->item = NULL;
+}
+
+/* In a thread of the pool: one of the layers that wait, for each that was queued; not the one whose job this is. */
 static void layer_job(struct work_job *job)
 {
-	struct shelf_item *item = container_of(job, struct shelf_item, job);
+	struct shelf_item *of = container_of(job, struct shelf_item, job), *item;
+	struct shelf *s = of->shelf;
 	struct turn turn;
+	bool unwanted;
 
 	shelf_be_nice();
-	shelf_turn_begin(&turn, item->shelf, true);
+	shelf_turn_begin(&turn, s, true);
+	pthread_mutex_lock(&s->lock);
+	of->has_job = false;
+	pthread_mutex_unlock(&s->lock);
+	shelf_put(of);
+	item = take_queued(s, &unwanted);
 	while (item) {
-		index_in_turn(item, &turn);
-		item = take_late(&turn);
+		index_or_drop(item, &turn, unwanted);
+		item = take_late(&turn, &unwanted);
 	}
 }
 
-static int layer_digest(struct shelf *s, int64_t slot, struct digest *out, struct err *err)
+static void queue_layer(struct shelf_item *item)
+{
+	struct shelf *s = item->shelf;
+
+	item->job.fn = layer_job;
+	pthread_mutex_lock(&s->lock);
+	item->holds++;
+	item->has_job = true;
+	item->next_queued = s->queue;
+	s->queue = item;
+	pthread_mutex_unlock(&s->lock);
+	shelf_submit(s, &item->job);
+}
+
+static int layer_digest(struct shelf *s, int64_t slot, struct digest *out, int64_t *weight, struct err *err)
 {
 	auto_reader struct meta_reader rd = { 0 };
 	char text[DIGEST_TEXT_MAX + 1];
@@ -678,6 +738,7 @@ static int layer_digest(struct shelf *s, int64_t slot, struct digest *out, struc
 	if (r <= 0)
 		return r ? r : err_set(err, ERR_NOT_FOUND, "the layer is gone");
 	*out = row.digest;
+	*weight = row.size;
 	return row.bad ? err_set(err, ERR_IO, "layer %s is damaged, or lost: push it again", digest_format(&row.digest, text)) : 0;
 }
 
@@ -686,7 +747,7 @@ static void begin_layer(struct shelf_item *item)
 {
 	struct shelf *s = item->shelf;
 	struct err err = ERR_INIT;
-	int r = layer_digest(s, item->slot, &item->digest, &err);
+	int r = layer_digest(s, item->slot, &item->digest, &item->weight, &err);
 
 	if (!r)
 		r = shelf_open_index(s, DERIVED_LAYER, INDEX_LAYER, &item->digest, &item->index, &err);
@@ -694,8 +755,7 @@ static void begin_layer(struct shelf_item *item)
 		return settle(item, r, &err);
 	if (!r)
 		return settle(item, 0, NULL);
-	item->job.fn = layer_job;
-	shelf_submit(s, &item->job);
+	queue_layer(item);
 }
 
 /* Holds the layer, which may still be OPENING. */
@@ -932,6 +992,15 @@ struct prepare_job {
 	int64_t image;
 };
 
+static void want(struct shelf_item *item)
+{
+	if (!item)
+		return;
+	pthread_mutex_lock(&item->shelf->lock);
+	item->wanted = true;
+	pthread_mutex_unlock(&item->shelf->lock);
+}
+
 static void prepare_run(struct work_job *job)
 {
 	struct prepare_job *p = container_of(job, struct prepare_job, job);
@@ -940,8 +1009,10 @@ static void prepare_run(struct work_job *job)
 
 	shelf_turn_begin(&turn, p->shelf, false);
 	if (l && !shelf_is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
-		for (size_t i = 0; i < l->count; i++)
+		for (size_t i = 0; i < l->count; i++) {
 			l->items[i] = request_layer(p->shelf, l->slots[i]);
+			want(l->items[i]);
+		}
 	if (l)
 		layers_free(l);
 	free(p);

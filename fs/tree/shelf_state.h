@@ -57,7 +57,10 @@ struct shelf_item {
 	int64_t failed_at;
 	struct err err;			/* FAILED */
 	struct shelf_item *next;	/* in its bucket */
-	struct shelf_item *next_late;
+	struct shelf_item *next_queued;	/* in shelf.queue, or shelf.late */
+	int64_t weight;			/* a layer's: bytes of its blob */
+	bool has_job;			/* its job lies in the pool, and holds it */
+	bool wanted;			/* by nobody who waits: it was pushed */
 	struct shelf_item *newer, *older;	/* by use; not held only */
 };
 
@@ -85,7 +88,8 @@ struct shelf {
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
 	unsigned apart;			/* makers that index for long */
 	unsigned working[SHELF_WORK_COUNT];
-	struct shelf_item *late, **last_late;	/* layers that a maker has given up, by `next_late`; OPENING */
+	struct shelf_item *queue;	/* layers that no maker has begun; OPENING, as those: */
+	struct shelf_item *late, **last_late;	/* which a maker has given up */
 	int64_t budget;		/* of copies and files taken out; constant once the shelf is used */
 	atomic_llong taken_out;
 };
@@ -100,7 +104,9 @@ struct turn {
 	struct shelf *shelf;
 	int64_t began;		/* nanoseconds, of the monotonic clock */
 	bool brief;		/* it may not take longer than its turn while others wait */
+	struct shelf_item *item;	/* a layer that it indexes, or NULL */
 	bool apart, lost;
+	bool unwanted;		/* nobody waits for the layer any more */
 };
 /* Gives the pool a job, which begins with shelf_turn_begin(). */
 void shelf_submit(struct shelf *s, struct work_job *job);
