@@ -261,7 +261,9 @@ push_layout "$L" one one 1 >/dev/null
 readers=()
 for i in 1 2 3 4 5; do
 	for reader in $([ $i = 5 ] || seq 2 5) 1; do
-		ls "$MNT/zeros$i/_tags/1/rootfs/" >/dev/null 2>&1 &
+		python3 -c 'import os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: None)
+os.listdir(sys.argv[1])' "$MNT/zeros$i/_tags/1/rootfs/" >/dev/null 2>&1 &
 		readers+=($!)
 		alone=$!
 	done
@@ -291,6 +293,8 @@ check 'it is pushed to' push_layout "$L" files two 1
 is "$("$REGFS" cat --server "http://$ADDR" two:1:numbers | sha256sum)" "$(sha256sum <"$T/files/numbers")" 'and read over HTTP'
 is "$(still)" 61 'all the while they wait'
 # Who looks for the same name as another waits in the kernel, which no signal ends.
+kill -USR1 "$alone"
+is "$(still)" 61 'a signal that is handled ends no wait'
 kill -KILL "$alone"
 wait "$alone" 2>/dev/null
 is "$(still)" 60 'who is killed waits no longer'
