@@ -5,9 +5,6 @@
 
 #include <sys/stat.h>
 
-#define FUSE_USE_VERSION 314
-#include <fuse_lowlevel.h>
-
 #include "fs/base/log.h"
 #include "fs/mount/answer.h"
 

@@ -1,8 +1,11 @@
 /*
- * answer.h: what answers to the kernel are made of. For whoever includes <fuse_lowlevel.h> before.
+ * answer.h: what answers to the kernel are made of.
  */
 #ifndef REGFS_ANSWER_H
 #define REGFS_ANSWER_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
 
 #include "fs/mount/ops.h"
 #include "fs/tree/node.h"

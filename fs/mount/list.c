@@ -12,9 +12,6 @@
 
 #include <sys/stat.h>
 
-#define FUSE_USE_VERSION 314
-#include <fuse_lowlevel.h>
-
 #include "fs/mount/answer.h"
 #include "fs/mount/list.h"
 #include "fs/tree/inside.h"

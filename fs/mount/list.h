@@ -1,8 +1,11 @@
 /*
- * list.h: directories, listed: operations of fuse_lowlevel_ops. For whoever includes <fuse_lowlevel.h> before.
+ * list.h: directories, listed: operations of fuse_lowlevel_ops.
  */
 #ifndef REGFS_LIST_H
 #define REGFS_LIST_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
 
 #include "fs/mount/ops.h"
 
