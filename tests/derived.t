@@ -116,7 +116,7 @@ for coding in '' .gz; do
 	for i in 1 2 3; do
 		ls "$MNT/files$coding/_tags/1/rootfs/" >/dev/null 2>&1
 	done
-	is "$(grep -c "layer $layer" "$LOG")" 1 'once'
+	is "$(grep -c "mount: layer $layer can't be looked into" "$LOG")" 1 'once'
 	check 'it is put into quarantine' test ! -e "$blob"
 	fails_with 'Input/output error' 'it is in quarantine' ls "$MNT/files$coding/_tags/1/rootfs/"
 	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null
@@ -175,7 +175,7 @@ stop_regfs
 
 rm -rf "$STORE/index"
 start_regfs --open --mount "$MNT"
-for how in 'cut short' 'without a byte' 'other bytes'; do
+for how in 'cut short' 'without a byte'; do
 	for kind in layer image; do
 		for coding in '' .gz .zst; do
 			ls "$MNT/files$coding/_tags/1/rootfs" >/dev/null
@@ -184,8 +184,7 @@ for how in 'cut short' 'without a byte' 'other bytes'; do
 			chmod u+w "$index"
 			case $how in
 			'cut short') truncate -s $(($(stat -c %s "$index") / 2)) "$index" ;;
-			'without a byte') : >"$index" ;;
-			*) head -c "$(stat -c %s "$index")" /dev/urandom | dd of="$index" conv=notrunc status=none ;;
+			*) : >"$index" ;;
 			esac
 		done
 		echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
