@@ -212,14 +212,23 @@ static int64_t monotonic_now(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* With the lock held, until something is settled, or it is time to ask again. */
-static void wait_a_while(struct shelf *s)
+/* With the lock held: until something is settled. True: who asked has gone, which is looked at once in a while, however much is settled, and
+ * without the lock. *ask: when, of CLOCK_MONOTONIC; at first 0. */
+static bool wait_a_while(struct shelf *s, struct timespec *ask)
 {
-	struct timespec until;
+	bool over;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += WAITING_ASK_SECONDS;
-	pthread_cond_timedwait(&s->settled, &s->lock, &until);
+	if (!ask->tv_sec) {
+		clock_gettime(CLOCK_MONOTONIC, ask);
+		ask->tv_sec += WAITING_ASK_SECONDS;
+	}
+	if (pthread_cond_timedwait(&s->settled, &s->lock, ask) != ETIMEDOUT)
+		return false;
+	pthread_mutex_unlock(&s->lock);
+	over = waiting_is_over();
+	*ask = (struct timespec){ 0 };
+	pthread_mutex_lock(&s->lock);
+	return over;
 }
 
 static int given_up(struct err *err)
@@ -239,6 +248,7 @@ static int too_many(struct err *err)
 static int wait_for(struct shelf_item *item, struct err *err)
 {
 	struct shelf *s = item->shelf;
+	struct timespec ask = { 0 };
 	bool opening, over = false;
 
 	pthread_mutex_lock(&s->lock);
@@ -249,10 +259,8 @@ static int wait_for(struct shelf_item *item, struct err *err)
 	if (!waiting_begin())
 		return too_many(err);
 	pthread_mutex_lock(&s->lock);
-	while (item->state == OPENING && !over) {
-		wait_a_while(s);
-		over = item->state == OPENING && waiting_is_over();
-	}
+	while (item->state == OPENING && !over)
+		over = wait_a_while(s, &ask);
 	pthread_mutex_unlock(&s->lock);
 	waiting_end();
 	return over ? given_up(err) : 0;
@@ -269,6 +277,7 @@ static bool may_begin(struct shelf *s, enum shelf_work which)
 
 int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err)
 {
+	struct timespec ask = { 0 };
 	bool begun, over = false;
 
 	pthread_mutex_lock(&s->lock);
@@ -279,10 +288,8 @@ int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err)
 	if (!waiting_begin())
 		return too_many(err);
 	pthread_mutex_lock(&s->lock);
-	while (!(begun = may_begin(s, which)) && !over) {
-		wait_a_while(s);
-		over = shelf_is_stopping(s) || waiting_is_over();
-	}
+	while (!(begun = may_begin(s, which)) && !over)
+		over = wait_a_while(s, &ask) || shelf_is_stopping(s);
 	pthread_mutex_unlock(&s->lock);
 	waiting_end();
 	return begun ? 0 : given_up(err);
