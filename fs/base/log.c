@@ -7,10 +7,11 @@
 #include <pthread.h>
 
 #include "fs/base/siphash.h"
+#include "fs/base/timestamp.h"
 
 #define LOG_TEXT_MAX 2048
 #define REMEMBERED 64		/* failures */
-#define FAILURE_SECONDS 60	/* between two lines of the same */
+#define FAILURE_PAUSE (60 * INT64_C(1000000000))	/* between two lines of the same */
 
 struct level {
 	const char *priority;	/* as sd-daemon(3) has it */
@@ -106,14 +107,13 @@ static bool is_due(const char *text)
 	static struct siphash_key key;
 	static struct {
 		uint64_t hash;
-		time_t at;	/* 0: none */
+		int64_t at;	/* nanoseconds, of the monotonic clock; 0: none */
 	} seen[REMEMBERED];
-	struct timespec now;
+	int64_t now = timestamp_monotonic();
 	size_t oldest = 0;
 	uint64_t hash;
 	bool due = true;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	pthread_mutex_lock(&lock);
 	/* What clients make up is in it; without random numbers they could have each other's lines left out. */
 	if (!key.k[0] && siphash_key_new(&key, NULL))
@@ -121,7 +121,7 @@ static bool is_due(const char *text)
 	hash = siphash(&key, text, strlen(text));
 	for (size_t i = 0; i < REMEMBERED; i++) {
 		if (seen[i].at && seen[i].hash == hash) {
-			due = now.tv_sec - seen[i].at >= FAILURE_SECONDS;
+			due = now - seen[i].at >= FAILURE_PAUSE;
 			oldest = i;
 			break;
 		}
@@ -130,7 +130,7 @@ static bool is_due(const char *text)
 	}
 	if (due) {
 		seen[oldest].hash = hash;
-		seen[oldest].at = MAX(now.tv_sec, 1);
+		seen[oldest].at = MAX(now, 1);
 	}
 	pthread_mutex_unlock(&lock);
 	return due;

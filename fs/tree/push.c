@@ -267,8 +267,9 @@ static int still_known(struct db *db, const struct digest *digest, struct err *e
 }
 
 /* Makes the blob known and the repository hold it. In a write transaction. */
-static int commit_blob(struct db *db, struct commit *c, struct err *err)
+static int commit_blob(struct db *db, void *arg, struct err *err)
 {
+	struct commit *c = arg;
 	const struct quota_need need = { .digest = c->digest, .size = c->size, .whole = true };
 	struct repo_row repo = { 0 };
 	int r = c->file ? store_upload_place(c->file, c->digest, err) :
@@ -286,11 +287,6 @@ static int commit_blob(struct db *db, struct commit *c, struct err *err)
 		r = MIN(0, upload_delete(db, c->upload, err));
 	c->repository_id = repo.id;
 	return r;
-}
-
-static int commit_upload(struct db *db, void *arg, struct err *err)
-{
-	return commit_blob(db, arg, err);
 }
 
 int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struct err *err)
@@ -321,7 +317,7 @@ int tree_upload_commit(struct tree_upload *u, const struct digest *digest, struc
 	/* The grace begins with the answer, however long the disk took. */
 	c.now = timestamp_now();
 	if (!r)
-		r = quota_failed(u->tree, &u->cred, u->repo, meta_write(u->tree->meta, true, commit_upload, &c, err), err);
+		r = quota_failed(u->tree, &u->cred, u->repo, meta_write(u->tree->meta, true, commit_blob, &c, err), err);
 	if (!r) {
 		shelf_blob_came(u->tree->shelf, c.blob_id);
 		u->ended = true;

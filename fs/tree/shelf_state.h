@@ -1,5 +1,5 @@
 /*
- * shelf_state.h: what shelf.c and shelf_bytes.c share, and nobody else sees.
+ * shelf_state.h: what the files of the shelf share, and nobody else sees.
  *
  *	absent ──get──> OPENING ──> READY ───nobody holds it, and there are too many──> absent
  *	                   │          └──its index proved damaged: discarded──────────────^
@@ -94,10 +94,31 @@ struct shelf {
 	atomic_llong taken_out;
 };
 
+/* ---- shelf.c ---- */
+
+/* Holds the item; *fresh: it is OPENING, and the caller's, who holds it once more for that, to settle. NULL: no memory. */
+struct shelf_item *shelf_take(struct shelf *s, enum shelf_kind kind, int64_t slot, bool *fresh);
+/* Ends the opener's hold; r, and err, say how it went. */
+void shelf_settle(struct shelf_item *item, int r, const struct err *err);
+/* Until it is settled, or nobody wants it any more; what failed is put back. */
+int shelf_await(struct shelf_item *item, struct shelf_item **out, struct err *err) MUST_CHECK;
+int shelf_given_up(struct err *err) MUST_CHECK;
+/* Room for an index in memory; what nobody holds makes way. */
+int shelf_reserve(struct shelf_item *item, size_t size, struct err *err) MUST_CHECK;
 /* One more hold of an item that is held. */
 void shelf_hold(struct shelf_item *item);
 bool shelf_is_discarded(struct shelf_item *item);
 bool shelf_is_stopping(void *shelf);
+/* Waits until fewer are at it. ERR_INTERRUPTED, ERR_TOO_MANY_REQUESTS. */
+int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err) MUST_CHECK;
+void shelf_work_end(struct shelf *s, enum shelf_work which);
+/* This thread's work is for later: others go before it. */
+void shelf_be_nice(void);
+
+/* ---- shelf_layers.c ---- */
+
+/* Holds the layer, which may still be OPENING. NULL: no memory. */
+struct shelf_item *shelf_request_layer(struct shelf *s, int64_t slot);
 
 /* What a maker has of the pool. */
 struct turn {
@@ -113,14 +134,16 @@ void shelf_submit(struct shelf *s, struct work_job *job);
 void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart);
 /* Asked now and then: the work is to end, since the shelf stops, or (t->lost) for others. */
 bool shelf_turn_is_over(void *turn);
-/* Damage was met in a layer: its blob is read, and put into quarantine if it is the blob's, so that it is taken when it is pushed again. */
-void shelf_suspect(struct shelf *s, const struct digest *d);
-void shelf_suspect_later(struct shelf *s, const struct digest *d);	/* in a thread of the makers */
-/* Waits until fewer are at it. ERR_INTERRUPTED, ERR_TOO_MANY_REQUESTS. */
-int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err) MUST_CHECK;
-void shelf_work_end(struct shelf *s, enum shelf_work which);
-/* This thread's work is for later: others go before it. */
-void shelf_be_nice(void);
+/* Damage was met in a layer: its blob is read, by a maker, and put into quarantine if it is the blob's, so that it is taken when it is pushed again. */
+void shelf_suspect_later(struct shelf *s, const struct digest *d);
+
+/* ---- shelf_images.c ---- */
+
+/* The same of an image, merged by who asks first. */
+struct shelf_item *shelf_request_image(struct shelf *s, int64_t slot);
+
+/* ---- shelf_make.c ---- */
+
 /* Opens an index that is there; one that is damaged or old is removed, to be made again. */
 int shelf_open_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key,
 		     struct index **out, struct err *err) MUST_CHECK;
@@ -137,6 +160,16 @@ static inline void draft_end(struct draft *d)
 	derived_end(d->derived, &d->file);
 }
 #define auto_draft CLEANUP(draft_end)
+
+/* 1: the index is the caller's to make; 0: *out is what another process made since it was looked for. */
+int shelf_begin_index(struct shelf *s, enum derived_kind kind, enum index_kind index, const struct digest *key, struct draft *draft,
+		      struct index **out, struct err *err) MUST_CHECK;
+/* Writes an index into an empty file. */
+typedef int make_fn(void *arg, int fd, struct err *err);
+/* On the disk; in memory if that doesn't take it. */
+int shelf_make_index(struct shelf_item *item, struct draft *draft, enum index_kind kind, make_fn *make, void *arg, struct err *err) MUST_CHECK;
+/* The disk is full, or can't be written to: no reason not to read. */
+bool shelf_is_full(int r);
 
 /* shelf_bytes.c: what an item holds to be read; a layer's only. */
 void shelf_release_bytes(struct shelf_item *item);
