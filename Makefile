@@ -48,7 +48,7 @@ help:
 	@echo "make run      install what it needs, build, start on $(LISTEN), mount on $(MNT)"
 	@echo "make check    install what the tests need, build, run every test"
 	@echo "make          build $(B)/regfs         make install   DESTDIR= PREFIX=$(PREFIX)"
-	@echo "make soak     collect garbage under load, for two minutes"
+	@echo "make soak     collect garbage under load, for two minutes; merge random images"
 	@echo "make bench    measure beside peers    make fuzz      FUZZ_SECONDS=60 each"
 	@echo "make lint     clang, cppcheck, mandoc make format    clang-format, in place"
 	@echo "SAN=address,undefined or SAN=thread builds beside the ordinary one"
@@ -103,10 +103,11 @@ $(B)/%.h.ok: %.h
 	$(if $(V),,@)echo '#include "fs/base/base.h"' | $(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -Wno-unused-function \
 		-include $< -fsyntax-only -x c - && touch $@
 
-# The stress of garbage collection, for two minutes.
-soak: all
+# The stress of garbage collection, for two minutes; random images merged, for five.
+soak: all $(B)/tests/unit/test_layer
 	@tests/install-packages build check
 	@REGFS=$(CURDIR)/$(B)/regfs STRESS_SECONDS=120 tests/stress.t
+	@tests/merge-oracle $(B)/tests/unit/test_layer 10000 $$(date +%s)
 
 bench: all
 	@tests/install-packages build check bench

@@ -46,12 +46,12 @@ deliveries() {
 	"$REGFS" hook log "$1" "$2" --last 1000 --json | jq -r "reverse | .[] | ${3:-.}"
 }
 
-# until_log REPO HOOK CONDITION [SECONDS]: waits until jq finds the log (an array, oldest first) so. A delivery that ends wakes
-# nobody: so it looks again and again.
+# until_log REPO HOOK CONDITION [SECONDS]: waits until jq finds the log (an array, oldest first) so; `all(...)` is of one delivery at least,
+# for that may be queued a moment after what it tells of. A delivery that ends wakes nobody: so it looks again and again.
 until_log() {
-	local left=$(($(date +%s) + ${4:-30}))
+	local left=$(($(date +%s) + ${4:-30})) condition=${3/#all(/length > 0 and all(}
 
-	while ! "$REGFS" hook log "$1" "$2" --last 1000 --json | jq -e "reverse | $3" >/dev/null; do
+	while ! "$REGFS" hook log "$1" "$2" --last 1000 --json | jq -e "reverse | $condition" >/dev/null; do
 		if [ "$(date +%s)" -gt $left ]; then
 			fail "the log of $2 becomes: $3" "$("$REGFS" hook log "$1" "$2")"
 			return 1

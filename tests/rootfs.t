@@ -269,6 +269,11 @@ for tag in base python nginx simpler; do
 done
 [ ! -S "$D/socket" ] || kill "$(cat "$D/pid")"
 
+# ---- Small images of random layers ----
+
+random=$("$ROOT/tests/merge-oracle" "$tarmake" 400 20000)
+like "$random" '^1[0-9][0-9] images of 400 compared, 0 differ$' 'small images of random layers: as umoci unpacks them'
+
 # ---- Layers' trees, laid over each other by overlayfs ----
 
 # layers_of TAG: the layers' trees, as overlayfs wants them: the topmost first.
@@ -287,7 +292,8 @@ for tag in python nginx odd simpler; do
 	if mount -t overlay overlay -o "ro,lowerdir=$(layers_of $tag)" "$T/overlay" 2>"$T/mount.err"; then
 		from=$REAL
 		[ $tag != simpler ] || from=$L
-		{ implied_in "$from" $tag; echo .; } >"$T/implied"
+		# umoci writes whiteouts below odd's new link, usr/share/man: its layer has them where the link leads.
+		{ implied_in "$from" $tag; echo .; [ $tag != odd ] || echo ./usr/share/locale; } >"$T/implied"
 		LINKS=no dump "$T/overlay" | without_attributes "$T/implied" >"$T/theirs"
 		LINKS=no dump "$(rootfs $tag)" | without_attributes "$T/implied" >"$T/ours"
 		umount "$T/overlay"

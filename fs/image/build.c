@@ -16,7 +16,15 @@
 
 struct name {
 	uint32_t dir, inode, hash;
+	uint32_t order;		/* LAYER: number of the archive's entry */
 	uint64_t text;
+};
+
+/* A step that isn't the putting of a name. */
+struct mark {
+	enum index_step_kind kind;
+	uint32_t order;
+	uint32_t dir, name;	/* numbers of an inode, and of a whiteout's name */
 };
 
 struct set {
@@ -35,6 +43,8 @@ struct build {
 	uint32_t *set_slots;
 	size_t set_slot_count;
 	struct buf extents;
+	struct buf marks;	/* struct mark */
+	uint32_t order;
 	int64_t time;		/* of directories that are made */
 	int64_t steps, most_steps;	/* taken so far, and may be */
 };
@@ -134,6 +144,7 @@ int build_new(struct build **out, struct err *err)
 	buf_init(&b->xattrs);
 	buf_init(&b->sets);
 	buf_init(&b->extents);
+	buf_init(&b->marks);
 	buf_addc(&b->texts, '\0');
 	r = siphash_key_new(&b->key, err);
 	if (!r)
@@ -153,6 +164,7 @@ void build_free(struct build *b)
 	buf_release(&b->xattrs);
 	buf_release(&b->sets);
 	buf_release(&b->extents);
+	buf_release(&b->marks);
 	free(b->slots);
 	free(b->set_slots);
 	free(b);
@@ -208,7 +220,7 @@ uint32_t build_child(const struct build *b, uint32_t dir, const char *name)
 
 int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, struct err *err)
 {
-	struct name row = { .dir = dir, .inode = inode, .hash = hash_name(b, dir, name) };
+	struct name row = { .dir = dir, .inode = inode, .hash = hash_name(b, dir, name), .order = b->order };
 	uint32_t *slot;
 	int r = 0;
 
@@ -219,6 +231,7 @@ int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, s
 	slot = name_slot(b, dir, row.hash, name);
 	if (*slot) {
 		name_at(b, *slot - 1)->inode = inode;
+		name_at(b, *slot - 1)->order = b->order;
 		return 0;
 	}
 	if (!inode)
@@ -237,12 +250,32 @@ int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, s
 	return 0;
 }
 
-int build_clear(struct build *b, uint32_t dir, uint32_t last, struct err *err)
+int build_clear(struct build *b, uint32_t dir, bool (*keep)(void *arg, uint32_t inode), void *arg, struct err *err)
 {
-	for (size_t i = 0; i < name_count(b); i++)
-		if (name_at(b, i)->dir == dir && name_at(b, i)->inode <= last)
-			name_at(b, i)->inode = 0;
+	for (size_t i = 0; i < name_count(b); i++) {
+		struct name *n = name_at(b, i);
+
+		if (n->dir == dir && n->inode && !keep(arg, n->inode))
+			n->inode = 0;
+	}
 	return build_count(b, (int64_t)name_count(b), err);
+}
+
+void build_set_order(struct build *b, uint32_t order)
+{
+	b->order = order;
+}
+
+int build_add_step(struct build *b, uint32_t dir, const char *name, struct err *err)
+{
+	struct mark m = { .kind = INDEX_STEP_OPAQUE, .order = b->order, .dir = dir };
+
+	if (name) {
+		m.kind = INDEX_STEP_WHITEOUT;
+		m.name = *name_slot(b, dir, hash_name(b, dir, name), name) - 1;
+	}
+	buf_add(&b->marks, &m, sizeof(m));
+	return buf_error(&b->marks) ? no_memory(err) : 0;
 }
 
 /* ---- Texts, attributes, extents ---- */
@@ -477,6 +510,11 @@ int build_follow(struct build *b, uint32_t dir, const char *target, bool create,
 
 /* ---- Writing ---- */
 
+struct ordered {
+	uint32_t order;
+	struct index_step step;
+};
+
 /* A tree being numbered anew: breadth first, so that a directory comes behind its parent and its entries stand together. */
 struct writing {
 	const struct build *b;
@@ -491,6 +529,9 @@ struct writing {
 	uint32_t count;
 	bool too_deep;
 	struct buf entries, texts;
+	struct buf steps;	/* struct ordered */
+	struct buf rows;	/* and as they are written */
+	uint32_t *whited;	/* by name: 1 + its number in its directory, or 0 */
 	struct index_facts facts;
 };
 
@@ -502,8 +543,11 @@ static void writing_release(struct writing *w)
 	free(w->inodes);
 	free(w->old);
 	free(w->depth);
+	free(w->whited);
 	buf_release(&w->entries);
 	buf_release(&w->texts);
+	buf_release(&w->steps);
+	buf_release(&w->rows);
 }
 
 static int by_directory(const void *a, const void *b, void *arg)
@@ -526,6 +570,8 @@ static int sort_names(struct writing *w, struct err *err)
 	w->inodes = calloc(inodes, sizeof(*w->inodes));
 	w->old = calloc(inodes, sizeof(*w->old));
 	w->depth = calloc(inodes, sizeof(*w->depth));
+	if (w->b->marks.len && !(w->whited = calloc(name_count(w->b) + 1, sizeof(*w->whited))))
+		return no_memory(err);
 	if (!w->sorted || !w->first || !w->number || !w->inodes || !w->old || !w->depth)
 		return no_memory(err);
 	for (size_t i = 0; i < name_count(w->b); i++)
@@ -567,6 +613,13 @@ static uint32_t reach(struct writing *w, uint32_t old, uint32_t parent)
 	return w->count;
 }
 
+static void add_step(struct writing *w, uint32_t order, enum index_step_kind kind, uint32_t dir, uint32_t entry)
+{
+	const struct ordered o = { order, { kind, dir, entry } };
+
+	buf_add(&w->steps, &o, sizeof(o));
+}
+
 static void number_directory(struct writing *w, uint32_t dir)
 {
 	uint32_t old = w->old[dir - 1], start = (uint32_t)(w->entries.len / sizeof(struct index_entry)), count = 0;
@@ -586,26 +639,46 @@ static void number_directory(struct writing *w, uint32_t dir)
 		else
 			w->inodes[e.inode - 1].nlink++;
 		buf_add(&w->entries, &e, sizeof(e));
+		if (w->whited)
+			w->whited[w->sorted[i]] = count + 1;
+		if (w->extra->kind == INDEX_LAYER && !(w->inodes[e.inode - 1].flags & (INDEX_IMPLIED | INDEX_WHITEOUT)))
+			add_step(w, n->order, INDEX_STEP_PUT, dir, count);
 		count++;
 	}
 	w->inodes[dir - 1].data = start;
 	w->inodes[dir - 1].count = count;
 }
 
-/* Directories of a layer that nothing stands in but whiteouts: from the leaves up, since children have higher numbers. */
-static void mark_bare(struct writing *w)
+static int by_order(const void *a, const void *b)
 {
-	for (uint32_t n = w->count; n > 0; n--) {
-		struct index_inode *dir = &w->inodes[n - 1];
-		const struct index_entry *e = (const struct index_entry *)(const void *)w->entries.data + dir->data;
-		bool bare = dir->flags & INDEX_IMPLIED && !(dir->flags & INDEX_OPAQUE);
+	const struct ordered *x = a, *y = b;
 
-		if (!S_ISDIR(dir->mode))
-			continue;
-		for (uint32_t i = 0; bare && i < dir->count; i++)
-			bare = w->inodes[e[i].inode - 1].flags & (INDEX_WHITEOUT | INDEX_BARE);
-		if (bare)
-			dir->flags |= INDEX_BARE;
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	/* An entry in the place of another that wasn't a directory takes nothing from a lower one: a whiteout, then the entry. */
+	return (int)y->step.kind - (int)x->step.kind;
+}
+
+/* Puts a layer's steps in order, those that nothing in the tree is of any more left out. */
+static void order_steps(struct writing *w)
+{
+	const struct mark *m = (const struct mark *)(const void *)w->b->marks.data;
+	const struct ordered *o;
+
+	for (size_t i = 0; i < w->b->marks.len / sizeof(*m); i++, m++) {
+		uint32_t dir = w->number[m->dir], entry = m->kind == INDEX_STEP_WHITEOUT ? w->whited[m->name] : 1;
+
+		if (dir && entry)
+			add_step(w, m->order, m->kind, dir, entry - 1);
+	}
+	if (buf_error(&w->steps))
+		return;
+	qsort(w->steps.data, w->steps.len / sizeof(*o), sizeof(*o), by_order);
+	o = (const struct ordered *)(const void *)w->steps.data;
+	for (size_t i = 0; i < w->steps.len / sizeof(*o); i++) {
+		const struct index_step_row row = index_step_row(o[i].step);
+
+		buf_add(&w->rows, &row, sizeof(row));
 	}
 }
 
@@ -625,6 +698,7 @@ static int write_sections(struct writing *w, int fd, struct err *err)
 	const struct index_section sections[INDEX_SECTION_COUNT] = {
 		[INDEX_INODES] = { w->inodes, w->count * sizeof(*w->inodes) },
 		[INDEX_ENTRIES] = { w->entries.data, w->entries.len },
+		[INDEX_STEPS] = { w->rows.data, w->rows.len },
 		[INDEX_XATTRS] = { w->b->xattrs.data, w->b->xattrs.len },
 		[INDEX_EXTENTS] = { w->b->extents.data, w->b->extents.len },
 		[INDEX_ROWS] = { spans ? spans->rows.data : "", spans ? spans->rows.len : 0 },
@@ -643,7 +717,8 @@ static int write_sections(struct writing *w, int fd, struct err *err)
 
 int build_write(struct build *b, const struct build_extra *extra, int fd, struct err *err)
 {
-	CLEANUP(writing_release) struct writing w = { .b = b, .extra = extra, .entries = BUF_INIT, .texts = BUF_INIT };
+	CLEANUP(writing_release) struct writing w = { .b = b, .extra = extra, .entries = BUF_INIT, .texts = BUF_INIT,
+						      .steps = BUF_INIT, .rows = BUF_INIT };
 	int r = sort_names(&w, err);
 
 	if (r)
@@ -655,11 +730,11 @@ int build_write(struct build *b, const struct build_extra *extra, int fd, struct
 			number_directory(&w, n);
 	if (w.too_deep)
 		return err_set(err, ERR_CORRUPT, "links in it make a directory that lies more than %d deep", LIMIT_TREE_DEPTH);
-	if (buf_error(&w.entries) || buf_error(&w.texts))
-		return no_memory(err);
 	if (extra->kind == INDEX_LAYER)
-		mark_bare(&w);
+		order_steps(&w);
 	else if (extra->kind == INDEX_IMAGE)
 		mark_own(&w);
+	if (buf_error(&w.entries) || buf_error(&w.texts) || buf_error(&w.steps) || buf_error(&w.rows))
+		return no_memory(err);
 	return write_sections(&w, fd, err);
 }

@@ -38,8 +38,12 @@ int build_count(struct build *b, int64_t steps, struct err *err) MUST_CHECK;
 uint32_t build_child(const struct build *b, uint32_t dir, const char *name);
 /* Makes the name that inode's, whatever it was before; inode 0: there is no such name any more. */
 int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, struct err *err) MUST_CHECK;
-/* Takes the names of inodes up to that number out of a directory; a step for each name that there is. */
-int build_clear(struct build *b, uint32_t dir, uint32_t last, struct err *err) MUST_CHECK;
+/* Takes all names out of a directory but those whose inode is kept; `keep` changes nothing of the build. A step for each name that there is. */
+int build_clear(struct build *b, uint32_t dir, bool (*keep)(void *arg, uint32_t inode), void *arg, struct err *err) MUST_CHECK;
+/* LAYER: which of its archive's entries what is done from then on is of, counted from 1. A name has the number of its last build_put(). */
+void build_set_order(struct build *b, uint32_t order);
+/* LAYER: the entry is a whiteout of that name, which there is; NULL: an opaque marker in the directory. */
+int build_add_step(struct build *b, uint32_t dir, const char *name, struct err *err) MUST_CHECK;
 
 /* A text or a set of attributes is held once for each call; *offset stands in an inode's data or xattrs, and build_text() reads it. */
 int build_add_text(struct build *b, const char *text, uint64_t *offset, struct err *err) MUST_CHECK;

@@ -21,11 +21,14 @@
 #define MAGIC "regfsIDX"
 #define ALIGN 8
 #define BLOCK ((size_t)64 * 1024)
+#define STEP_KIND 30	/* the kind's lowest bit */
+#define STEP_ENTRY ((UINT32_C(1) << STEP_KIND) - 1)
 #define AHEAD (4 * BLOCK)	/* read from the disk at once; the kernel would read megabytes around what is touched */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the index is mapped as it is");
 _Static_assert(sizeof(struct index_inode) == 64, "on disk");
 _Static_assert(sizeof(struct index_entry) == 8, "on disk");
+_Static_assert(sizeof(struct index_step_row) == 8, "on disk");
 _Static_assert(sizeof(struct index_extent) == 24, "on disk");
 _Static_assert(sizeof(struct digest) == 65, "on disk");
 
@@ -59,6 +62,8 @@ struct index {
 	uint32_t inode_count;
 	const struct index_entry *entries;
 	size_t entry_count;
+	const struct index_step_row *steps;
+	size_t step_count;
 	const char *xattrs;
 	size_t xattrs_size;
 	const struct index_extent *extents;
@@ -236,11 +241,12 @@ static int find_sections(struct index *ix, struct err *err)
 
 	ix->inodes = section(ix, INDEX_INODES, sizeof(*ix->inodes), &inodes);
 	ix->entries = section(ix, INDEX_ENTRIES, sizeof(*ix->entries), &ix->entry_count);
+	ix->steps = section(ix, INDEX_STEPS, sizeof(*ix->steps), &ix->step_count);
 	ix->xattrs = section(ix, INDEX_XATTRS, 1, &ix->xattrs_size);
 	ix->extents = section(ix, INDEX_EXTENTS, sizeof(*ix->extents), &ix->extent_count);
 	ix->layers = section(ix, INDEX_LAYERS, sizeof(*ix->layers), &ix->layer_count);
 	ix->texts = section(ix, INDEX_TEXTS, 1, &ix->texts_size);
-	if (!ix->inodes || !ix->entries || !ix->xattrs || !ix->extents || !ix->layers || !ix->texts ||
+	if (!ix->inodes || !ix->entries || !ix->steps || !ix->xattrs || !ix->extents || !ix->layers || !ix->texts ||
 	    !section(ix, INDEX_ROWS, sizeof(struct span_row), &ignored) ||
 	    !section(ix, INDEX_WINDOWS, 1, &ignored) || !section(ix, INDEX_PIECES, sizeof(uint32_t), &ignored))
 		return damaged(err, "a section outside the file");
@@ -465,6 +471,32 @@ uint32_t index_entry(const struct index *ix, const struct index_inode *dir, uint
 	return *name ? entry_inode(ix, dir, e) : 0;
 }
 
+size_t index_steps(const struct index *ix)
+{
+	return ix->step_count;
+}
+
+struct index_step index_step(const struct index *ix, size_t i)
+{
+	const struct index_step_row *row = &ix->steps[i];
+	struct index_step step = { 0 };
+	const struct index_inode *dir = touch(ix, row, sizeof(*row)) ? index_inode(ix, row->dir) : NULL;
+
+	if (!dir)
+		return step;
+	step = (struct index_step){ (enum index_step_kind)(row->what >> STEP_KIND), row->dir, row->what & STEP_ENTRY };
+	if (!S_ISDIR(dir->mode) || step.entry >= dir->count + (step.kind == INDEX_STEP_OPAQUE))
+		step.kind = INDEX_STEP_NONE;
+	if (!step.kind)
+		note_damage(ix);
+	return step;
+}
+
+struct index_step_row index_step_row(struct index_step step)
+{
+	return (struct index_step_row){ step.dir, (uint32_t)step.kind << STEP_KIND | step.entry };
+}
+
 const struct index_extent *index_extents(const struct index *ix, const struct index_inode *file)
 {
 	const struct index_extent *first = &ix->extents[file->data];
@@ -639,6 +671,8 @@ int index_verify(const struct index *ix, struct err *err)
 		if (atomic_load(&ix->seen->damage))
 			break;
 	}
+	for (size_t i = 0; i < ix->step_count && !atomic_load(&ix->seen->damage); i++)
+		(void)index_step(ix, i);
 	return index_check(ix, err);
 }
 

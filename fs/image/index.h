@@ -9,6 +9,7 @@
  *	CRCs			u32 for each block
  *	inodes			struct index_inode; number 1 (the first) is the root; 0 is none
  *	entries			struct index_entry; those of one directory stand together, in byte order of their names
+ *	steps			LAYER: what its archive does, in the archive's order (index_step())
  *	xattrs			sets: u32 count, then for each u16 name's length, u32 value's length, name, NUL, value
  *	extents			struct index_extent: of sparse files
  *	rows windows pieces	LAYER, COPY: struct span_table (span.h)
@@ -36,7 +37,7 @@
 #include "fs/base/digest.h"
 #include "fs/image/span.h"
 
-#define INDEX_VERSION 5
+#define INDEX_VERSION 6
 #define INDEX_ROOT 1
 
 enum index_kind {
@@ -49,7 +50,6 @@ enum index_flag {
 	INDEX_OPAQUE = 1,	/* LAYER: a directory that hides what lower layers have in it */
 	INDEX_IMPLIED = 2,	/* a directory that no entry described */
 	INDEX_WHITEOUT = 4,	/* LAYER: the name removes a lower layer's */
-	INDEX_BARE = 8,		/* LAYER: an implied directory with nothing but whiteouts below */
 	INDEX_SPARSE = 16,	/* a file whose bytes are in extents */
 	INDEX_LINK = 32,	/* LAYER: a hard link to a file that this layer doesn't have; data: its path, a text */
 	INDEX_OWN = 64,		/* IMAGE: the merge changed its link count: not the layer's inode any more */
@@ -75,6 +75,21 @@ struct index_inode {
 struct index_entry {
 	uint32_t name;		/* a text */
 	uint32_t inode;
+};
+
+/* What an archive does, one thing after the other: all that merging takes from it but the root's attributes. */
+enum index_step_kind {
+	INDEX_STEP_NONE,	/* damaged */
+	INDEX_STEP_PUT,		/* an entry that the layer has in the end, at the place of the archive's entry that it is from: a directory that
+				 * more than one describes, of the first; implied ones aren't put */
+	INDEX_STEP_WHITEOUT,	/* of an entry's name, whatever it leads to in the layer */
+	INDEX_STEP_OPAQUE,	/* an opaque marker in a directory */
+};
+
+struct index_step {
+	enum index_step_kind kind;
+	uint32_t dir;		/* an inode, a directory */
+	uint32_t entry;		/* below its count; of OPAQUE 0 */
 };
 
 struct index_extent {
@@ -107,6 +122,8 @@ uint32_t index_entry(const struct index *ix, const struct index_inode *dir, uint
 /* NULL: damaged. */
 const char *index_text(const struct index *ix, uint64_t offset);
 const struct index_extent *index_extents(const struct index *ix, const struct index_inode *file);
+size_t index_steps(const struct index *ix);
+struct index_step index_step(const struct index *ix, size_t i);
 /* Whether one of them lies inside the file, which they do if index_verify() accepts them. */
 bool index_extent_ok(const struct index_inode *file, const struct index_extent *e);
 
@@ -142,6 +159,7 @@ struct index_section {
 enum index_sections {
 	INDEX_INODES,
 	INDEX_ENTRIES,
+	INDEX_STEPS,
 	INDEX_XATTRS,
 	INDEX_EXTENTS,
 	INDEX_ROWS,
@@ -151,6 +169,14 @@ enum index_sections {
 	INDEX_TEXTS,
 	INDEX_SECTION_COUNT
 };
+
+/* As it stands in the file. */
+struct index_step_row {
+	uint32_t dir;
+	uint32_t what;		/* the entry, and the kind in the two highest bits */
+};
+
+struct index_step_row index_step_row(struct index_step step);
 
 struct index_facts {
 	enum index_kind kind;

@@ -1,8 +1,8 @@
 /*
  * layer.c: a tar's entries become a tree.
  *
- * Whiteouts are noted as paths and acted on at the end, when everything that the layer itself has is there: so
- * their place among the entries doesn't matter.
+ * Whiteouts are noted, as paths that begin at a directory, and acted on at the end, when everything that the layer itself has is there:
+ * in its own tree their place among the entries doesn't matter. For the merge, they are noted with it.
  */
 #include "fs/base/base.h"
 #include "fs/image/layer.h"
@@ -19,11 +19,18 @@
 #define OPAQUE ".wh..wh..opq"
 #define REMEDY_READ (256 * 1024 * 1024)	/* bytes that may be read to say whether a layer is damaged or was pushed so */
 
+/* Begins a whiteout. */
+struct whiteout {
+	uint32_t order;		/* number of its entry */
+	uint32_t dir;		/* where its names begin: none of them is a symbolic link's, as of that entry */
+};
+
 struct layer {
 	struct build *build;
 	struct tar_reader *tar;
 	struct buf path, target;	/* of one entry, split; kept for their memory */
-	struct buf whiteouts;		/* paths, each with its NUL */
+	struct buf whiteouts;		/* each: struct whiteout, names, each with its NUL, an empty name */
+	uint32_t order;			/* number of the entry */
 	uint32_t own;			/* once all entries are there: numbers beyond it are made for whiteouts */
 	int64_t newest;
 	bool any;
@@ -141,16 +148,36 @@ static int describe(struct layer *l, const struct tar_entry *e, uint32_t parent,
 
 /* ---- Entries ---- */
 
+/* Notes one that has names from `names` to the end of the entry's path; the first begins with the prefix, too. */
+static int note_whiteout(struct layer *l, uint32_t dir, const char *prefix, const char *names, struct err *err)
+{
+	const struct whiteout w = { l->order, dir };
+
+	buf_add(&l->whiteouts, &w, sizeof(w));
+	buf_adds(&l->whiteouts, prefix);
+	buf_add(&l->whiteouts, names, (size_t)(l->path.data + l->path.len - names));
+	buf_addc(&l->whiteouts, '\0');	/* an empty name: the path's end */
+	if (l->whiteouts.len > LIMIT_TREE_TEXTS)
+		return err_set(err, ERR_CORRUPT, "its whiteouts' paths are longer than %d bytes together", LIMIT_TREE_TEXTS);
+	return buf_error(&l->whiteouts) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
 static int put_directory(struct layer *l, const struct tar_entry *e, uint32_t dir, const char *name, struct err *err)
 {
 	uint32_t number = build_child(l->build, dir, name);
+	bool replaces = number && !S_ISDIR(build_at(l->build, number)->mode);
 	int r = 0;
 
-	if (number && S_ISDIR(build_at(l->build, number)->mode))
+	/* Its place is that of the first entry that describes it. */
+	if (number && !replaces && !(build_at(l->build, number)->flags & INDEX_IMPLIED))
 		return describe(l, e, dir, number, err);
-	r = build_directory(l->build, dir, &number, err);
+	if (!number || replaces)
+		r = build_directory(l->build, dir, &number, err);
 	if (!r)
 		r = describe(l, e, dir, number, err);
+	/* What was there has replaced what lower layers have. */
+	if (!r && replaces)
+		r = note_whiteout(l, dir, WHITEOUT, name, err);
 	return r ? r : build_put(l->build, dir, name, number, err);
 }
 
@@ -225,10 +252,32 @@ static int put_root(struct layer *l, const struct tar_entry *e, struct err *err)
 
 /* ---- Whiteouts ---- */
 
+/* Notes the entry's: by those of its names that don't lead on through what the layer has so far. */
+static int place_whiteout(struct layer *l, struct err *err)
+{
+	const char *at = l->path.data, *last = last_name(&l->path);
+	uint32_t dir = INDEX_ROOT, child;
+	int r = 0;
+
+	for (; !r && at < last && (child = build_child(l->build, dir, at)); at += strlen(at) + 1) {
+		const struct index_inode *i = build_at(l->build, child);
+
+		/* Below a file there is nothing. */
+		if (!S_ISDIR(i->mode) && !S_ISLNK(i->mode))
+			return 0;
+		if (S_ISLNK(i->mode))
+			r = build_follow(l->build, dir, build_text(l->build, i->data), true, &dir, err);
+		else
+			dir = child;
+	}
+	return r ? r : note_whiteout(l, dir, "", at, err);
+}
+
 /* 1: the entry is one, or aufs's own, and was seen to; 0: it is an ordinary one. */
 static int see_whiteout(struct layer *l, const struct tar_entry *e, struct err *err)
 {
 	const char *name = last_name(&l->path), *hidden = name + strlen(WHITEOUT);
+	int r;
 
 	if (starts_with(l->path.data, AUFS) && !streq(l->path.data, OPAQUE))
 		return !streq(l->path.data, AUFS_LINKS);
@@ -238,30 +287,24 @@ static int see_whiteout(struct layer *l, const struct tar_entry *e, struct err *
 		return err_set(err, ERR_CORRUPT, "%.200s is a whiteout of nothing", e->path);
 	if (starts_with(name, AUFS) && !streq(name, OPAQUE))
 		return 1;
-	buf_add(&l->whiteouts, l->path.data, l->path.len);
-	buf_addc(&l->whiteouts, '\0');	/* an empty name: the path's end */
-	if (l->whiteouts.len > LIMIT_TREE_TEXTS)
-		return err_set(err, ERR_CORRUPT, "its whiteouts' paths are longer than %d bytes together", LIMIT_TREE_TEXTS);
-	return buf_error(&l->whiteouts) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 1;
+	r = place_whiteout(l, err);
+	return r ? r : 1;
 }
 
-/* The directory a whiteout stands in: made, where nothing is in its way; else *dir 0. */
-static int whiteout_parent(struct layer *l, const char *names, size_t count, uint32_t *dir, struct err *err)
+/* The directory a whiteout stands in, from *dir on: made, where nothing is in its way; else *dir 0. */
+static int whiteout_parent(struct layer *l, const char *at, size_t count, uint32_t *dir, struct err *err)
 {
-	const char *at = names;
-	uint32_t child;
-	int r = 0;
+	int r = build_count(l->build, (int64_t)count, err);
 
-	*dir = INDEX_ROOT;
 	for (size_t i = 0; !r && *dir && i < count; i++, at += strlen(at) + 1) {
-		child = build_child(l->build, *dir, at);
-		if (!child)
-			return build_walk(l->build, names, count, true, dir, err);
-		if (S_ISLNK(build_at(l->build, child)->mode))
-			r = build_follow(l->build, *dir, build_text(l->build, build_at(l->build, child)->data), false,
-					 dir, err);
-		else
-			*dir = S_ISDIR(build_at(l->build, child)->mode) ? child : 0;
+		uint32_t child = build_child(l->build, *dir, at);
+
+		if (!child) {
+			r = build_directory(l->build, *dir, &child, err);
+			if (!r)
+				r = build_put(l->build, *dir, at, child, err);
+		}
+		*dir = !r && S_ISDIR(build_at(l->build, child)->mode) ? child : 0;
 	}
 	return r;
 }
@@ -276,18 +319,23 @@ static int put_whiteout(struct layer *l, uint32_t dir, const char *name, struct 
 		struct index_inode *i = build_at(l->build, number);
 
 		/* A new directory of that name, then, which takes nothing from a lower one. */
-		if (S_ISDIR(i->mode) && i->flags & INDEX_IMPLIED)
-			i->mtime = l->newest;
 		if (S_ISDIR(i->mode))
-			i->flags = (i->flags | INDEX_OPAQUE) & ~(uint32_t)INDEX_IMPLIED;
-		return 0;
+			i->flags |= INDEX_OPAQUE;
+		return build_add_step(l->build, dir, name, err);
 	}
 	r = build_inode(l->build, &number, err);
 	if (r)
 		return r;
 	*build_at(l->build, number) = (struct index_inode){ .mode = S_IFCHR, .flags = INDEX_WHITEOUT,
 							    .mtime = l->newest };
-	return build_put(l->build, dir, name, number, err);
+	r = build_put(l->build, dir, name, number, err);
+	return r ? r : build_add_step(l->build, dir, name, err);
+}
+
+static int put_opaque(struct layer *l, uint32_t dir, struct err *err)
+{
+	build_at(l->build, dir)->flags |= INDEX_OPAQUE;
+	return build_add_step(l->build, dir, NULL, err);
 }
 
 static int apply_whiteouts(struct layer *l, struct err *err)
@@ -296,19 +344,21 @@ static int apply_whiteouts(struct layer *l, struct err *err)
 
 	l->own = build_inodes(l->build);
 	for (const char *at = l->whiteouts.data; !r && at < l->whiteouts.data + l->whiteouts.len; at++) {
-		const char *names = at, *last = at;
-		uint32_t dir;
+		const char *names = at + sizeof(struct whiteout), *last = names;
+		struct whiteout w;
 		size_t count = 0;
 
-		for (; *at; at += strlen(at) + 1, count++)
+		memcpy(&w, at, sizeof(w));
+		build_set_order(l->build, w.order);
+		for (at = names; *at; at += strlen(at) + 1, count++)
 			last = at;
-		r = whiteout_parent(l, names, count - 1, &dir, err);
-		if (r || !dir)
+		r = whiteout_parent(l, names, count - 1, &w.dir, err);
+		if (r || !w.dir)
 			continue;
 		if (streq(last, OPAQUE))
-			build_at(l->build, dir)->flags |= INDEX_OPAQUE;
+			r = put_opaque(l, w.dir, err);
 		else
-			r = put_whiteout(l, dir, last + strlen(WHITEOUT), err);
+			r = put_whiteout(l, w.dir, last + strlen(WHITEOUT), err);
 	}
 	return r;
 }
@@ -324,8 +374,11 @@ static int take_entry(void *arg, const struct tar_entry *e, struct err *err)
 
 	l->newest = l->any ? MAX(l->newest, e->mtime) : e->mtime;
 	l->any = true;
+	if (!r && l->order == UINT32_MAX)
+		r = err_set(err, ERR_CORRUPT, "it has more than %" PRIu32 " entries: regfs doesn't look into such a one", l->order);
 	if (r)
 		return r;
+	build_set_order(l->build, ++l->order);
 	if (!count)
 		return put_root(l, e, err);
 	r = see_whiteout(l, e, err);

@@ -1,7 +1,12 @@
 /*
- * merge.c: each layer's tree is walked over the tree that those below it made.
+ * merge.c: each layer's archive is done over again, on the tree that the layers below it made.
  *
- * A leaf of a layer becomes one inode of the merged tree, however many names it has; `merged` knows which.
+ * A leaf of a layer becomes one inode of the merged tree, however many names it has.
+ *
+ * Invariants, while a layer is laid:
+ * 1. Inodes above `below` are this layer's: its whiteouts and opaque markers leave them alone, and directories that it used.
+ * 2. So a link to a lower layer's file is an inode of this layer, a placeholder, until the layer is laid.
+ * 3. Where a directory of the layer lies is known until a name of a directory's or a symbolic link's leads elsewhere: an era.
  */
 #include "fs/base/base.h"
 #include "fs/image/merge.h"
@@ -9,17 +14,24 @@
 #include "fs/base/limits.h"
 #include "fs/image/build.h"
 
-/* A name that is a link to a lower layer's file, to be settled when its layer has been laid over the rest. */
+/* A name that is a link to a lower layer's file. */
 struct pending {
-	uint32_t dir, inode;	/* inode: what holds the name's place until then; its data is 1 + this one's number */
+	uint32_t dir, inode;	/* the placeholder; its data is 1 + this one's number */
 	uint32_t link;		/* the layer's inode */
-	bool settled;
+	uint32_t target;	/* a merged inode; 0: there is none yet */
 	uint64_t name;		/* a text of the build's */
 };
 
-#define ENTRY_STEPS 4	/* what each file of a layer counts, and each name of a path looked up in one */
+/* What became of a layer's inode. */
+struct laid {
+	uint32_t merged;	/* the merged inode, 0: none yet; a directory's as of that era */
+	uint32_t era;
+	uint32_t nth;		/* a directory: 1 + its number among its parent's entries */
+	uint32_t before;	/* a link: what its path led to before this layer, or 0 */
+};
+
+#define ENTRY_STEPS 4	/* what each file of a layer counts */
 #define STEPS_UNASKED 100000	/* between two looks at whether to stop */
-#define CHAIN_MAX 40	/* links to links to lower files, each by way of a lower symbolic link */
 
 struct merge {
 	struct build *build;
@@ -27,7 +39,10 @@ struct merge {
 	uint32_t at;			/* number of the layer being laid */
 	const struct index *layer;	/* and its index */
 	uint32_t below;			/* inodes up to this number were there before it */
-	uint32_t *merged;		/* by the layer's inode: the merged one, 0: none yet */
+	uint32_t era;
+	struct laid *laid;		/* by the layer's inode */
+	bool *used;			/* by inode up to `below`: a directory that the layer describes, or has something in or below */
+	uint32_t last_used;
 	struct buf pending;		/* struct pending */
 	bool (*stop)(void *arg);	/* or NULL */
 	void *stop_arg;
@@ -38,8 +53,14 @@ struct merge {
 static void merge_release(struct merge *m)
 {
 	build_free(m->build);
-	free(m->merged);
+	free(m->laid);
+	free(m->used);
 	buf_release(&m->pending);
+}
+
+static int no_memory(struct merge *m)
+{
+	return err_set(m->err, ERR_NO_MEMORY, "out of memory");
 }
 
 /* Something was done, or is going to be. */
@@ -64,6 +85,236 @@ static int copy_xattrs(struct merge *m, const struct index_inode *from, uint32_t
 	return set ? build_add_xattrs(m->build, set, size, out, m->err) : 0;
 }
 
+/* ---- Names ---- */
+
+/* The directory, and those it lies in, have something of this layer. */
+static int use(struct merge *m, uint32_t dir)
+{
+	int r = 0;
+
+	if (dir == m->last_used)
+		return 0;
+	m->last_used = dir;
+	for (; !r && dir != INDEX_ROOT && !(dir <= m->below && m->used[dir]); dir = build_at(m->build, dir)->parent) {
+		if (dir <= m->below)
+			m->used[dir] = true;
+		r = count(m, 1);
+	}
+	return r;
+}
+
+static bool leads_on(struct merge *m, uint32_t inode)
+{
+	mode_t mode = inode ? build_at(m->build, inode)->mode : 0;
+
+	return S_ISDIR(mode) || S_ISLNK(mode);
+}
+
+/* Makes the name that inode's, or nobody's: 0. */
+static int put(struct merge *m, uint32_t dir, const char *name, uint32_t inode)
+{
+	if (leads_on(m, build_child(m->build, dir, name)))
+		m->era++;
+	return build_put(m->build, dir, name, inode, m->err);
+}
+
+/* ---- Directories ---- */
+
+/* Gives a directory what the layer says of it. */
+static int take_attributes(struct merge *m, const struct index_inode *from, uint32_t onto)
+{
+	struct index_inode i = *from;
+	int r = copy_xattrs(m, from, &i.xattrs);
+
+	if (r)
+		return r;
+	i.parent = build_at(m->build, onto)->parent;
+	i.flags &= INDEX_IMPLIED;
+	i.data = 0;
+	i.count = 0;
+	i.layer = 0;
+	i.layer_inode = 0;
+	*build_at(m->build, onto) = i;
+	return 0;
+}
+
+static int make_directory(struct merge *m, const struct index_inode *from, uint32_t dir, const char *name, uint32_t *out)
+{
+	int r = build_directory(m->build, dir, out, m->err);
+
+	if (!r)
+		r = take_attributes(m, from, *out);
+	return r ? r : put(m, dir, name, *out);
+}
+
+/* What the name leads to, as a directory; 0: to none. create: to one that is made, then. */
+static int child_directory(struct merge *m, const struct index_inode *from, uint32_t dir, const char *name, bool create, uint32_t *out)
+{
+	uint32_t child = build_child(m->build, dir, name);
+	const struct index_inode *i = child ? build_at(m->build, child) : NULL;
+
+	*out = i && S_ISDIR(i->mode) ? child : 0;
+	if (i && S_ISLNK(i->mode)) {
+		build_set_time(m->build, from->mtime);
+		return build_follow(m->build, dir, build_text(m->build, i->data), create, out, m->err);
+	}
+	return *out || !create ? 0 : make_directory(m, from, dir, name, out);
+}
+
+/* Where a directory of the layer lies now; 0: nowhere. create: it is made, then. */
+static int place(struct merge *m, uint32_t number, bool create, uint32_t *out)
+{
+	struct laid *l = &m->laid[number];
+	const struct index_inode *i = index_inode(m->layer, number);
+	const char *name;
+	uint32_t parent;
+	int r;
+
+	*out = number == INDEX_ROOT ? INDEX_ROOT : l->era == m->era ? l->merged : 0;
+	if (*out || !l->nth)
+		return 0;
+	r = place(m, i->parent, create, &parent);
+	if (!r)
+		r = count(m, 1);
+	if (r || !parent)
+		return r;
+	index_entry(m->layer, index_inode(m->layer, i->parent), l->nth - 1, &name);
+	r = child_directory(m, i, parent, name, create, out);
+	if (!r && *out) {
+		l->merged = *out;
+		l->era = m->era;
+	}
+	return r;
+}
+
+static int put_directory(struct merge *m, uint32_t number, uint32_t dir, const char *name)
+{
+	const struct index_inode *from = index_inode(m->layer, number);
+	uint32_t onto = build_child(m->build, dir, name);
+	int r;
+
+	if (onto && S_ISDIR(build_at(m->build, onto)->mode))
+		r = take_attributes(m, from, onto);
+	else
+		r = make_directory(m, from, dir, name, &onto);
+	m->laid[number].merged = onto;
+	m->laid[number].era = m->era;
+	return r ? r : use(m, onto);
+}
+
+/* ---- Hard links to lower layers' files ---- */
+
+/* What a path leads to, or 0. */
+static int find_path(struct merge *m, const char *path, uint32_t *out)
+{
+	auto_buf struct buf names = BUF_INIT;
+	const char *last = names.data;
+	uint32_t dir = 0;
+	size_t n;
+	int r = build_split(path, &names, &n, m->err);
+
+	*out = 0;
+	if (!r && n)
+		r = build_walk(m->build, names.data, n - 1, false, &dir, m->err);
+	if (r || !dir)
+		return r;
+	last = names.data;
+	for (size_t i = 1; i < n; i++)
+		last += strlen(last) + 1;
+	*out = build_child(m->build, dir, last);
+	return 0;
+}
+
+static const char *link_path(const struct merge *m, uint32_t number)
+{
+	return index_text(m->layer, index_inode(m->layer, number)->data);
+}
+
+static struct pending *pending_at(const struct merge *m, size_t i)
+{
+	return (struct pending *)(void *)m->pending.data + i;
+}
+
+/* What the link's path leads to now; of a placeholder, what that stands for. */
+static int find_target(struct merge *m, uint32_t number, uint32_t *out)
+{
+	int r = find_path(m, link_path(m, number), out);
+	const struct index_inode *i = !r && *out ? build_at(m->build, *out) : NULL;
+
+	if (i && !S_ISDIR(i->mode) && !i->layer_inode)
+		*out = pending_at(m, i->data - 1)->target;
+	return r;
+}
+
+static int bad_link(struct merge *m, const struct pending *p)
+{
+	return err_set(m->err, ERR_CORRUPT, "layer %u has a hard link %.100s to %.200s, which is %s", m->at + 1,
+		       build_text(m->build, p->name), link_path(m, p->link), p->target ? "a directory" : "in no layer");
+}
+
+static int put_link(struct merge *m, uint32_t number, uint32_t dir, const char *name)
+{
+	struct laid *l = &m->laid[number];
+	struct pending p = { .dir = dir, .link = number };
+	int r = l->merged ? 0 : find_target(m, number, &l->merged);
+
+	/* Nothing, for what was removed before it is linked to: but that was there. */
+	if (!l->merged)
+		l->merged = l->before;
+	p.target = l->merged;
+	if (!r)
+		r = build_inode(m->build, &p.inode, m->err);
+	if (!r)
+		r = build_add_text(m->build, name, &p.name, m->err);
+	if (!r && p.target && S_ISDIR(build_at(m->build, p.target)->mode))
+		r = bad_link(m, &p);
+	if (r)
+		return r;
+	buf_add(&m->pending, &p, sizeof(p));
+	*build_at(m->build, p.inode) = (struct index_inode){ .mode = S_IFREG, .data = m->pending.len / sizeof(p) };
+	return put(m, dir, name, p.inode);
+}
+
+/* Of links to what came further on in the layer. Each may lead to another one, so it is tried as long as that gets on. */
+static int find_late_targets(struct merge *m)
+{
+	size_t n = m->pending.len / sizeof(struct pending), left = n, before = n + 1;
+	int r = 0;
+
+	while (!r && left && left < before) {
+		before = left;
+		left = 0;
+		for (size_t i = 0; !r && i < n; i++) {
+			struct pending *p = pending_at(m, i);
+
+			if (!p->target)
+				r = find_target(m, p->link, &p->target);
+			left += !p->target;
+		}
+	}
+	return r;
+}
+
+/* The layer is laid: each placeholder that still has its name gives it to what it stands for. */
+static int settle_links(struct merge *m)
+{
+	int r = buf_error(&m->pending) ? no_memory(m) : find_late_targets(m);
+
+	for (size_t i = 0; !r && i < m->pending.len / sizeof(struct pending); i++) {
+		const struct pending *p = pending_at(m, i);
+		const char *name = build_text(m->build, p->name);
+
+		if (build_child(m->build, p->dir, name) != p->inode)
+			continue;
+		if (!p->target || S_ISDIR(build_at(m->build, p->target)->mode))
+			return bad_link(m, p);
+		/* No new text: the name is there. */
+		r = build_put(m->build, p->dir, name, p->target, m->err);
+	}
+	buf_reset(&m->pending);
+	return r;
+}
+
 /* ---- Leaves ---- */
 
 /* The merged inode of a leaf of this layer, made at its first name. */
@@ -72,7 +323,7 @@ static int leaf(struct merge *m, uint32_t number, uint32_t dir, uint32_t *out)
 	struct index_inode i = *index_inode(m->layer, number);
 	int r = 0;
 
-	*out = m->merged[number];
+	*out = m->laid[number].merged;
 	if (*out)
 		return 0;
 	r = copy_xattrs(m, &i, &i.xattrs);
@@ -91,33 +342,97 @@ static int leaf(struct merge *m, uint32_t number, uint32_t dir, uint32_t *out)
 	i.layer = m->at;
 	i.layer_inode = number;
 	*build_at(m->build, *out) = i;
-	m->merged[number] = *out;
+	m->laid[number].merged = *out;
 	return 0;
 }
 
-/* What a path led to before this layer, or 0. */
-static int find_path(struct merge *m, const char *path, uint32_t *out)
+static int put_entry(struct merge *m, uint32_t number, uint32_t dir, const char *name)
 {
-	auto_buf struct buf names = BUF_INIT;
-	const char *last = names.data;
-	uint32_t dir = 0;
-	size_t count;
-	int r = build_split(path, &names, &count, m->err);
+	const struct index_inode *i = index_inode(m->layer, number);
+	uint32_t inode;
+	int r = use(m, dir);
 
-	*out = 0;
-	if (!r && count)
-		r = build_walk(m->build, names.data, count - 1, false, &dir, m->err);
+	if (r || i->flags & INDEX_WHITEOUT)
+		return r;
+	if (S_ISDIR(i->mode))
+		return put_directory(m, number, dir, name);
+	if (i->flags & INDEX_LINK)
+		return put_link(m, number, dir, name);
+	r = leaf(m, number, dir, &inode);
+	return r ? r : put(m, dir, name, inode);
+}
+
+/* ---- Whiteouts ---- */
+
+/* Directories to be emptied. */
+struct emptying {
+	struct merge *merge;
+	struct buf dirs;	/* their inodes */
+};
+
+static void emptying_release(struct emptying *e)
+{
+	buf_release(&e->dirs);
+}
+
+static bool keep(void *arg, uint32_t inode)
+{
+	struct emptying *e = arg;
+	const struct merge *m = e->merge;
+	bool used = inode > m->below || m->used[inode];
+
+	if (used && S_ISDIR(build_at(m->build, inode)->mode))
+		buf_add(&e->dirs, &inode, sizeof(inode));
+	return used;
+}
+
+/* Takes what lower layers have out of a directory, and out of those in it that this layer used. */
+static int empty(struct merge *m, uint32_t dir)
+{
+	CLEANUP(emptying_release) struct emptying e = { .merge = m, .dirs = BUF_INIT };
+	int r = 0;
+
+	m->era++;
+	buf_add(&e.dirs, &dir, sizeof(dir));
+	for (size_t at = 0; !r && at < e.dirs.len; at += sizeof(dir)) {
+		memcpy(&dir, e.dirs.data + at, sizeof(dir));
+		r = build_clear(m->build, dir, keep, &e, m->err);
+		if (!r)
+			r = count(m, ENTRY_STEPS);
+	}
+	return !r && buf_error(&e.dirs) ? no_memory(m) : r;
+}
+
+static int whiteout(struct merge *m, uint32_t dir, const char *name)
+{
+	uint32_t child = build_child(m->build, dir, name);
+
+	if (!child || child > m->below)
+		return 0;
+	return m->used[child] ? empty(m, child) : put(m, dir, name, 0);
+}
+
+/* ---- Layers ---- */
+
+static int lay_step(struct merge *m, const struct index_step *step)
+{
+	bool puts = step->kind == INDEX_STEP_PUT;
+	const char *name;
+	uint32_t dir, number;
+	int r = count(m, ENTRY_STEPS);
+
+	if (!r)
+		r = place(m, step->dir, puts, &dir);
 	if (r || !dir)
 		return r;
-	last = names.data;
-	for (size_t i = 1; i < count; i++)
-		last += strlen(last) + 1;
-	*out = build_child(m->build, dir, last);
-	return 0;
+	if (step->kind == INDEX_STEP_OPAQUE)
+		return empty(m, dir);
+	number = index_entry(m->layer, index_inode(m->layer, step->dir), step->entry, &name);
+	return puts ? put_entry(m, number, dir, name) : whiteout(m, dir, name);
 }
 
-/* Before the layer is laid: what its links to lower layers lead to. */
-static int find_links(struct merge *m)
+/* Before the layer is laid: which entries its directories are, and what its links to lower layers lead to. */
+static int look_around(struct merge *m)
 {
 	int r = 0;
 
@@ -125,216 +440,28 @@ static int find_links(struct merge *m)
 		const struct index_inode *i = index_inode(m->layer, n);
 
 		if (i->flags & INDEX_LINK)
-			r = find_path(m, index_text(m->layer, i->data), &m->merged[n]);
-	}
-	return r;
-}
-
-static int put_link(struct merge *m, uint32_t dir, const char *name, uint32_t number)
-{
-	struct pending p = { .dir = dir, .link = number };
-	int r = build_inode(m->build, &p.inode, m->err);
-
-	if (!r)
-		r = build_add_text(m->build, name, &p.name, m->err);
-	if (r)
-		return r;
-	buf_add(&m->pending, &p, sizeof(p));
-	*build_at(m->build, p.inode) = (struct index_inode){ .mode = S_IFREG, .data = m->pending.len / sizeof(p) };
-	return build_put(m->build, dir, name, p.inode, m->err);
-}
-
-/* Whether (1) the layer has that very path: then it came behind the link, which is to what was there before. */
-static int layer_has(struct merge *m, const char *path)
-{
-	const struct index_inode *i = index_inode(m->layer, INDEX_ROOT);
-	char name[LIMIT_TREE_NAME + 1];
-
-	while (i && *path) {
-		size_t len = strcspn(path, "/");
-		int r = count(m, ENTRY_STEPS);
-
-		if (r)
-			return r;
-		if (!S_ISDIR(i->mode) || len > LIMIT_TREE_NAME)
-			return 0;
-		snprintf(name, sizeof(name), "%.*s", (int)len, path);
-		i = index_inode(m->layer, index_lookup(m->layer, i, name));
-		path += len;
-		path += *path == '/';
-	}
-	return i && !(i->flags & INDEX_WHITEOUT);
-}
-
-static int settle_link(struct merge *m, struct pending *p, int chain);
-
-/* What the path leads to, now that the layer is laid. */
-static int find_now(struct merge *m, const char *path, int chain, uint32_t *out)
-{
-	int r = find_path(m, path, out);
-	const struct index_inode *i = !r && *out ? build_at(m->build, *out) : NULL;
-
-	/* A link to a link that isn't settled yet. */
-	if (!i || S_ISDIR(i->mode) || i->layer_inode || chain >= CHAIN_MAX)
-		return r;
-	r = settle_link(m, (struct pending *)(void *)m->pending.data + i->data - 1, chain + 1);
-	return r ? r : find_path(m, path, out);
-}
-
-static int settle_link(struct merge *m, struct pending *p, int chain)
-{
-	const char *path = index_text(m->layer, index_inode(m->layer, p->link)->data);
-	const char *name = build_text(m->build, p->name);
-	uint32_t before = m->merged[p->link], now = 0;
-	int r = 0;
-
-	if (p->settled || build_child(m->build, p->dir, name) != p->inode)
-		return 0;	/* or it was replaced by another name of its directory's */
-	/* It may have come to be in this layer, by way of a link in a lower one's directories. */
-	if (before)
-		r = layer_has(m, path);
-	if (!r)
-		r = find_now(m, path, chain, &now);
-	r = MIN(r, 0);
-	/* In a chain that leads back here, it is. */
-	if (p->settled)
-		return r;
-	if (r)
-		return r;
-	if (now && now != p->inode && (!before || (!S_ISDIR(build_at(m->build, now)->mode) &&
-						  build_at(m->build, now)->layer == m->at &&
-						  build_at(m->build, now)->layer_inode)))
-		before = now;
-	if (!before || !build_at(m->build, before)->layer_inode)
-		return err_set(m->err, ERR_CORRUPT, "layer %u has a hard link %.100s to %.200s, which is %s", m->at + 1,
-			       name, path, before && S_ISDIR(build_at(m->build, before)->mode) ? "a directory" : "in no layer");
-	/* build_put() would read a text that it moves. */
-	auto_free char *copy = strdup(name);
-
-	if (!copy)
-		return err_set(m->err, ERR_NO_MEMORY, "out of memory");
-	p->settled = true;
-	return build_put(m->build, p->dir, copy, before, m->err);
-}
-
-static int settle_links(struct merge *m)
-{
-	int r = buf_error(&m->pending) ? err_set(m->err, ERR_NO_MEMORY, "out of memory") : 0;
-
-	for (size_t i = 0; !r && i < m->pending.len / sizeof(struct pending); i++)
-		r = settle_link(m, (struct pending *)(void *)m->pending.data + i, 0);
-	buf_reset(&m->pending);
-	return r;
-}
-
-/* ---- Directories ---- */
-
-static int lay_directory(struct merge *m, uint32_t from, uint32_t onto);
-
-/* Gives a directory what an entry said of it. */
-static int take_attributes(struct merge *m, const struct index_inode *from, uint32_t onto)
-{
-	struct index_inode i = *from;
-	int r = copy_xattrs(m, from, &i.xattrs);
-
-	if (r)
-		return r;
-	i.parent = build_at(m->build, onto)->parent;
-	i.flags &= INDEX_IMPLIED;
-	i.data = 0;
-	i.count = 0;
-	i.layer = 0;
-	i.layer_inode = 0;
-	*build_at(m->build, onto) = i;
-	return 0;
-}
-
-/* What stands under a name, as the directory that this layer's directory is laid onto; 0: nothing that serves. */
-static int existing_directory(struct merge *m, const struct index_inode *from, uint32_t dir, const char *name,
-			      uint32_t *out)
-{
-	uint32_t child = build_child(m->build, dir, name);
-	const struct index_inode *i = child ? build_at(m->build, child) : NULL;
-
-	bool opaque = from->flags & INDEX_OPAQUE;
-	int r;
-
-	*out = 0;
-	if (i && S_ISDIR(i->mode) && !opaque)
-		*out = child;
-	if (!i || !S_ISLNK(i->mode) || !(from->flags & INDEX_IMPLIED))
-		return 0;
-	build_set_time(m->build, from->mtime);
-	r = build_follow(m->build, dir, build_text(m->build, i->data), !(from->flags & INDEX_BARE), out, m->err);
-	/* What this layer has put there already, by another path, stays. */
-	if (!r && *out && opaque)
-		r = build_clear(m->build, *out, m->below, m->err);
-	return r;
-}
-
-static int lay_new_directory(struct merge *m, uint32_t number, uint32_t dir, const char *name)
-{
-	const struct index_inode *from = index_inode(m->layer, number);
-	uint32_t before = build_child(m->build, dir, name), onto;
-	int r = build_directory(m->build, dir, &onto, m->err);
-
-	/* A directory that was only emptied, by an opaque marker, is still the lower layer's. */
-	if (!r && from->flags & INDEX_IMPLIED && before && S_ISDIR(build_at(m->build, before)->mode))
-		*build_at(m->build, onto) = *build_at(m->build, before);
-	else if (!r)
-		r = take_attributes(m, from, onto);
-	if (!r)
-		r = build_put(m->build, dir, name, onto, m->err);
-	return r ? r : lay_directory(m, number, onto);
-}
-
-static int lay_subdirectory(struct merge *m, uint32_t number, uint32_t dir, const char *name)
-{
-	const struct index_inode *from = index_inode(m->layer, number);
-	uint32_t onto;
-	int r = existing_directory(m, from, dir, name, &onto);
-
-	if (!r && !onto)
-		return from->flags & INDEX_BARE ? 0 : lay_new_directory(m, number, dir, name);
-	if (!r && !(from->flags & INDEX_IMPLIED))
-		r = take_attributes(m, from, onto);
-	return r ? r : lay_directory(m, number, onto);
-}
-
-static int lay_entry(struct merge *m, uint32_t number, uint32_t onto, const char *name)
-{
-	const struct index_inode *i = index_inode(m->layer, number);
-	uint32_t inode;
-	int r = count(m, ENTRY_STEPS);
-
-	if (r)
-		return r;
-	/* By a link, the layer's own file may stand there already. */
-	if (i->flags & INDEX_WHITEOUT)
-		return build_child(m->build, onto, name) > m->below ? 0 : build_put(m->build, onto, name, 0, m->err);
-	if (S_ISDIR(i->mode))
-		return lay_subdirectory(m, number, onto, name);
-	if (i->flags & INDEX_LINK)
-		return put_link(m, onto, name, number);
-	r = leaf(m, number, onto, &inode);
-	return r ? r : build_put(m->build, onto, name, inode, m->err);
-}
-
-static int lay_directory(struct merge *m, uint32_t from, uint32_t onto)
-{
-	const struct index_inode *dir = index_inode(m->layer, from);
-	int r = 0;
-
-	/* Whiteouts first: they are for what was there before, and two names may lead to one directory by a link. */
-	for (int whiteouts = 1; whiteouts >= 0; whiteouts--)
-		for (uint32_t i = 0; !r && i < dir->count; i++) {
+			r = find_path(m, link_path(m, n), &m->laid[n].before);
+		for (uint32_t e = 0; S_ISDIR(i->mode) && e < i->count; e++) {
 			const char *name;
-			uint32_t number = index_entry(m->layer, dir, i, &name);
+			uint32_t child = index_entry(m->layer, i, e, &name);
 
-			if (!!(index_inode(m->layer, number)->flags & INDEX_WHITEOUT) == whiteouts)
-				r = lay_entry(m, number, onto, name);
+			if (S_ISDIR(index_inode(m->layer, child)->mode))
+				m->laid[child].nth = e + 1;
 		}
+	}
 	return r;
+}
+
+static int begin_layer(struct merge *m)
+{
+	free(m->laid);
+	free(m->used);
+	m->below = build_inodes(m->build);
+	m->laid = calloc((size_t)index_inodes(m->layer) + 1, sizeof(*m->laid));
+	m->used = calloc((size_t)m->below + 1, sizeof(*m->used));
+	m->last_used = 0;
+	m->era = 1;
+	return m->laid && m->used ? look_around(m) : no_memory(m);
 }
 
 static int lay_layer(struct merge *m)
@@ -344,23 +471,20 @@ static int lay_layer(struct merge *m)
 
 	if (!r)
 		r = index_verify(m->layer, m->err);
+	if (!r)
+		r = begin_layer(m);
 	if (r)
 		return r;
 	root = index_inode(m->layer, INDEX_ROOT);
-	free(m->merged);
-	m->merged = calloc((size_t)index_inodes(m->layer) + 1, sizeof(*m->merged));
-	if (!m->merged)
-		return err_set(m->err, ERR_NO_MEMORY, "out of memory");
-	m->below = build_inodes(m->build);
 	if (m->at == 0)
 		build_at(m->build, INDEX_ROOT)->mtime = root->mtime;
-	r = find_links(m);
-	if (!r && root->flags & INDEX_OPAQUE)
-		r = build_clear(m->build, INDEX_ROOT, m->below, m->err);
-	if (!r && !(root->flags & INDEX_IMPLIED))
+	if (!(root->flags & INDEX_IMPLIED))
 		r = take_attributes(m, root, INDEX_ROOT);
-	if (!r)
-		r = lay_directory(m, INDEX_ROOT, INDEX_ROOT);
+	for (size_t i = 0; !r && i < index_steps(m->layer); i++) {
+		const struct index_step step = index_step(m->layer, i);
+
+		r = lay_step(m, &step);
+	}
 	return r ? r : settle_links(m);
 }
 

@@ -1,15 +1,19 @@
 /*
- * merge.h: an image's index: its layers' trees laid over each other, base first.
+ * merge.h: an image's index: what its layers' archives do, one after the other, each entry in its place.
  *
  * OCI image-spec, layer.md, "Applying Changesets". Only trees are touched, never data. Where appliers differ:
  *
- * 1. A directory over a directory takes the new attributes, if an entry gave them, and keeps what is in it; over anything
- *    else, a symbolic link too, it replaces that. An implied one over a link leads where the link does, inside the root.
- * 2. An opaque directory over anything is a new, empty one; but an implied one over a link is what the link leads to, emptied.
+ * 1. An entry's parents are looked up when it is put: lower layers' symbolic links lead on, inside the root. Missing ones are made.
+ * 2. A directory over a directory takes the new attributes and keeps what is in it; over anything else, a symbolic link too, it replaces that.
  * 3. Everything else replaces what was there, a directory with all that is in it too.
- * 4. A whiteout of what isn't there, or below what isn't a directory, does nothing.
- * 5. A hard link to a lower layer's file is to what that path led to before this layer, whatever this layer or a later one
- *    does to the path. One that leads to nothing, or to a directory, is ERR_CORRUPT.
+ * 4. Whiteouts and opaque markers remove what lower layers have at that time; a directory that the layer itself has something in stays,
+ *    and its own. Neither makes directories; one of what isn't there, or below what isn't a directory, does nothing.
+ * 5. A hard link to a lower layer's file is to what its path leads to when it is put, else to what that led to before this layer, else
+ *    to what it leads to when the layer is laid. One that leads to nothing, or to a directory, is ERR_CORRUPT.
+ *
+ * That is what unpacking the layers does, but in two things that no archive of a layer has, for the layer's index has only what is there in
+ * its end: what it has below a path that it replaces or removes further on is nowhere, also where a lower link led that path elsewhere;
+ * and a hard link to a file of its own is to that file, also if its name leads to another by then, through a lower link.
  */
 #ifndef REGFS_MERGE_H
 #define REGFS_MERGE_H

@@ -28,7 +28,7 @@ static void check_image(const struct index *image, const struct index *layer)
 	for (uint32_t n = 1; n <= index_inodes(image); n++) {
 		const struct index_inode *i = index_inode(image, n), *from;
 
-		assert(!(i->flags & (INDEX_OPAQUE | INDEX_WHITEOUT | INDEX_BARE | INDEX_LINK)));
+		assert(!(i->flags & (INDEX_OPAQUE | INDEX_WHITEOUT | INDEX_LINK)));
 		if (S_ISDIR(i->mode))
 			continue;
 		from = index_inode(layer, i->layer_inode);

@@ -5,7 +5,7 @@
  *
  *	i	a directory that is implied; w a whiteout; h a link to what the layer doesn't have
  *	~a	another name of a (nothing else is said of it)
- *	n3	names, if they aren't one; !opaque !bare !own; @2: an image's file of its second layer
+ *	n3	names, if they aren't one; !opaque !own; @2: an image's file of its second layer
  *	[1+2]	a run of a sparse file
  *
  * The root stands there ("/") if there is anything to say of it. Directories' link counts, and that what has several names is counted right,
@@ -87,8 +87,6 @@ static inline void indextext_inode(struct indextext *t, const struct index_inode
 		buf_addf(t->out, " n%u", i->nlink);
 	if (i->flags & INDEX_OPAQUE)
 		buf_adds(t->out, " !opaque");
-	if (i->flags & INDEX_BARE && i != index_inode(t->index, INDEX_ROOT))
-		buf_adds(t->out, " !bare");
 	if (i->flags & INDEX_OWN)
 		buf_adds(t->out, " !own");
 	if (t->kind == INDEX_IMAGE && !S_ISDIR(i->mode))
