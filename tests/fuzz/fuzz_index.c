@@ -72,6 +72,8 @@ static void look_about(const struct index *ix, bool layer)
 			for (uint32_t k = 0; k < i->count; k++)
 				(void)index_extent_ok(i, &index_extents(ix, i)[k]);
 	}
+	for (size_t k = 0; k < index_steps(ix); k++)
+		assert(index_step(ix, k).kind || index_check(ix, NULL));
 }
 
 /* Names that aren't there, in every directory; runs of sparse files. */
