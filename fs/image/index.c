@@ -482,10 +482,9 @@ struct index_step index_step(const struct index *ix, size_t i)
 	struct index_step step = { 0 };
 	const struct index_inode *dir = touch(ix, row, sizeof(*row)) ? index_inode(ix, row->dir) : NULL;
 
-	if (!dir)
-		return step;
-	step = (struct index_step){ (enum index_step_kind)(row->what >> STEP_KIND), row->dir, row->what & STEP_ENTRY };
-	if (!S_ISDIR(dir->mode) || step.entry >= dir->count + (step.kind == INDEX_STEP_OPAQUE))
+	if (dir)
+		step = (struct index_step){ (enum index_step_kind)(row->what >> STEP_KIND), row->dir, row->what & STEP_ENTRY };
+	if (dir && (!S_ISDIR(dir->mode) || step.entry >= dir->count + (step.kind == INDEX_STEP_OPAQUE)))
 		step.kind = INDEX_STEP_NONE;
 	if (!step.kind)
 		note_damage(ix);
