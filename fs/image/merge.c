@@ -238,11 +238,11 @@ static struct pending *pending_at(const struct merge *m, size_t i)
 /* What the link's path leads to now; of a placeholder, what that stands for. */
 static int find_target(struct merge *m, uint32_t number, uint32_t *out)
 {
-	int r = find_path(m, link_path(m, number), out);
-	const struct index_inode *i = !r && *out ? build_at(m->build, *out) : NULL;
+	uint32_t found;
+	int r = find_path(m, link_path(m, number), &found);
+	const struct index_inode *i = !r && found ? build_at(m->build, found) : NULL;
 
-	if (i && !S_ISDIR(i->mode) && !i->layer_inode)
-		*out = pending_at(m, i->data - 1)->target;
+	*out = i && !S_ISDIR(i->mode) && !i->layer_inode ? pending_at(m, i->data - 1)->target : found;
 	return r;
 }
 
