@@ -388,7 +388,6 @@ static const struct merge_case merge_cases[] = {
 	{ "a link to what was removed", { "f a", "f .wh.a", "h b ->a" }, "! in no layer" },
 	{ "a link to itself", { "f b", "h a ->a" }, "! in no layer" },
 	{ "links to each other", { "f b", "h a ->c;h c ->a" }, "! in no layer" },
-	{ "links to each other, and one is replaced", { "f b", "h a ->c;h c ->a;h a ->b" }, "f a n3 !own @1;f b ~a;f c ~a" },
 	{ "a link below a file", { "f a", "h b ->a/x" }, "! in no layer" },
 	{ "aufs's own", { "f x", "f .wh..wh.plnk/1.2 =1;h a ->.wh..wh.plnk/1.2" }, "f a z1 @2;f x @1" },
 };
