@@ -319,4 +319,30 @@ for reader in "${readers[@]}"; do
 	wait "$reader" 2>/dev/null
 done
 is "$(find "$STORE/index" -name '*.new')" '' 'a server that is stopped meanwhile leaves nothing half made'
+
+# ---- No room for a copy ----
+
+mkdir "$T/small" "$T/big"
+base64 /dev/urandom | head -c 19000000 >"$T/big/text"
+echo hello >"$T/big/message"
+tar -C "$T/big" -cf - . | zstd -q >"$T/big.tar.zst"
+tar_image "$L" big "$T/big.tar.zst" >/dev/null || bail 'no image'
+# written: bytes, by the server, so far.
+written() {
+	sed -n 's/^wchar: //p' "/proc/$REGFS_PID/io"
+}
+if mount -t tmpfs -o size=24m regfs-test "$T/small" 2>/dev/null; then
+	STORE=$T/small/store start_regfs --open --mount "$MNT"
+	push_layout "$L" big big 1 >/dev/null
+	before=$(written)
+	fails_with 'No space left' 'a disk without room for a copy: said' cat "$MNT/big/_tags/1/rootfs/message"
+	first=$(written)
+	ok "$((first - before < 1000000))" "a copy was begun: $((first - before)) bytes"
+	fails_with 'No space left' 'and said again' cat "$MNT/big/_tags/1/rootfs/text"
+	ok "$(($(written) - first > 1000000))" 'but not tried again'
+	stop_regfs
+	umount "$T/small"
+else
+	skip 'no tmpfs can be mounted'
+fi
 done_testing

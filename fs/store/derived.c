@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "fs/base/buf.h"
+#include "fs/base/waiting.h"
 
 #define NEW ".new"
 #define NAME_LEN (DIGEST_HEX_MAX + 64)
@@ -149,12 +150,23 @@ static bool is_named(const struct derived *d, int fd, const char *path)
 	return is_named_in(d->root, fd, path);
 }
 
+/* Until another process has made the file, if one does. */
 static int lock_file(int fd)
 {
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return -1;
-	return 0;
+	bool waits;
+	int r;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return -1;
+	waits = waiting_begin();
+	do
+		r = flock(fd, LOCK_EX);
+	while (r < 0 && errno == EINTR);
+	if (waits)
+		waiting_end();
+	return r;
 }
 
 int derived_begin(struct derived *d, const struct derived_name *name, struct derived_draft *out, struct err *err)

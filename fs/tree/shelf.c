@@ -43,7 +43,6 @@ static void item_free(struct shelf_item *item)
 	shelf_release_bytes(item);
 	index_close(item->index);
 	free(item->slots);
-	pthread_mutex_destroy(&item->opening);
 	free(item);
 }
 
@@ -149,20 +148,27 @@ void shelf_settle(struct shelf_item *item, int r, const struct err *err)
 	item->state = r ? FAILED : READY;
 	if (r) {
 		item->err = *err;
-		item->failed_at = timestamp_now();
+		item->failed_at = item->renewed ? 0 : timestamp_now();
 		/* It was for one reader only. */
-		if (err->reason == ERR_INTERRUPTED)
+		if (err->reason == ERR_INTERRUPTED || err->reason == ERR_TOO_MANY_REQUESTS) {
+			(void)!shelf_given_up(&item->err);
 			(void)discard(item);
+		}
 	}
 	pthread_cond_broadcast(&s->settled);
 	pthread_mutex_unlock(&s->lock);
 	shelf_put(item);
 }
 
+bool shelf_may_retry(int64_t failed_at)
+{
+	return timestamp_now() - failed_at > RETRY;
+}
+
 /* What failed a while ago, or because of something that passes, is tried again. */
 static bool is_stale(const struct shelf_item *item)
 {
-	return item->state == FAILED && (item->err.reason != ERR_CORRUPT || timestamp_now() - item->failed_at > RETRY);
+	return item->state == FAILED && (item->err.reason != ERR_CORRUPT || shelf_may_retry(item->failed_at));
 }
 
 struct shelf_item *shelf_take(struct shelf *s, enum shelf_kind kind, int64_t slot, bool *fresh)
@@ -181,7 +187,6 @@ struct shelf_item *shelf_take(struct shelf *s, enum shelf_kind kind, int64_t slo
 	if (item) {
 		hold(s, item);
 	} else if ((item = calloc(1, sizeof(*item)))) {
-		pthread_mutex_init(&item->opening, NULL);
 		item->shelf = s;
 		item->kind = kind;
 		item->slot = slot;
@@ -228,54 +233,53 @@ static int too_many(struct err *err)
 	return r;
 }
 
-static int wait_for(struct shelf_item *item, struct err *err)
+int shelf_wait_until(struct shelf *s, bool (*done)(void *arg), void *arg, struct err *err)
 {
-	struct shelf *s = item->shelf;
 	struct timespec ask = { 0 };
-	bool opening, over = false;
+	bool is, over = false;
 
 	pthread_mutex_lock(&s->lock);
-	opening = item->state == OPENING;
+	is = done(arg);
 	pthread_mutex_unlock(&s->lock);
-	if (!opening)
+	if (is)
 		return 0;
 	if (!waiting_begin())
 		return too_many(err);
 	pthread_mutex_lock(&s->lock);
-	while (item->state == OPENING && !over)
+	while (!(is = done(arg)) && !over)
 		over = wait_a_while(s, &ask);
 	pthread_mutex_unlock(&s->lock);
 	waiting_end();
-	return over ? shelf_given_up(err) : 0;
+	return is ? 0 : shelf_given_up(err);
 }
 
-/* Whether one of them may begin. With the lock held. */
-static bool may_begin(struct shelf *s, enum shelf_work which)
+static bool is_settled(void *arg)
 {
-	if (s->working[which] >= WORKERS)
+	const struct shelf_item *item = arg;
+
+	return item->state != OPENING;
+}
+
+struct beginning {
+	struct shelf *shelf;
+	enum shelf_work which;
+};
+
+static bool may_begin(void *arg)
+{
+	const struct beginning *b = arg;
+
+	if (b->shelf->working[b->which] >= WORKERS)
 		return false;
-	s->working[which]++;
+	b->shelf->working[b->which]++;
 	return true;
 }
 
 int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err)
 {
-	struct timespec ask = { 0 };
-	bool begun, over = false;
+	struct beginning b = { s, which };
 
-	pthread_mutex_lock(&s->lock);
-	begun = may_begin(s, which);
-	pthread_mutex_unlock(&s->lock);
-	if (begun)
-		return 0;
-	if (!waiting_begin())
-		return too_many(err);
-	pthread_mutex_lock(&s->lock);
-	while (!(begun = may_begin(s, which)) && !over)
-		over = wait_a_while(s, &ask) || shelf_is_stopping(s);
-	pthread_mutex_unlock(&s->lock);
-	waiting_end();
-	return begun ? 0 : shelf_given_up(err);
+	return shelf_wait_until(s, may_begin, &b, err);
 }
 
 void shelf_work_end(struct shelf *s, enum shelf_work which)
@@ -289,7 +293,7 @@ void shelf_work_end(struct shelf *s, enum shelf_work which)
 int shelf_await(struct shelf_item *item, struct shelf_item **out, struct err *err)
 {
 	struct shelf *s = item->shelf;
-	int r = wait_for(item, err);
+	int r = shelf_wait_until(s, is_settled, item, err);
 
 	pthread_mutex_lock(&s->lock);
 	if (!r && item->state == FAILED) {
@@ -324,10 +328,12 @@ void shelf_blob_came(struct shelf *s, int64_t slot)
 	layer = *find(s, SHELF_LAYER, slot);
 	if (layer && layer->state == READY)
 		old = discard_idle(layer);
-	for (size_t i = 0; layer && !old && layer->state == FAILED && i < SHELF_BUCKETS; i++)
+	for (size_t i = 0; layer && layer->state != READY && i < SHELF_BUCKETS; i++)
 		for (struct shelf_item *item = s->buckets[i]; item; item = item->next)
-			if (item == layer || item->kind == SHELF_IMAGE)
+			if (item == layer || item->kind == SHELF_IMAGE) {
 				item->failed_at = 0;
+				item->renewed = item->state == OPENING;
+			}
 	pthread_mutex_unlock(&s->lock);
 	if (old)
 		item_free(old);
@@ -340,11 +346,11 @@ int shelf_get(struct shelf *s, enum shelf_kind kind, int64_t slot, struct shelf_
 
 	/* Again, if it failed only because who had begun with it has gone. */
 	do {
-		struct shelf_item *item = kind == SHELF_LAYER ? shelf_request_layer(s, slot) : shelf_request_image(s, slot);
+		struct shelf_item *item;
 
-		if (!item)
-			return err_set(err, ERR_NO_MEMORY, "out of memory");
-		r = shelf_await(item, out, why);
+		r = kind == SHELF_LAYER ? shelf_request_layer(s, slot, &item, why) : shelf_request_image(s, slot, &item, why);
+		if (!r)
+			r = shelf_await(item, out, why);
 	} while (r && why->reason == ERR_INTERRUPTED && !waiting_is_over());
 	return r;
 }

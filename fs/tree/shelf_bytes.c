@@ -6,7 +6,7 @@
 
 #include <sys/xattr.h>
 
-#include "fs/base/waiting.h"
+#include "fs/base/timestamp.h"
 #include "fs/image/inflate.h"
 #include "fs/image/layer.h"
 #include "fs/tree/state.h"
@@ -40,7 +40,10 @@ static int make_copy(struct shelf *s, const struct digest *d, struct index **ix,
 	r = derived_begin(s->derived, &(struct derived_name){ DERIVED_COPY_INDEX, *d, 0 }, &index.file, err);
 	if (r <= 0)
 		return r;
-	r = shelf_blame(err, layer_copy(blob, shelf_is_stopping, s, copy.file.fd, index.file.fd, err), d);
+	/* Others make room for it before it is there; coded anew, it is about as large as the layer. */
+	r = derived_shrink(s->derived, MAX(s->budget - content_size(blob), 0), err);
+	if (!r)
+		r = shelf_blame(err, layer_copy(blob, shelf_is_stopping, s, copy.file.fd, index.file.fd, err), d);
 	if (!r)
 		r = index_open(index.file.fd, INDEX_COPY, ix, err);
 	if (!r)
@@ -116,29 +119,61 @@ void shelf_release_bytes(struct shelf_item *item)
 	content_free(item->bytes.blob);
 }
 
-static int need_bytes(struct shelf_item *item, struct err *err)
+static int make_bytes(struct shelf_item *item, struct err *err)
 {
 	struct bytes *b = &item->bytes;
-	int r = 0;
+	struct err failure = ERR_INIT;
+	int r;
 
-	if (pthread_mutex_trylock(&item->opening)) {
-		bool waits = waiting_begin();
+	/* A layer decoded to no avail isn't decoded again for each file that is opened. */
+	if (item->bytes_failed_at && !shelf_may_retry(item->bytes_failed_at)) {
+		if (err)
+			*err = item->bytes_err;
+		return -item->bytes_err.errnum;
+	}
+	r = open_bytes(item, b, &failure);
+	if (r == -EIO)
+		discard_damaged(item);
+	if (r) {
+		index_close(b->copy_index);
+		content_free(b->blob);
+		*b = (struct bytes){ 0 };
+		item->bytes_failed_at = shelf_is_full(r) ? timestamp_now() : 0;
+		item->bytes_err = failure;
+	}
+	if (r && err)
+		*err = failure;
+	return r;
+}
 
-		pthread_mutex_lock(&item->opening);
-		if (waits)
-			waiting_end();
-	}
-	if (!b->spans) {
-		r = open_bytes(item, b, err);
-		if (r == -EIO)
-			discard_damaged(item);
-		if (r) {
-			index_close(b->copy_index);
-			content_free(b->blob);
-			*b = (struct bytes){ 0 };
-		}
-	}
-	pthread_mutex_unlock(&item->opening);
+struct need {
+	struct shelf_item *item;
+	bool mine;	/* to be made by who asks */
+};
+
+static bool has_bytes(void *arg)
+{
+	struct need *n = arg;
+
+	n->mine = n->item->bytes_state == BYTES_ABSENT;
+	if (n->mine)
+		n->item->bytes_state = BYTES_BUSY;
+	return n->mine || n->item->bytes_state == BYTES_MADE;
+}
+
+static int need_bytes(struct shelf_item *item, struct err *err)
+{
+	struct shelf *s = item->shelf;
+	struct need n = { .item = item };
+	int r = shelf_wait_until(s, has_bytes, &n, err);
+
+	if (r || !n.mine)
+		return r;
+	r = make_bytes(item, err);
+	pthread_mutex_lock(&s->lock);
+	item->bytes_state = r ? BYTES_ABSENT : BYTES_MADE;
+	pthread_cond_broadcast(&s->settled);
+	pthread_mutex_unlock(&s->lock);
 	return r;
 }
 

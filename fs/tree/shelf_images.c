@@ -82,11 +82,8 @@ static int get_layers(struct shelf *s, struct layers *l, struct err *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < l->count; i++) {
-		l->items[i] = shelf_request_layer(s, l->slots[i]);
-		if (!l->items[i])
-			return err_set(err, ERR_NO_MEMORY, "out of memory");
-	}
+	for (size_t i = 0; !r && i < l->count; i++)
+		r = shelf_request_layer(s, l->slots[i], &l->items[i], err);
 	for (size_t i = 0; !r && i < l->count; i++) {
 		struct shelf_item *item = l->items[i];
 
@@ -188,21 +185,24 @@ static int open_image(struct shelf_item *item, struct err *err)
 	return r ? merge(item, l, err) : 0;
 }
 
-static void open_now(struct shelf_item *item)
+int shelf_request_image(struct shelf *s, int64_t slot, struct shelf_item **out, struct err *err)
 {
 	struct err failure = ERR_INIT;
-
-	shelf_settle(item, open_image(item, &failure), &failure);
-}
-
-struct shelf_item *shelf_request_image(struct shelf *s, int64_t slot)
-{
 	bool fresh;
-	struct shelf_item *item = shelf_take(s, SHELF_IMAGE, slot, &fresh);
+	int r;
 
-	if (fresh)
-		open_now(item);
-	return item;
+	*out = shelf_take(s, SHELF_IMAGE, slot, &fresh);
+	if (!*out)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!fresh)
+		return 0;
+	r = open_image(*out, &failure);
+	shelf_settle(*out, r, &failure);
+	if (r)
+		shelf_put(*out);
+	if (r && err)
+		*err = failure;
+	return r;
 }
 
 /* An image whose layers are to be indexed. */
@@ -214,8 +214,6 @@ struct prepare_job {
 
 static void want(struct shelf_item *item)
 {
-	if (!item)
-		return;
 	pthread_mutex_lock(&item->shelf->lock);
 	item->wanted = true;
 	pthread_mutex_unlock(&item->shelf->lock);
@@ -230,8 +228,8 @@ static void prepare_run(struct work_job *job)
 	shelf_turn_begin(&turn, p->shelf, false);
 	if (l && !shelf_is_stopping(p->shelf) && list_layers(p->shelf, p->image, l, NULL) == 0)
 		for (size_t i = 0; i < l->count; i++) {
-			l->items[i] = shelf_request_layer(p->shelf, l->slots[i]);
-			want(l->items[i]);
+			if (!shelf_request_layer(p->shelf, l->slots[i], &l->items[i], NULL))
+				want(l->items[i]);
 		}
 	if (l)
 		layers_free(l);

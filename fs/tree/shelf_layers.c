@@ -293,12 +293,14 @@ static void begin_layer(struct shelf_item *item)
 	queue_layer(item);
 }
 
-struct shelf_item *shelf_request_layer(struct shelf *s, int64_t slot)
+int shelf_request_layer(struct shelf *s, int64_t slot, struct shelf_item **out, struct err *err)
 {
 	bool fresh;
-	struct shelf_item *item = shelf_take(s, SHELF_LAYER, slot, &fresh);
 
+	*out = shelf_take(s, SHELF_LAYER, slot, &fresh);
+	if (!*out)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	if (fresh)
-		begin_layer(item);
-	return item;
+		begin_layer(*out);
+	return 0;
 }

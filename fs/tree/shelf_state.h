@@ -11,7 +11,7 @@
  * 2. A thread of the pool that indexes waits for nothing of the shelf's, so whoever waits for it gets an end. One that works for long while others
  *    wait for a thread goes apart, where there is room for it, or ends, for its work to be begun again by one that is (and is the only kind that is): what is small
  *    isn't held up by what is large.
- * 3. Nothing is read or made with shelf.lock held. Lock order: item.opening, shelf.lock.
+ * 3. Nothing is read or made with shelf.lock held.
  */
 #ifndef REGFS_SHELF_STATE_H
 #define REGFS_SHELF_STATE_H
@@ -39,6 +39,8 @@ struct bytes {
 	struct span_layer *spans;
 };
 
+enum bytes_state { BYTES_ABSENT, BYTES_BUSY, BYTES_MADE };
+
 struct shelf_item {
 	struct shelf *shelf;
 	struct work_job job;
@@ -48,12 +50,15 @@ struct shelf_item {
 	struct index *index;
 	size_t in_memory;		/* bytes of an index that the disk had no room for */
 	int64_t *slots;			/* an image's layers */
-	pthread_mutex_t opening;	/* held while bytes is made: decoding a copy takes as long as its readers would wait anyway */
-	struct bytes bytes;		/* guarded by opening until made, constant then */
+	struct bytes bytes;		/* by who makes it, BYTES_BUSY; constant then */
+	struct err bytes_err;		/* by the same: why it couldn't be made, */
+	int64_t bytes_failed_at;	/* and when, or 0 */
 	/* All guarded by shelf.lock: */
 	enum shelf_state state;
 	unsigned holds;
 	bool discarded;			/* and not in the table */
+	enum bytes_state bytes_state;
+	bool renewed;			/* a blob of it came while it was OPENING: what fails then, may succeed now */
 	int64_t failed_at;
 	struct err err;			/* FAILED */
 	struct shelf_item *next;	/* in its bucket */
@@ -73,7 +78,7 @@ struct shelf {
 	atomic_llong indexed;
 	atomic_bool suspecting;		/* a job reads a blob for damage */
 	pthread_mutex_t lock;
-	pthread_cond_t settled;		/* an item became READY or FAILED, or some work has ended */
+	pthread_cond_t settled;		/* an item became READY or FAILED, or some work has ended, or bytes were made */
 	struct shelf_item *buckets[SHELF_BUCKETS];	/* guarded by lock, and what follows */
 	struct shelf_item *newest, *oldest;
 	unsigned idle;
@@ -109,7 +114,12 @@ int shelf_reserve(struct shelf_item *item, size_t size, struct err *err) MUST_CH
 void shelf_hold(struct shelf_item *item);
 bool shelf_is_discarded(struct shelf_item *item);
 bool shelf_is_stopping(void *shelf);
-/* Waits until fewer are at it. ERR_INTERRUPTED, ERR_TOO_MANY_REQUESTS. */
+/* Whether what failed at that time is tried again, since it was so long ago. */
+bool shelf_may_retry(int64_t failed_at);
+/* Waits until done(arg), which is asked with the lock held, and each time that `settled` is signalled. ERR_INTERRUPTED: who asked for it has
+ * gone; ERR_TOO_MANY_REQUESTS. A shelf that stops ends what is waited for. */
+int shelf_wait_until(struct shelf *s, bool (*done)(void *arg), void *arg, struct err *err) MUST_CHECK;
+/* Waits until fewer are at it, in the same way. */
 int shelf_work_begin(struct shelf *s, enum shelf_work which, struct err *err) MUST_CHECK;
 void shelf_work_end(struct shelf *s, enum shelf_work which);
 /* This thread's work is for later: others go before it. */
@@ -117,8 +127,8 @@ void shelf_be_nice(void);
 
 /* ---- shelf_layers.c ---- */
 
-/* Holds the layer, which may still be OPENING. NULL: no memory. */
-struct shelf_item *shelf_request_layer(struct shelf *s, int64_t slot);
+/* Holds the layer, which may still be OPENING. */
+int shelf_request_layer(struct shelf *s, int64_t slot, struct shelf_item **out, struct err *err) MUST_CHECK;
 
 /* What a maker has of the pool. */
 struct turn {
@@ -139,8 +149,8 @@ void shelf_suspect_later(struct shelf *s, const struct digest *d);
 
 /* ---- shelf_images.c ---- */
 
-/* The same of an image, merged by who asks first. */
-struct shelf_item *shelf_request_image(struct shelf *s, int64_t slot);
+/* The same of an image, merged by who asks first: what fails for him alone, as that too many wait, others begin anew. */
+int shelf_request_image(struct shelf *s, int64_t slot, struct shelf_item **out, struct err *err) MUST_CHECK;
 
 /* ---- shelf_make.c ---- */
 
