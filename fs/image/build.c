@@ -13,6 +13,7 @@
 
 #define HOPS_MAX 40	/* symbolic links followed for one path, as Linux has it */
 #define XATTR_STEP 4	/* bytes of attributes that cost a step */
+#define CLEAR_STEP 16	/* names looked at, one behind the other */
 
 struct name {
 	uint32_t dir, inode, hash;
@@ -258,7 +259,7 @@ int build_clear(struct build *b, uint32_t dir, bool (*keep)(void *arg, uint32_t 
 		if (n->dir == dir && n->inode && !keep(arg, n->inode))
 			n->inode = 0;
 	}
-	return build_count(b, (int64_t)name_count(b), err);
+	return build_count(b, 1 + (int64_t)name_count(b) / CLEAR_STEP, err);
 }
 
 void build_set_order(struct build *b, uint32_t order)
@@ -368,6 +369,14 @@ int build_add_extents(struct build *b, const struct index_extent *extents, size_
 
 /* ---- Paths ---- */
 
+/* Of names that stand one behind another. */
+static void remove_last(struct buf *names)
+{
+	buf_truncate(names, names->len - 1);
+	while (names->len && names->data[names->len - 1])
+		buf_truncate(names, names->len - 1);
+}
+
 static int add_component(struct buf *names, const char *at, size_t len, size_t *count, struct err *err)
 {
 	if (!len || (len == 1 && *at == '.'))
@@ -375,9 +384,7 @@ static int add_component(struct buf *names, const char *at, size_t len, size_t *
 	if (len == 2 && at[0] == '.' && at[1] == '.') {
 		if (!*count)
 			return 0;
-		buf_truncate(names, names->len - 1);
-		while (names->len && names->data[names->len - 1])
-			buf_truncate(names, names->len - 1);
+		remove_last(names);
 		--*count;
 		return 0;
 	}
@@ -407,105 +414,123 @@ int build_split(const char *path, struct buf *names, size_t *count, struct err *
 	return !r && buf_error(names) ? no_memory(err) : r;
 }
 
-/* A walk in progress: the links followed so far. */
+/* A walk in progress: where it is, and by which names on from there, which aren't directories'; the links followed so far. */
 struct walk {
 	struct build *b;
-	bool create;
+	uint32_t dir;
+	struct buf missing;	/* each with its NUL */
 	int hops;
 	struct err *err;
 };
 
-/* Of a link's target "." and "..", too. */
-static int count_step(struct walk *w)
+static void walk_release(struct walk *w)
 {
-	return build_count(w->b, 1, w->err);
+	buf_release(&w->missing);
 }
 
-static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_t *out);
+static int walk_target(struct walk *w, const char *target);
 
-/* What a child's inode is, as a directory: itself, or where a link leads; else *out 0. */
-static int as_directory(struct walk *w, uint32_t dir, uint32_t child, uint32_t *out)
+static int step(struct walk *w, const char *name)
 {
+	uint32_t child = w->missing.len ? 0 : build_child(w->b, w->dir, name);
 	const struct index_inode *i = child ? build_at(w->b, child) : NULL;
 
-	*out = 0;
+	if (i && S_ISLNK(i->mode)) {
+		if (++w->hops > HOPS_MAX)
+			return err_set(w->err, ERR_CORRUPT, "more than %d symbolic links lead on from one path in it", HOPS_MAX);
+		return walk_target(w, build_text(w->b, i->data));
+	}
 	if (i && S_ISDIR(i->mode))
-		*out = child;
-	if (!i || !S_ISLNK(i->mode))
-		return 0;
-	if (++w->hops > HOPS_MAX)
-		return err_set(w->err, ERR_CORRUPT, "more than %d symbolic links lead on from one path in it", HOPS_MAX);
-	return walk_target(w, dir, build_text(w->b, i->data), out);
+		w->dir = child;
+	else
+		buf_add(&w->missing, name, strlen(name) + 1);
+	return 0;
 }
 
-static int step(struct walk *w, uint32_t dir, const char *name, uint32_t *out)
+static void step_up(struct walk *w)
 {
-	uint32_t child = build_child(w->b, dir, name);
-	int r = as_directory(w, dir, child, out);
-
-	/* A link that leads nowhere is in the way like a file: but what it leads to was made, if that was asked. */
-	if (r || *out || !w->create)
-		return r;
-	r = build_directory(w->b, dir, out, w->err);
-	return r ? r : build_put(w->b, dir, name, *out, w->err);
+	if (w->missing.len)
+		remove_last(&w->missing);
+	else
+		w->dir = build_at(w->b, w->dir)->parent;
 }
 
-static int walk_target(struct walk *w, uint32_t dir, const char *target, uint32_t *out)
+/* Of a link's target "." and "..", too, are steps. Nothing is made meanwhile, so the text stays. */
+static int walk_target(struct walk *w, const char *target)
 {
 	char name[LIMIT_TREE_NAME + 1];
 	int r = 0;
 
-	/* A build's own texts may move while directories are made. */
-	auto_free char *copy = strdup(target);
-	const char *at = copy;
-
-	if (!copy)
-		return no_memory(w->err);
-	if (*at == '/')
-		dir = INDEX_ROOT;
-	while (!r && dir && *at) {
+	if (*target == '/') {
+		w->dir = INDEX_ROOT;
+		buf_reset(&w->missing);
+	}
+	for (const char *at = target; !r && *at;) {
 		size_t len = (size_t)(strchrnul(at, '/') - at);
 
-		r = count_step(w);
+		r = build_count(w->b, 1, w->err);
 		if (r)
 			return r;
 		if (len > LIMIT_TREE_NAME)
 			return err_set(w->err, ERR_CORRUPT, "a link in it leads to a name of more than %d bytes",
 				       LIMIT_TREE_NAME);
 		if (len == 2 && at[0] == '.' && at[1] == '.') {
-			dir = build_at(w->b, dir)->parent;
+			step_up(w);
 		} else if (len > 1 || (len && *at != '.')) {
 			memcpy(name, at, len);
 			name[len] = '\0';
-			r = step(w, dir, name, &dir);
+			r = step(w, name);
 		}
 		at += len;
 		at += *at == '/';
 	}
-	*out = r ? 0 : dir;
 	return r;
 }
 
-int build_walk(struct build *b, const char *names, size_t count, bool create, uint32_t *dir, struct err *err)
+/* The directory that it has come to. */
+static int walk_end(struct walk *w, enum build_missing missing, uint32_t *out)
 {
-	struct walk w = { .b = b, .create = create, .err = err };
+	const char *name = w->missing.data, *end = name + w->missing.len;
+	int r = buf_error(&w->missing) ? no_memory(w->err) : 0;
+
+	*out = 0;
+	if (r || (name < end && missing == BUILD_LEAVE) ||
+	    (name < end && missing == BUILD_MAKE && build_child(w->b, w->dir, name)))
+		return r;
+	for (; !r && name < end; name += strlen(name) + 1) {
+		uint32_t made;
+
+		r = build_directory(w->b, w->dir, &made, w->err);
+		if (!r)
+			r = build_put(w->b, w->dir, name, made, w->err);
+		w->dir = made;
+	}
+	*out = r ? 0 : w->dir;
+	return r;
+}
+
+int build_walk(struct build *b, const char *names, size_t count, enum build_missing missing, uint32_t *dir, struct err *err)
+{
+	CLEANUP(walk_release) struct walk w = { .b = b, .dir = INDEX_ROOT, .missing = BUF_INIT, .err = err };
 	int r = 0;
 
-	*dir = INDEX_ROOT;
-	for (size_t i = 0; !r && *dir && i < count; i++) {
-		r = count_step(&w);
+	*dir = 0;
+	for (size_t i = 0; !r && i < count; i++) {
+		r = build_count(b, 1, err);
 		if (!r)
-			r = step(&w, *dir, names, dir);
+			r = step(&w, names);
 		names += strlen(names) + 1;
 	}
-	return r;
+	return r ? r : walk_end(&w, missing, dir);
 }
 
-int build_follow(struct build *b, uint32_t dir, const char *target, bool create, uint32_t *out, struct err *err)
+int build_follow(struct build *b, uint32_t dir, const char *target, enum build_missing missing, uint32_t *out, struct err *err)
 {
-	struct walk w = { .b = b, .create = create, .hops = 1, .err = err };
+	CLEANUP(walk_release) struct walk w = { .b = b, .dir = dir, .missing = BUF_INIT, .hops = 1, .err = err };
+	int r = walk_target(&w, target);
 
-	return walk_target(&w, dir, target, out);
+	*out = 0;
+	return r ? r : walk_end(&w, missing, out);
 }
 
 /* ---- Writing ---- */

@@ -3,7 +3,7 @@
  *
  * A layer's tree grows by its tar's entries (layer.c), an image's by its layers' trees (merge.c). Names are held in
  * one hash table by directory and name; an inode that no name reaches from the root is left out when the tree is
- * written, so a directory is emptied by putting another in its place.
+ * written.
  *
  * Inodes are named by number, which holds while the build lives; a pointer to one, until the next build_inode().
  */
@@ -11,8 +11,6 @@
 #define REGFS_BUILD_H
 
 #include "fs/image/index.h"
-
-#define BUILD_NO_TEXT UINT32_MAX
 
 struct build;
 
@@ -38,7 +36,8 @@ int build_count(struct build *b, int64_t steps, struct err *err) MUST_CHECK;
 uint32_t build_child(const struct build *b, uint32_t dir, const char *name);
 /* Makes the name that inode's, whatever it was before; inode 0: there is no such name any more. */
 int build_put(struct build *b, uint32_t dir, const char *name, uint32_t inode, struct err *err) MUST_CHECK;
-/* Takes all names out of a directory but those whose inode is kept; `keep` changes nothing of the build. A step for each name that there is. */
+/* Takes all names out of a directory but those whose inode is kept; `keep` changes nothing of the build. Looks at all names that
+ * there ever were: a step for each 16 of them. */
 int build_clear(struct build *b, uint32_t dir, bool (*keep)(void *arg, uint32_t inode), void *arg, struct err *err) MUST_CHECK;
 /* LAYER: which of its archive's entries what is done from then on is of, counted from 1. A name has the number of its last build_put(). */
 void build_set_order(struct build *b, uint32_t order);
@@ -59,14 +58,21 @@ int build_add_extents(struct build *b, const struct index_extent *extents, size_
  */
 int build_split(const char *path, struct buf *names, size_t *count, struct err *err) MUST_CHECK;
 
+/* What becomes of names that don't lead on, on the way to a directory. */
+enum build_missing {
+	BUILD_LEAVE,	/* there is no such directory, then */
+	BUILD_MAKE,	/* implied directories are made, but none where something else is in the way */
+	BUILD_REPLACE,	/* there, too, in its place */
+};
+
 /*
- * The directory that `count` components lead to from the root, as a kernel would with its root there: symbolic links are followed
- * (absolute ones from the root). *dir 0: there is none. create: what is missing on the way is made, implied; what is in the way and is
- * neither a directory nor a link is replaced by one. ERR_CORRUPT: too many links.
+ * The directory that `count` components lead to from the root: symbolic links are followed inside it, absolute ones from it; what isn't there,
+ * or is no directory, leads on by its name, so that ".." behind it takes it back, and nothing is made of it then. *dir 0: there is none.
+ * ERR_CORRUPT: too many links.
  */
-int build_walk(struct build *b, const char *names, size_t count, bool create, uint32_t *dir, struct err *err) MUST_CHECK;
+int build_walk(struct build *b, const char *names, size_t count, enum build_missing missing, uint32_t *dir, struct err *err) MUST_CHECK;
 /* What a symbolic link in `dir` leads to, as a directory, in the same way. */
-int build_follow(struct build *b, uint32_t dir, const char *target, bool create, uint32_t *out, struct err *err) MUST_CHECK;
+int build_follow(struct build *b, uint32_t dir, const char *target, enum build_missing missing, uint32_t *out, struct err *err) MUST_CHECK;
 
 struct build_extra {
 	enum index_kind kind;

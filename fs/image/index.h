@@ -27,7 +27,7 @@
  * 5. Flags stand only where enum index_flag has them.
  * Whoever writes an index sees to more, and index_verify() to that:
  * 6. A directory has one name, and lies at most LIMIT_TREE_DEPTH below the root.
- * 7. Names are sorted, each once in its directory; extents are sorted and don't overlap; a link's size is its target's.
+ * 7. Names are sorted, each once in its directory, and in no other; extents are sorted and don't overlap; a link's size is its target's.
  */
 #ifndef REGFS_INDEX_H
 #define REGFS_INDEX_H
@@ -82,7 +82,8 @@ enum index_step_kind {
 	INDEX_STEP_NONE,	/* damaged */
 	INDEX_STEP_PUT,		/* an entry that the layer has in the end, at the place of the archive's entry that it is from: a directory that
 				 * more than one describes, of the first; implied ones aren't put */
-	INDEX_STEP_WHITEOUT,	/* of an entry's name, whatever it leads to in the layer */
+	INDEX_STEP_WHITEOUT,	/* of an entry's name, whatever it leads to in the layer; also before a directory that is put in the place of
+				 * something else of the layer's */
 	INDEX_STEP_OPAQUE,	/* an opaque marker in a directory */
 };
 

@@ -29,6 +29,7 @@ struct layer {
 	struct build *build;
 	struct tar_reader *tar;
 	struct buf path, target;	/* of one entry, split; kept for their memory */
+	uint32_t whiteout_count;
 	struct buf whiteouts;		/* each: struct whiteout, names, each with its NUL, an empty name */
 	uint32_t order;			/* number of the entry */
 	uint32_t own;			/* once all entries are there: numbers beyond it are made for whiteouts */
@@ -153,6 +154,8 @@ static int note_whiteout(struct layer *l, uint32_t dir, const char *prefix, cons
 {
 	const struct whiteout w = { l->order, dir };
 
+	if (l->whiteout_count++ >= LIMIT_TREE_ENTRIES)
+		return err_set(err, ERR_CORRUPT, "it has more than %d whiteouts: regfs doesn't look into such a one", LIMIT_TREE_ENTRIES);
 	buf_add(&l->whiteouts, &w, sizeof(w));
 	buf_adds(&l->whiteouts, prefix);
 	buf_add(&l->whiteouts, names, (size_t)(l->path.data + l->path.len - names));
@@ -220,7 +223,7 @@ static int put_link(struct layer *l, const struct tar_entry *e, uint32_t dir, co
 	if (!r && !count)
 		return err_set(err, ERR_CORRUPT, "%.200s is a hard link to the root", e->path);
 	if (!r)
-		r = build_walk(l->build, l->target.data, count - 1, false, &from, err);
+		r = build_walk(l->build, l->target.data, count - 1, BUILD_LEAVE, &from, err);
 	if (!r && from)
 		target = build_child(l->build, from, last_name(&l->target));
 	if (r)
@@ -262,13 +265,15 @@ static int place_whiteout(struct layer *l, struct err *err)
 	for (; !r && at < last && (child = build_child(l->build, dir, at)); at += strlen(at) + 1) {
 		const struct index_inode *i = build_at(l->build, child);
 
-		/* Below a file there is nothing. */
-		if (!S_ISDIR(i->mode) && !S_ISLNK(i->mode))
-			return 0;
 		if (S_ISLNK(i->mode))
-			r = build_follow(l->build, dir, build_text(l->build, i->data), true, &dir, err);
+			r = build_follow(l->build, dir, build_text(l->build, i->data), BUILD_MAKE, &dir, err);
 		else
-			dir = child;
+			dir = S_ISDIR(i->mode) ? child : 0;
+		if (!r)
+			r = build_count(l->build, 1, err);
+		/* Below a file there is nothing. */
+		if (!r && !dir)
+			return 0;
 	}
 	return r ? r : note_whiteout(l, dir, "", at, err);
 }
@@ -384,7 +389,7 @@ static int take_entry(void *arg, const struct tar_entry *e, struct err *err)
 	r = see_whiteout(l, e, err);
 	if (r)
 		return MIN(r, 0);
-	r = build_walk(l->build, l->path.data, count - 1, true, &dir, err);
+	r = build_walk(l->build, l->path.data, count - 1, BUILD_REPLACE, &dir, err);
 	if (r)
 		return r;
 	if (e->type == TAR_DIRECTORY)

@@ -8,8 +8,8 @@
  *    directory x makes it opaque; beside any other x it says nothing new.
  * 2. `.wh.`, `.wh..` and `.wh...` are ERR_CORRUPT. Other names that begin with `.wh..wh.` are aufs's own and left out;
  *    hard links to files in its `.wh..wh.plnk` are to those files.
- * 3. A later entry of a name wins; a directory over a directory takes its attributes and keeps what is in it, one over anything else
- *    is opaque: that has replaced what lower layers have there.
+ * 3. A later entry of a name wins; a directory over a directory takes its attributes and keeps what is in it, one with an entry over anything
+ *    else is opaque: that has replaced what lower layers have there.
  * 4. A path whose parent is a symbolic link of the layer leads where the link does, inside the root.
  * 5. Missing parents are made: 0755, root's, with the time of the layer's newest entry.
  * 6. A hard link to what the layer doesn't have is kept as such, for the merge.

@@ -63,6 +63,22 @@ static int no_memory(struct merge *m)
 	return err_set(m->err, ERR_NO_MEMORY, "out of memory");
 }
 
+/* Each layer was verified; what the disk has lost since then is noted, and index_check() is asked in the end. */
+static const struct index_inode *inode_of(const struct index *layer, uint32_t number)
+{
+	static const struct index_inode none;
+	const struct index_inode *i = index_inode(layer, number);
+
+	return i ? i : &none;
+}
+
+static const char *text_of(const struct index *layer, uint64_t offset)
+{
+	const char *text = index_text(layer, offset);
+
+	return text ? text : "";
+}
+
 /* Something was done, or is going to be. */
 static int count(struct merge *m, uint32_t steps)
 {
@@ -156,7 +172,7 @@ static int child_directory(struct merge *m, const struct index_inode *from, uint
 	*out = i && S_ISDIR(i->mode) ? child : 0;
 	if (i && S_ISLNK(i->mode)) {
 		build_set_time(m->build, from->mtime);
-		return build_follow(m->build, dir, build_text(m->build, i->data), create, out, m->err);
+		return build_follow(m->build, dir, build_text(m->build, i->data), create ? BUILD_REPLACE : BUILD_LEAVE, out, m->err);
 	}
 	return *out || !create ? 0 : make_directory(m, from, dir, name, out);
 }
@@ -165,20 +181,21 @@ static int child_directory(struct merge *m, const struct index_inode *from, uint
 static int place(struct merge *m, uint32_t number, bool create, uint32_t *out)
 {
 	struct laid *l = &m->laid[number];
-	const struct index_inode *i = index_inode(m->layer, number);
+	const struct index_inode *i = inode_of(m->layer, number), *above = inode_of(m->layer, i->parent);
 	const char *name;
 	uint32_t parent;
 	int r;
 
 	*out = number == INDEX_ROOT ? INDEX_ROOT : l->era == m->era ? l->merged : 0;
-	if (*out || !l->nth)
+	if (*out || !l->nth || l->nth > above->count)
 		return 0;
 	r = place(m, i->parent, create, &parent);
 	if (!r)
 		r = count(m, 1);
 	if (r || !parent)
 		return r;
-	index_entry(m->layer, index_inode(m->layer, i->parent), l->nth - 1, &name);
+	if (!index_entry(m->layer, above, l->nth - 1, &name))
+		return index_check(m->layer, m->err);
 	r = child_directory(m, i, parent, name, create, out);
 	if (!r && *out) {
 		l->merged = *out;
@@ -189,7 +206,7 @@ static int place(struct merge *m, uint32_t number, bool create, uint32_t *out)
 
 static int put_directory(struct merge *m, uint32_t number, uint32_t dir, const char *name)
 {
-	const struct index_inode *from = index_inode(m->layer, number);
+	const struct index_inode *from = inode_of(m->layer, number);
 	uint32_t onto = build_child(m->build, dir, name);
 	int r;
 
@@ -205,17 +222,19 @@ static int put_directory(struct merge *m, uint32_t number, uint32_t dir, const c
 /* ---- Hard links to lower layers' files ---- */
 
 /* What a path leads to, or 0. */
-static int find_path(struct merge *m, const char *path, uint32_t *out)
+static int find_path(struct merge *m, const char *path, uint32_t *out, struct err *err)
 {
 	auto_buf struct buf names = BUF_INIT;
-	const char *last = names.data;
+	const char *last;
 	uint32_t dir = 0;
 	size_t n;
-	int r = build_split(path, &names, &n, m->err);
+	int r = count(m, ENTRY_STEPS);
 
 	*out = 0;
+	if (!r)
+		r = build_split(path, &names, &n, err);
 	if (!r && n)
-		r = build_walk(m->build, names.data, n - 1, false, &dir, m->err);
+		r = build_walk(m->build, names.data, n - 1, BUILD_LEAVE, &dir, err);
 	if (r || !dir)
 		return r;
 	last = names.data;
@@ -227,7 +246,7 @@ static int find_path(struct merge *m, const char *path, uint32_t *out)
 
 static const char *link_path(const struct merge *m, uint32_t number)
 {
-	return index_text(m->layer, index_inode(m->layer, number)->data);
+	return text_of(m->layer, inode_of(m->layer, number)->data);
 }
 
 static struct pending *pending_at(const struct merge *m, size_t i)
@@ -239,7 +258,7 @@ static struct pending *pending_at(const struct merge *m, size_t i)
 static int find_target(struct merge *m, uint32_t number, uint32_t *out)
 {
 	uint32_t found;
-	int r = find_path(m, link_path(m, number), &found);
+	int r = find_path(m, link_path(m, number), &found, m->err);
 	const struct index_inode *i = !r && found ? build_at(m->build, found) : NULL;
 
 	*out = i && !S_ISDIR(i->mode) && !i->layer_inode ? pending_at(m, i->data - 1)->target : found;
@@ -271,26 +290,22 @@ static int put_link(struct merge *m, uint32_t number, uint32_t dir, const char *
 	if (r)
 		return r;
 	buf_add(&m->pending, &p, sizeof(p));
+	if (buf_error(&m->pending))
+		return no_memory(m);
 	*build_at(m->build, p.inode) = (struct index_inode){ .mode = S_IFREG, .data = m->pending.len / sizeof(p) };
 	return put(m, dir, name, p.inode);
 }
 
-/* Of links to what came further on in the layer. Each may lead to another one, so it is tried as long as that gets on. */
+/* Of links to what came further on in the layer, which may be such links, too: the last first. */
 static int find_late_targets(struct merge *m)
 {
-	size_t n = m->pending.len / sizeof(struct pending), left = n, before = n + 1;
 	int r = 0;
 
-	while (!r && left && left < before) {
-		before = left;
-		left = 0;
-		for (size_t i = 0; !r && i < n; i++) {
-			struct pending *p = pending_at(m, i);
+	for (size_t i = m->pending.len / sizeof(struct pending); !r && i > 0; i--) {
+		struct pending *p = pending_at(m, i - 1);
 
-			if (!p->target)
-				r = find_target(m, p->link, &p->target);
-			left += !p->target;
-		}
+		if (!p->target)
+			r = find_target(m, p->link, &p->target);
 	}
 	return r;
 }
@@ -298,7 +313,7 @@ static int find_late_targets(struct merge *m)
 /* The layer is laid: each placeholder that still has its name gives it to what it stands for. */
 static int settle_links(struct merge *m)
 {
-	int r = buf_error(&m->pending) ? no_memory(m) : find_late_targets(m);
+	int r = find_late_targets(m);
 
 	for (size_t i = 0; !r && i < m->pending.len / sizeof(struct pending); i++) {
 		const struct pending *p = pending_at(m, i);
@@ -320,7 +335,7 @@ static int settle_links(struct merge *m)
 /* The merged inode of a leaf of this layer, made at its first name. */
 static int leaf(struct merge *m, uint32_t number, uint32_t dir, uint32_t *out)
 {
-	struct index_inode i = *index_inode(m->layer, number);
+	struct index_inode i = *inode_of(m->layer, number);
 	int r = 0;
 
 	*out = m->laid[number].merged;
@@ -328,7 +343,7 @@ static int leaf(struct merge *m, uint32_t number, uint32_t dir, uint32_t *out)
 		return 0;
 	r = copy_xattrs(m, &i, &i.xattrs);
 	if (!r && S_ISLNK(i.mode))
-		r = build_add_text(m->build, index_text(m->layer, i.data), &i.data, m->err);
+		r = build_add_text(m->build, text_of(m->layer, i.data), &i.data, m->err);
 	if (!r)
 		r = build_inode(m->build, out, m->err);
 	if (r)
@@ -348,7 +363,7 @@ static int leaf(struct merge *m, uint32_t number, uint32_t dir, uint32_t *out)
 
 static int put_entry(struct merge *m, uint32_t number, uint32_t dir, const char *name)
 {
-	const struct index_inode *i = index_inode(m->layer, number);
+	const struct index_inode *i = inode_of(m->layer, number);
 	uint32_t inode;
 	int r = use(m, dir);
 
@@ -381,17 +396,19 @@ static bool keep(void *arg, uint32_t inode)
 	const struct merge *m = e->merge;
 	bool used = inode > m->below || m->used[inode];
 
-	if (used && S_ISDIR(build_at(m->build, inode)->mode))
+	if (used && inode <= m->below && S_ISDIR(build_at(m->build, inode)->mode))
 		buf_add(&e->dirs, &inode, sizeof(inode));
 	return used;
 }
 
-/* Takes what lower layers have out of a directory, and out of those in it that this layer used. */
+/* Takes what lower layers have out of a directory, and out of those in it that this layer used. Its own have nothing of theirs. */
 static int empty(struct merge *m, uint32_t dir)
 {
 	CLEANUP(emptying_release) struct emptying e = { .merge = m, .dirs = BUF_INIT };
 	int r = 0;
 
+	if (dir > m->below)
+		return 0;
 	m->era++;
 	buf_add(&e.dirs, &dir, sizeof(dir));
 	for (size_t at = 0; !r && at < e.dirs.len; at += sizeof(dir)) {
@@ -416,6 +433,7 @@ static int whiteout(struct merge *m, uint32_t dir, const char *name)
 
 static int lay_step(struct merge *m, const struct index_step *step)
 {
+	const struct index_inode *from = inode_of(m->layer, step->dir);
 	bool puts = step->kind == INDEX_STEP_PUT;
 	const char *name;
 	uint32_t dir, number;
@@ -427,7 +445,9 @@ static int lay_step(struct merge *m, const struct index_step *step)
 		return r;
 	if (step->kind == INDEX_STEP_OPAQUE)
 		return empty(m, dir);
-	number = index_entry(m->layer, index_inode(m->layer, step->dir), step->entry, &name);
+	number = step->entry < from->count ? index_entry(m->layer, from, step->entry, &name) : 0;
+	if (!number)
+		return index_check(m->layer, m->err);
 	return puts ? put_entry(m, number, dir, name) : whiteout(m, dir, name);
 }
 
@@ -437,15 +457,18 @@ static int look_around(struct merge *m)
 	int r = 0;
 
 	for (uint32_t n = 1; !r && n <= index_inodes(m->layer); n++) {
-		const struct index_inode *i = index_inode(m->layer, n);
+		const struct index_inode *i = inode_of(m->layer, n);
 
-		if (i->flags & INDEX_LINK)
-			r = find_path(m, link_path(m, n), &m->laid[n].before);
-		for (uint32_t e = 0; S_ISDIR(i->mode) && e < i->count; e++) {
+		/* A loop leads nowhere: who made it may be gone by the time that the link is put. */
+		if (i->flags & INDEX_LINK && find_path(m, link_path(m, n), &m->laid[n].before, NULL))
+			m->laid[n].before = 0;
+		if (S_ISDIR(i->mode))
+			r = count(m, i->count);
+		for (uint32_t e = 0; !r && S_ISDIR(i->mode) && e < i->count; e++) {
 			const char *name;
 			uint32_t child = index_entry(m->layer, i, e, &name);
 
-			if (S_ISDIR(index_inode(m->layer, child)->mode))
+			if (S_ISDIR(inode_of(m->layer, child)->mode))
 				m->laid[child].nth = e + 1;
 		}
 	}
@@ -467,15 +490,13 @@ static int begin_layer(struct merge *m)
 static int lay_layer(struct merge *m)
 {
 	const struct index_inode *root;
-	int r = count(m, index_inodes(m->layer));
+	int r = index_verify(m->layer, m->err);
 
-	if (!r)
-		r = index_verify(m->layer, m->err);
 	if (!r)
 		r = begin_layer(m);
 	if (r)
 		return r;
-	root = index_inode(m->layer, INDEX_ROOT);
+	root = inode_of(m->layer, INDEX_ROOT);
 	if (m->at == 0)
 		build_at(m->build, INDEX_ROOT)->mtime = root->mtime;
 	if (!(root->flags & INDEX_IMPLIED))
@@ -485,14 +506,16 @@ static int lay_layer(struct merge *m)
 
 		r = lay_step(m, &step);
 	}
-	return r ? r : settle_links(m);
+	if (!r)
+		r = settle_links(m);
+	return r ? r : index_check(m->layer, m->err);
 }
 
 static uint32_t layer_nlink(void *arg, const struct index_inode *leaf)
 {
 	const struct merge *m = arg;
 
-	return index_inode(m->layers[leaf->layer], leaf->layer_inode)->nlink;
+	return inode_of(m->layers[leaf->layer], leaf->layer_inode)->nlink;
 }
 
 int merge_index(const struct index *const *layers, const struct digest *digests, size_t layer_count, bool (*stop)(void *arg),
@@ -510,5 +533,9 @@ int merge_index(const struct index *const *layers, const struct digest *digests,
 		m.layer = layers[i];
 		r = lay_layer(&m);
 	}
-	return r ? r : build_write(m.build, &extra, fd, err);
+	if (!r)
+		r = build_write(m.build, &extra, fd, err);
+	for (size_t i = 0; !r && i < layer_count; i++)
+		r = index_check(layers[i], err);
+	return r;
 }

@@ -6,14 +6,18 @@
  * 1. An entry's parents are looked up when it is put: lower layers' symbolic links lead on, inside the root. Missing ones are made.
  * 2. A directory over a directory takes the new attributes and keeps what is in it; over anything else, a symbolic link too, it replaces that.
  * 3. Everything else replaces what was there, a directory with all that is in it too.
- * 4. Whiteouts and opaque markers remove what lower layers have at that time; a directory that the layer itself has something in stays,
- *    and its own. Neither makes directories; one of what isn't there, or below what isn't a directory, does nothing.
+ * 4. Whiteouts and opaque markers remove what lower layers have at that time; a directory that the layer itself describes, or has something in,
+ *    stays, and its own. Neither makes directories; one of what isn't there, or below what isn't a directory, does nothing.
  * 5. A hard link to a lower layer's file is to what its path leads to when it is put, else to what that led to before this layer, else
- *    to what it leads to when the layer is laid. One that leads to nothing, or to a directory, is ERR_CORRUPT.
+ *    to what it leads to when the layer is laid. One that leads to nothing, or to a directory, and has its name still, is ERR_CORRUPT.
  *
- * That is what unpacking the layers does, but in two things that no archive of a layer has, for the layer's index has only what is there in
- * its end: what it has below a path that it replaces or removes further on is nowhere, also where a lower link led that path elsewhere;
- * and a hard link to a file of its own is to that file, also if its name leads to another by then, through a lower link.
+ * That is what unpacking the layers does, but in things that no archive of a layer has, for the layer's index has only what is there in its end,
+ * and was made without lower layers:
+ * 6. What it has below a path that it replaces or removes further on is nowhere, also where a lower link led that path elsewhere.
+ * 7. Of entries of one name the last counts, as if it were alone; if all are directories, the first's place, and the last's attributes; a hard link to a file of its own is to that file,
+ *    also if its name leads to another by then, through a lower link.
+ * 8. A hard link to a lower symbolic link is no directory to what the layer has below it.
+ * 9. Its own links lead on as if there were no others.
  */
 #ifndef REGFS_MERGE_H
 #define REGFS_MERGE_H

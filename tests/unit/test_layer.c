@@ -156,7 +156,7 @@ static const struct layer_case layer_cases[] = {
 	{ "a loop of links", "l a ->b;l b ->a;f a/x", "! symbolic links" },
 	{ "a link to itself", "l a ->a;f a/x", "! symbolic links" },
 	{ "a link to a file", "f b;l a ->b;f a/x", "l a ->b;i b;f b/x" },
-	{ "a link's odd target", "l a ->.//b/./c/..//d;f a/x", "l a ->.//b/./c/..//d;i b;i b/c;i b/d;f b/d/x" },
+	{ "a link's odd target", "l a ->.//b/./c/..//d;f a/x", "l a ->.//b/./c/..//d;i b;i b/d;f b/d/x" },
 
 	/* Repeated entries */
 	{ "a file twice", "f a =1;f a =22", "f a z2" },
@@ -343,6 +343,14 @@ static const struct merge_case merge_cases[] = {
 	{ "a link by a lower link to what came further on", { "l s ->.", "h b ->s/c;f c" }, "f b n2 !own @2;f c ~b;l s ->. @1" },
 	{ "a whiteout of a link to a lower file", { "f a;l s ->.", "h b ->a;f s/.wh.b" }, "f a n2 !own @1;f b ~a;l s ->. @1" },
 
+	{ "a whiteout below the layer's link to its own file", { "f z =1", "f b =22;l a ->b;f a/.wh.x" }, "l a ->b @2;f b z2 @2;f z z1 @1" },
+	{ "an opaque marker below the layer's link to its own file", { "f z =1", "f b =22;l a ->b/c/d;f a/.wh..wh..opq" },
+	  "l a ->b/c/d @2;f b z2 @2;f z z1 @1" },
+	{ "a lower loop that the layer ends", { "l a ->a;d d;f d/x =1", "l a ->d;h b ->a/x" }, "l a ->d @2;f b z1 n2 !own @1;d d;f d/x ~b" },
+	{ "a link by way of a file", { "f b =1;l a ->b/../c", "f a/x =22" }, "l a ->b/../c @1;f b z1 @1;i c;f c/x z2 @2" },
+	{ "a link by way of nothing", { "l a ->b/../c", "f a/x" }, "l a ->b/../c @1;i c;f c/x @2" },
+	{ "a link by way of a link to nothing", { "l b ->x/y;l a ->b/../c", "f a/f" }, "l a ->b/../c @1;l b ->x/y @1;i x;i x/c;f x/c/f @2" },
+	{ "a directory described again, and a whiteout", { "d a m700;f a/z", "d a m711;f .wh.a" }, "d a m711" },
 	{ "a directory over a file", { "f a", "d a;f a/x" }, "d a;f a/x @2" },
 	{ "an implied directory over a file", { "f a", "f a/x" }, "i a;f a/x @2" },
 	{ "a link over a directory", { "d a;f a/x;d b", "l a ->b" }, "l a ->b @2;d b" },
