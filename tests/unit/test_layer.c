@@ -645,6 +645,50 @@ static void check_many(void)
 	buf_release(&e.entry);
 }
 
+/* What ordinary layers may have much of costs little. */
+static void check_many_markers(void)
+{
+	auto_buf struct buf base = BUF_INIT, top = BUF_INIT;
+	struct index *layers[2] = { NULL };
+	auto_index struct index *image = NULL;
+	struct err err = ERR_INIT;
+	int r;
+
+	for (unsigned i = 0; i < 120000; i++)
+		buf_addf(&base, "f f%u;", i);
+	for (unsigned i = 0; i < 900; i++)
+		buf_addf(&base, "f old%u/f;", i);
+	for (unsigned i = 0; i < 900; i++)
+		buf_addf(&top, "d new%u;f new%u/.wh..wh..opq;f old%u/.wh..wh..opq;f old%u/g;", i, i, i, i);
+	/* A name that links to the next one, which comes behind it. */
+	for (unsigned i = 0; i < 30000; i++)
+		buf_addf(&top, "h l%u ->l%u;", i, i + 1);
+	buf_addf(&top, "f l30000");
+	r = index_of(base.data, &layers[0], &err);
+	if (!r)
+		r = index_of(top.data, &layers[1], &err);
+	if (!r)
+		r = merge_of(layers, 2, &image, &err);
+	ok(r == 0, "many opaque markers, and links to what comes later: %s", err.text);
+	ok(image && find(image, "old899/g") && !find(image, "old899/f") && find(image, "new899"), "they are obeyed");
+	ok(image && find(image, "l0") == find(image, "l30000"), "and the links lead there");
+	index_close(layers[0]);
+	index_close(layers[1]);
+}
+
+/* No more of them than of files, though they are no files. */
+static void check_many_whiteouts(void)
+{
+	struct err err = ERR_INIT;
+	struct endless e;
+	int r;
+
+	endless_init(&e, "f .wh." NUMBER);
+	r = index_endless(&e, 3 * LIMIT_TREE_ENTRIES, NULL, &err);
+	ok(r < 0 && err.reason == ERR_CORRUPT && strstr(err.text, "whiteouts"), "millions of whiteouts: %s", err.text);
+	buf_release(&e.entry);
+}
+
 /* Whiteouts are kept as paths until the layer's end. */
 static void check_long_whiteouts(void)
 {
@@ -1011,6 +1055,8 @@ int main(int argc, char **argv)
 	check_damage();
 	check_lost();
 	check_long_whiteouts();
+	check_many_markers();
+	check_many_whiteouts();
 	check_many_attributes();
 	check_many_dots();
 	check_one_layer_often();
