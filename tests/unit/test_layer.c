@@ -623,7 +623,7 @@ static void endless_init(struct endless *e, const char *text)
 	buf_init(&e->entry);
 	tarmake_add(&e->entry, text);
 	e->name = (size_t)((char *)memmem(e->entry.data, e->entry.len, NUMBER, 9) - e->entry.data);
-	e->seal = e->name % 512 ? SIZE_MAX : e->name;
+	e->seal = e->entry.data[156] == 'x' ? SIZE_MAX : e->name / 512 * 512;
 	e->done = 0;
 }
 
