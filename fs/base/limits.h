@@ -60,7 +60,7 @@
 #define LIMIT_TREE_PATH 4096		     /* a path inside a layer, and a link's target */
 #define LIMIT_TREE_NAME 255		     /* one component of it */
 #define LIMIT_TREE_DEPTH 1024		     /* components of it */
-#define LIMIT_TREE_ENTRIES (2 * 1024 * 1024) /* files of a layer, and of an image: 300 MiB while its index is made */
+#define LIMIT_TREE_ENTRIES (2 * 1024 * 1024) /* files of a layer, and of an image: 500 MiB while its index is made */
 #define LIMIT_TREE_TEXTS (256 * 1024 * 1024) /* names and link targets of a layer, together */
 #define LIMIT_TREE_XATTRS (64 * 1024 * 1024) /* extended attributes of a layer, equal ones once */
 #define LIMIT_TREE_STEPS 400000000	     /* names looked up on the way of a layer's or an image's paths, and each 4 bytes of

@@ -228,11 +228,11 @@ static int find_path(struct merge *m, const char *path, uint32_t *out, struct er
 	const char *last;
 	uint32_t dir = 0;
 	size_t n;
-	int r = count(m, ENTRY_STEPS);
+	int r = build_split(path, &names, &n, err);
 
 	*out = 0;
 	if (!r)
-		r = build_split(path, &names, &n, err);
+		r = build_count(m->build, ENTRY_STEPS, err);
 	if (!r && n)
 		r = build_walk(m->build, names.data, n - 1, BUILD_LEAVE, &dir, err);
 	if (r || !dir)
@@ -305,6 +305,8 @@ static int find_late_targets(struct merge *m)
 		struct pending *p = pending_at(m, i - 1);
 
 		if (!p->target)
+			r = count(m, 1);
+		if (!r && !p->target)
 			r = find_target(m, p->link, &p->target);
 	}
 	return r;
@@ -396,7 +398,7 @@ static bool keep(void *arg, uint32_t inode)
 	const struct merge *m = e->merge;
 	bool used = inode > m->below || m->used[inode];
 
-	if (used && inode <= m->below && S_ISDIR(build_at(m->build, inode)->mode))
+	if (inode <= m->below && used)
 		buf_add(&e->dirs, &inode, sizeof(inode));
 	return used;
 }
@@ -451,6 +453,18 @@ static int lay_step(struct merge *m, const struct index_step *step)
 	return puts ? put_entry(m, number, dir, name) : whiteout(m, dir, name);
 }
 
+/* What a link's path leads to before the layer is laid. A loop leads nowhere: who made it may be gone by the time that the link is put. */
+static int find_before(struct merge *m, uint32_t number)
+{
+	struct err why = ERR_INIT;
+	int r = find_path(m, link_path(m, number), &m->laid[number].before, &why);
+
+	/* Too many steps are too many for the next one, too. */
+	if (r && r != -EIO && m->err)
+		*m->err = why;
+	return r == -EIO ? 0 : r;
+}
+
 /* Before the layer is laid: which entries its directories are, and what its links to lower layers lead to. */
 static int look_around(struct merge *m)
 {
@@ -459,11 +473,9 @@ static int look_around(struct merge *m)
 	for (uint32_t n = 1; !r && n <= index_inodes(m->layer); n++) {
 		const struct index_inode *i = inode_of(m->layer, n);
 
-		/* A loop leads nowhere: who made it may be gone by the time that the link is put. */
-		if (i->flags & INDEX_LINK && find_path(m, link_path(m, n), &m->laid[n].before, NULL))
-			m->laid[n].before = 0;
-		if (S_ISDIR(i->mode))
-			r = count(m, i->count);
+		r = count(m, 1 + (S_ISDIR(i->mode) ? i->count : 0));
+		if (!r && i->flags & INDEX_LINK)
+			r = find_before(m, n);
 		for (uint32_t e = 0; !r && S_ISDIR(i->mode) && e < i->count; e++) {
 			const char *name;
 			uint32_t child = index_entry(m->layer, i, e, &name);

@@ -11,7 +11,7 @@
  * 5. A hard link to a lower layer's file is to what its path leads to when it is put, else to what that led to before this layer, else
  *    to what it leads to when the layer is laid. One that leads to nothing, or to a directory, and has its name still, is ERR_CORRUPT.
  *
- * That is what unpacking the layers does, but in things that no archive of a layer has, for the layer's index has only what is there in its end,
+ * That is what unpacking the layers does, but in things that what makes layers has no reason to write, for the layer's index has only what is there in its end,
  * and was made without lower layers:
  * 6. What it has below a path that it replaces or removes further on is nowhere, also where a lower link led that path elsewhere.
  * 7. Of entries of one name the last counts, as if it were alone; if all are directories, the first's place, and the last's attributes; a hard link to a file of its own is to that file,
