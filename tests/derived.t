@@ -81,6 +81,34 @@ check 'nothing is left to find' "$REGFS" check --data --store "$STORE"
 same .gz large 'it is opened again'
 check 'and taken out again' wait_stat files-taken-out 3
 stop_regfs
+start_regfs --open --mount "$MNT"
+same .gz large 'taken out by an earlier start, it is read by itself'
+is "$(stat_of spans-decoded)" 0 'from the first time on'
+stop_regfs
+# A store that was restored has other times.
+touch "$taken"
+start_regfs --open --mount "$MNT"
+same .gz large 'one of another time is read'
+check 'out of its layer' test "$(stat_of spans-decoded)" -gt 0
+same .gz large 'but by itself'
+is_sealed() {
+	python3 -c 'import os, struct, sys
+sys.exit(struct.unpack("=qII", os.getxattr(sys.argv[1], "user.regfs.seal"))[0] != os.stat(sys.argv[1]).st_mtime_ns)' "$taken"
+}
+check 'when it was compared' wait_until is_sealed
+stop_regfs
+# As a disk would: it leaves the time as it was.
+touch -r "$taken" "$T/time"
+flip "$taken"
+touch -r "$T/time" "$taken"
+start_regfs --open --mount "$MNT"
+cat "$(file .gz large)" >/dev/null
+check 'one that was damaged, and has its time, is found out when it is opened' wait_until test ! -e "$taken"
+echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+same .gz large 'and read out of its layer'
+same .gz large 'and again'
+check 'and taken out again' wait_stat files-taken-out 1
+stop_regfs
 for round in 1 2; do
 	# What was seen to be damaged is gone, the second time, or isn't yet.
 	taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")

@@ -45,16 +45,6 @@ is_gone() {
 	is "$CODE" 404 "$2"
 }
 
-wait_until() {
-	local i
-
-	for ((i = 0; i < 400; i++)); do
-		"$@" && return 0
-		read -r -t 0.05 <> <(:)
-	done
-	return 1
-}
-
 # simple FILE CONFIG-TEXT LAYER-FILE...: an image of its own; its config is in $T/FILE.config.
 simple() {
 	local file=$1

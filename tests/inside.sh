@@ -5,15 +5,12 @@ stat_of() {
 	sed -n "s/^$1 //p" "$MNT/_registry/stats"
 }
 
-# wait_stat NAME VALUE: until the statistics say so; fails after 30 seconds.
+# wait_stat KEY VALUE: until the statistics say so.
+stat_is() {
+	[ "$(stat_of "$1")" = "$2" ]
+}
 wait_stat() {
-	local i
-
-	for ((i = 0; i < 600; i++)); do
-		[ "$(stat_of "$1")" = "$2" ] && return 0
-		read -r -t 0.05 <> <(:)
-	done
-	return 1
+	wait_until stat_is "$1" "$2"
 }
 
 # tar_image LAYOUT TAG TAR: an image of that layer, in whatever coding (its media type and its diff ID are a tar's); prints its digest.

@@ -225,6 +225,17 @@ wait_end() {
 	timeout 30 tail --pid="$1" -s 0.02 -f /dev/null
 }
 
+# wait_until COMMAND...: until it succeeds, for what nothing announces; fails after 30 seconds.
+wait_until() {
+	local i
+
+	for ((i = 0; i < 600; i++)); do
+		"$@" && return 0
+		read -r -t 0.05 <> <(:)
+	done
+	return 1
+}
+
 # mounts DIR: mount points at or below it, the innermost first, with their types.
 mounts() {
 	awk -v dir="$1" '

@@ -23,6 +23,7 @@
 #include "fs/base/base.h"
 #include "fs/image/inflate.h"
 
+#include "fs/base/spare.h"
 #include "fs/image/zstd.h"
 
 #include <isa-l/crc.h>
@@ -592,6 +593,13 @@ struct span_reader {
 	uint8_t input[INPUT_SPAN];
 };
 
+static struct spare span_readers;
+
+static void cleanup_span_reader(struct span_reader **s)
+{
+	free(spare_put(&span_readers, *s));
+}
+
 /* Goes on with the next member, which the span runs into. */
 static int cross_members(struct reader *r, struct err *err)
 {
@@ -635,13 +643,13 @@ static int begin_span(struct span_reader *s, const struct span_row *row, const u
 int inflate_span(const struct content *blob, const struct span_row *row, const uint8_t *window, int64_t in_end,
 		 void *out, size_t want, struct err *err)
 {
-	auto_free struct span_reader *s = malloc(sizeof(*s));
+	CLEANUP(cleanup_span_reader) struct span_reader *s = spare_take(&span_readers);
 	uint8_t *to = out;
 	size_t have = 0, got;
 	bool ended;
 	int ret;
 
-	if (!s)
+	if (!s && !(s = malloc(sizeof(*s))))
 		return err_set(err, ERR_NO_MEMORY, "cannot read a gzip layer: out of memory");
 	reader_init(&s->r, blob, in_end, s->input, sizeof(s->input));
 	ret = begin_span(s, row, window, err);

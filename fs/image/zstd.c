@@ -8,6 +8,7 @@
 #include "fs/image/zstd.h"
 
 #include "fs/base/limits.h"
+#include "fs/base/spare.h"
 
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -306,10 +307,17 @@ int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **
 	return 0;
 }
 
+static struct spare unpackers;
+
 int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err)
 {
-	size_t n = ZSTD_decompress(out, len, frame, frame_len);
+	ZSTD_DCtx *unpacker = spare_take(&unpackers);
+	size_t n;
 
+	if (!unpacker && !(unpacker = ZSTD_createDCtx()))
+		return err_set(err, ERR_NO_MEMORY, "cannot decompress: out of memory");
+	n = ZSTD_decompressDCtx(unpacker, out, len, frame, frame_len);
+	ZSTD_freeDCtx(spare_put(&unpackers, unpacker));
 	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
 		return err_set(err, ERR_NO_MEMORY, "cannot decompress: out of memory");
 	if (ZSTD_isError(n))

@@ -10,20 +10,24 @@
 
 #define BLOCK	   4096		/* st_blksize of what is small */
 #define BLOCK_BLOB (128 * 1024) /* of what isn't: what cp and cat read at a time anyway */
-#define ROOM	   (128 * 1024) /* most that the kernel asks for at a time, as it is */
+#define ROOM	   (256 * 1024) /* most that the kernel asks for at a time, as it is: what is read, and as much ahead */
+#define ROOMS	   (64 * ROOM)	/* kept, together */
 #define NANO	   1000000000
 
 struct ops_room *answer_room(struct ops *o, size_t size)
 {
-	struct ops_room *room = NULL;
+	struct ops_room *room, **p;
 
-	size = MAX(size, (size_t)ROOM);
 	pthread_mutex_lock(&o->lock);
-	if (size == ROOM && o->spare) {
-		room = o->spare;
-		o->spare = room->next;
+	for (p = &o->spare; *p && (*p)->size < size; p = &(*p)->next)
+		;
+	room = *p;
+	if (room) {
+		*p = room->next;
+		o->spare_size -= room->size;
 	}
 	pthread_mutex_unlock(&o->lock);
+	size = MAX(size, (size_t)ROOM);
 	if (!room && (room = malloc(sizeof(*room) + size)))
 		room->size = size;
 	return room;
@@ -31,14 +35,18 @@ struct ops_room *answer_room(struct ops *o, size_t size)
 
 void answer_room_put(struct ops *o, struct ops_room *room)
 {
-	if (room->size != ROOM) {
-		free(room);
-		return;
-	}
+	bool kept;
+
 	pthread_mutex_lock(&o->lock);
-	room->next = o->spare;
-	o->spare = room;
+	kept = o->spare_size + room->size <= ROOMS;
+	if (kept) {
+		room->next = o->spare;
+		o->spare = room;
+		o->spare_size += room->size;
+	}
 	pthread_mutex_unlock(&o->lock);
+	if (!kept)
+		free(room);
 }
 
 void answer_rooms_free(struct ops *o)

@@ -17,8 +17,8 @@ static inline struct ops *ops_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* What an answer is made in. One of ROOM bytes is used again: memory given back and got anew costs a page fault for each 4 KiB, as
- * much as the rest of a read together. */
+/* What an answer is made in. It is used again: memory given back and got anew costs a page fault for each 4 KiB, as much as the rest of a
+ * read together, and scatters the pages that the kernel takes for the file meanwhile. */
 struct ops_room {
 	struct ops_room *next;
 	size_t size;

@@ -31,7 +31,8 @@ struct ops {
 	struct passthrough *passthrough;
 	pthread_mutex_t lock;
 	struct ops_file *open; /* guarded by lock */
-	struct ops_room *spare; /* guarded by lock; memory for answers: as many as there were requests at a time */
+	struct ops_room *spare; /* guarded by lock, and its size; memory for answers */
+	size_t spare_size;
 };
 
 /* Closes what the kernel left open, and frees what answers were made in, when no request comes any more. */

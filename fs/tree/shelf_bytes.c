@@ -14,7 +14,7 @@
 #define READ_SIZE (256 * 1024)
 #define HOT_OPENS 2		/* of a file, before it is taken out of its layer */
 #define HOT_SIZE (128 * 1024)	/* smaller ones are read as fast out of a decoded span */
-#define SUM "user.regfs.crc32"	/* attribute of a file taken out: gzip's CRC-32 of its bytes */
+#define SEAL "user.regfs.seal"	/* attribute of a file taken out: its struct seal */
 #define HOT_JOBS 8		/* being taken out, or waiting for it */
 #define HOT_SHARE 4		/* of the budget: larger ones would throw out all others */
 
@@ -284,9 +284,16 @@ static int open_packed(struct shelf_item *layer, uint32_t number, const struct i
 /*
  * ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ----
  *
- * Nobody verifies what is read there. So a file has its checksum in an attribute, and is given out once this process has made it, or has seen
- * that its bytes have that checksum; and when it was changed since, once more. Until then, it is read out of its layer.
+ * Nobody verifies what is read there. So a file has a seal: its checksum, and when it was changed last. It is given out while that is its
+ * time of change; whatever else the time is, not before its bytes were found to have that checksum, and read out of its layer until then.
+ * What a disk damages leaves the time as it was: so each process looks at the bytes, too, once it has opened the file.
  */
+
+struct seal {
+	int64_t changed;
+	uint32_t crc;		/* gzip's CRC-32 of its bytes */
+	uint32_t zero;
+};
 
 struct hot_job {
 	struct work_job job;
@@ -325,19 +332,34 @@ static int64_t time_of_change(int fd)
 	return fstat(fd, &st) < 0 ? 0 : st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 }
 
+static bool seal_read(int fd, struct seal *out)
+{
+	return fgetxattr(fd, SEAL, out, sizeof(*out)) == sizeof(*out);
+}
+
+static bool seal_write(int fd, int64_t changed, uint32_t crc)
+{
+	const struct seal seal = { .changed = changed, .crc = crc };
+
+	return fsetxattr(fd, SEAL, &seal, sizeof(seal), 0) == 0;
+}
+
 /* Synced: after a power failure it is whole, or not there. What fails, a full disk too, leaves the file in its layer. */
 static int64_t take_out(const struct hot_job *h, struct turn *turn)
 {
 	struct derived *d = h->shelf->derived;
 	auto_draft struct draft draft = { .derived = d, .file = { .fd = -1 } };
+	int64_t changed;
 	uint32_t crc;
 
-	if (derived_begin(d, &h->name, &draft.file, NULL) <= 0 || copy_file(h->content, draft.file.fd, turn, &crc, NULL) < 0 ||
-	    fsetxattr(draft.file.fd, SUM, &crc, sizeof(crc), 0) < 0 || derived_commit(d, &draft.file, true, NULL) < 0)
+	if (derived_begin(d, &h->name, &draft.file, NULL) <= 0 || copy_file(h->content, draft.file.fd, turn, &crc, NULL) < 0)
+		return 0;
+	changed = time_of_change(draft.file.fd);
+	if (!seal_write(draft.file.fd, changed, crc) || derived_commit(d, &draft.file, true, NULL) < 0)
 		return 0;
 	atomic_fetch_add(&h->shelf->taken_out, 1);
 	(void)!derived_shrink(d, h->shelf->budget, NULL);
-	return time_of_change(draft.file.fd);
+	return changed;
 }
 
 /* One that is there: of an earlier process's making, or another's. */
@@ -345,9 +367,10 @@ static int64_t look_at(const struct hot_job *h, struct turn *turn)
 {
 	struct derived *d = h->shelf->derived;
 	auto_content struct content *file = NULL;
-	uint32_t crc, sum;
+	struct seal seal;
 	int64_t changed;
 	struct stat st;
+	uint32_t crc;
 	int fd;
 
 	if (derived_open(d, &h->name, &fd, NULL) < 0)
@@ -355,10 +378,14 @@ static int64_t look_at(const struct hot_job *h, struct turn *turn)
 	changed = time_of_change(fd);
 	if (fstat(fd, &st) < 0 || content_from_fd(fd, st.st_size, &file, NULL) < 0 || copy_file(file, -1, turn, &crc, NULL) < 0)
 		return 0;
-	if (fgetxattr(content_fd(file), SUM, &sum, sizeof(sum)) == sizeof(sum) && sum == crc)
-		return changed;
-	(void)!derived_remove(d, &h->name, NULL);
-	return 0;
+	if (!seal_read(content_fd(file), &seal) || seal.crc != crc) {
+		(void)!derived_remove(d, &h->name, NULL);
+		return 0;
+	}
+	/* One with another time is a copy of it: somebody restored the store. */
+	if (seal.changed != changed)
+		(void)!seal_write(content_fd(file), changed, crc);
+	return changed;
 }
 
 _Static_assert(SHELF_HOT_PLACES == 1 << 12, "the hash's bits");
@@ -455,12 +482,14 @@ static struct derived_name file_name(const struct digest *layer, uint32_t number
 	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
 }
 
-/* The file taken out, if it was, and is sound; else it may begin to be. */
+/* The file taken out, if it was, and nobody changed it; else it may begin to be. */
 static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
 {
 	const struct derived_name name = file_name(&layer->digest, number);
 	struct shelf *s = layer->shelf;
 	auto_fd int fd = -1;
+	struct seal seal;
+	int64_t changed;
 	struct stat st;
 	bool there;
 
@@ -471,10 +500,13 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 		(void)!derived_remove(s->derived, &name, NULL);
 		there = false;
 	}
-	if (there && is_sound(s, layer->slot, number, time_of_change(fd)))
+	changed = there ? time_of_change(fd) : 0;
+	if (there && is_sound(s, layer->slot, number, changed))
 		return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
 	if (is_hot(s, layer->slot, number, there))
 		begin_hot(layer, number, inode, &name, there);
+	if (there && changed && seal_read(fd, &seal) && seal.changed == changed)
+		return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
 	return -ENOENT;
 }
 
