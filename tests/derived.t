@@ -103,7 +103,7 @@ flip "$taken"
 touch -r "$T/time" "$taken"
 start_regfs --open --mount "$MNT"
 cat "$(file .gz large)" >/dev/null
-check 'one that was damaged, and has its time, is found out when it is opened' wait_until test ! -e "$taken"
+check 'one that was damaged, and has its time, is found out when it is closed' wait_until test ! -e "$taken"
 echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
 same .gz large 'and read out of its layer'
 same .gz large 'and again'

@@ -9,6 +9,8 @@ struct content {
 	char *data;
 	const struct content_reader *reader;	/* or NULL */
 	void *arg;
+	void (*on_free)(void *arg);		/* or NULL */
+	void *on_free_arg;
 	int64_t size;
 };
 
@@ -55,6 +57,12 @@ int content_from_reader(const struct content_reader *reader, void *arg, int64_t 
 	c->size = size;
 	*out = c;
 	return 0;
+}
+
+void content_on_free(struct content *c, void (*fn)(void *arg), void *arg)
+{
+	c->on_free = fn;
+	c->on_free_arg = arg;
 }
 
 int content_fd(const struct content *c)
@@ -118,6 +126,8 @@ void content_free(struct content *c)
 		return;
 	if (c->reader)
 		c->reader->release(c->arg);
+	if (c->on_free)
+		c->on_free(c->on_free_arg);
 	cleanup_close(&c->fd);
 	free(c->data);
 	free(c);

@@ -29,6 +29,9 @@ struct content_reader {
 int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,
 			struct err *err) MUST_CHECK;
 
+/* fn(arg) is called when it is closed, which is once; nothing reads it then. One of them a content. */
+void content_on_free(struct content *c, void (*fn)(void *arg), void *arg);
+
 /* The file's descriptor, still owned by the content, or -1. Read it by position only. */
 int content_fd(const struct content *c);
 int64_t content_size(const struct content *c);

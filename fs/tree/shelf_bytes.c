@@ -177,12 +177,15 @@ static int need_bytes(struct shelf_item *item, struct err *err)
 	return r;
 }
 
-/* An open file. */
+/* An open file, in its layer. */
 struct file {
 	struct shelf_item *layer;
 	const struct index_inode *inode;
 	uint32_t number;
+	bool counts;	/* may be taken out of its layer when it is closed, if it was opened often enough */
 };
+
+static bool begin_taking_out(struct file *f);
 
 static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_t offset, struct err *err)
 {
@@ -256,18 +259,26 @@ static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, stru
 	return read_anew(f, data, len, offset, err);
 }
 
-static void release_file(void *arg)
+static void free_file(struct file *f)
 {
-	struct file *f = arg;
-
 	shelf_put(f->layer);
 	free(f);
 }
 
-/* Out of the layer. */
-static int open_packed(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out, struct err *err)
+static void release_file(void *arg)
 {
-	static const struct content_reader reader = { .read = read_file, .release = release_file };
+	struct file *f = arg;
+
+	if (!f->counts || !begin_taking_out(f))
+		free_file(f);
+}
+
+static const struct content_reader file_reader = { .read = read_file, .release = release_file };
+
+/* Out of the layer. */
+static int open_packed(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, bool counts, struct content **out,
+		       struct err *err)
+{
 	struct file *f;
 	int r = need_bytes(layer, err);
 
@@ -277,8 +288,8 @@ static int open_packed(struct shelf_item *layer, uint32_t number, const struct i
 	if (!f)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	shelf_hold(layer);
-	*f = (struct file){ .layer = layer, .inode = inode, .number = number };
-	return content_from_reader(&reader, f, (int64_t)inode->size, out, err);
+	*f = (struct file){ .layer = layer, .inode = inode, .number = number, .counts = counts };
+	return content_from_reader(&file_reader, f, (int64_t)inode->size, out, err);
 }
 
 /*
@@ -286,7 +297,7 @@ static int open_packed(struct shelf_item *layer, uint32_t number, const struct i
  *
  * Nobody verifies what is read there. So a file has a seal: its checksum, and when it was changed last. It is given out while that is its
  * time of change; whatever else the time is, not before its bytes were found to have that checksum, and read out of its layer until then.
- * What a disk damages leaves the time as it was: so each process looks at the bytes, too, once it has opened the file.
+ * What a disk damages leaves the time as it was: so each process looks at the bytes, too, when the file was read for the first time.
  */
 
 struct seal {
@@ -395,21 +406,28 @@ static size_t hot_place(int64_t slot, uint32_t inode)
 	return ((uint64_t)slot << 32 | inode) * 0x9e3779b97f4a7c15u >> 52;
 }
 
-static void hot_job_end(struct hot_job *h, int64_t sound)
+/* The file's place among those that were opened; whoever had it makes way. With the lock held. */
+static struct shelf_opened *opened_at(struct shelf *s, int64_t slot, uint32_t inode)
 {
-	struct shelf *s = h->shelf;
-	size_t place = hot_place(h->slot, h->number);
+	struct shelf_opened *o = &s->opened[hot_place(slot, inode)];
+
+	if (o->slot != slot || o->inode != inode)
+		*o = (struct shelf_opened){ .slot = slot, .inode = inode };
+	return o;
+}
+
+static void end_job(struct shelf *s, int64_t slot, uint32_t inode, int64_t sound)
+{
+	struct shelf_opened *o = &s->opened[hot_place(slot, inode)];
 
 	pthread_mutex_lock(&s->lock);
 	s->hot_jobs--;
-	if (s->opened[place].slot == h->slot && s->opened[place].inode == h->number) {
-		s->opened[place].busy = false;
-		s->opened[place].sound = sound;
+	if (o->slot == slot && o->inode == inode) {
+		o->busy = false;
+		o->opens = 0;
+		o->sound = sound;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (h->content)
-		content_free(h->content);
-	free(h);
 }
 
 /* In a thread of the pool. */
@@ -422,58 +440,45 @@ static void hot_job_run(struct work_job *job)
 	shelf_be_nice();
 	shelf_turn_begin(&turn, h->shelf, false);
 	sound = h->content ? take_out(h, &turn) : look_at(h, &turn);
-	hot_job_end(h, sound);
+	end_job(h->shelf, h->slot, h->number, sound);
+	content_free(h->content);
+	free(h);
 }
 
-/* Whether a job is to begin with the file, and there is room for one: it was opened often enough, or is to be looked at. */
-static bool is_hot(struct shelf *s, int64_t slot, uint32_t inode, bool there)
+static void count_open(struct shelf *s, int64_t slot, uint32_t inode)
 {
-	size_t place = hot_place(slot, inode);
-	bool hot;
+	pthread_mutex_lock(&s->lock);
+	opened_at(s, slot, inode)->opens++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Whether a job is to begin with the file, that was opened so often, and there is room for one. */
+static bool reserve_job(struct shelf *s, int64_t slot, uint32_t inode, uint32_t opens)
+{
+	struct shelf_opened *o;
+	bool reserved;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->opened[place].slot != slot || s->opened[place].inode != inode) {
-		memset(&s->opened[place], 0, sizeof(s->opened[place]));
-		s->opened[place].slot = slot;
-		s->opened[place].inode = inode;
-	}
-	hot = (++s->opened[place].opens >= HOT_OPENS || there) && s->hot_jobs < HOT_JOBS && !s->opened[place].busy;
-	s->hot_jobs += hot;
-	if (hot) {
-		s->opened[place].opens = 0;
-		s->opened[place].busy = true;
+	o = opened_at(s, slot, inode);
+	reserved = o->opens >= opens && !o->busy && s->hot_jobs < HOT_JOBS;
+	if (reserved) {
+		s->hot_jobs++;
+		o->opens = 0;
+		o->busy = true;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return hot;
+	return reserved;
 }
 
 static bool is_sound(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
 {
-	size_t place = hot_place(slot, inode);
+	const struct shelf_opened *o = &s->opened[hot_place(slot, inode)];
 	bool sound;
 
 	pthread_mutex_lock(&s->lock);
-	sound = s->opened[place].slot == slot && s->opened[place].inode == inode && s->opened[place].sound == changed && changed;
+	sound = o->slot == slot && o->inode == inode && o->sound == changed && changed;
 	pthread_mutex_unlock(&s->lock);
 	return sound;
-}
-
-static void begin_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, const struct derived_name *name,
-		      bool there)
-{
-	struct shelf *s = layer->shelf;
-	struct hot_job *h = calloc(1, sizeof(*h));
-
-	if (!h) {
-		pthread_mutex_lock(&s->lock);
-		s->hot_jobs--;
-		pthread_mutex_unlock(&s->lock);
-		return;
-	}
-	*h = (struct hot_job){ .shelf = s, .slot = layer->slot, .number = number, .name = *name, .job.fn = hot_job_run };
-	if (!there && open_packed(layer, number, inode, &h->content, NULL) < 0)
-		return hot_job_end(h, 0);
-	shelf_submit(s, &h->job);
 }
 
 /* Numbers are those of an index, and of its version. */
@@ -482,8 +487,76 @@ static struct derived_name file_name(const struct digest *layer, uint32_t number
 	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
 }
 
-/* The file taken out, if it was, and nobody changed it; else it may begin to be. */
-static int open_hot(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
+/* `content`: in its layer, to be taken out, and taken over; NULL: it is to be looked at. */
+static void begin_job(struct shelf_item *layer, uint32_t number, struct content *content)
+{
+	struct shelf *s = layer->shelf;
+	struct hot_job *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		end_job(s, layer->slot, number, 0);
+		content_free(content);
+		return;
+	}
+	*h = (struct hot_job){ .shelf = s, .slot = layer->slot, .number = number, .content = content, .job.fn = hot_job_run,
+			       .name = file_name(&layer->digest, number) };
+	shelf_submit(s, &h->job);
+}
+
+/* When it is closed: whoever reads it isn't held up. True: it is the job's now. */
+static bool begin_taking_out(struct file *f)
+{
+	struct shelf_item *layer = f->layer;
+	const uint32_t number = f->number;
+	struct content *content;
+
+	if (shelf_is_stopping(layer->shelf) || !reserve_job(layer->shelf, layer->slot, number, HOT_OPENS))
+		return false;
+	f->counts = false;
+	shelf_hold(layer);
+	if (content_from_reader(&file_reader, f, (int64_t)f->inode->size, &content, NULL) < 0)
+		end_job(layer->shelf, layer->slot, number, 0);
+	else
+		begin_job(layer, number, content);
+	shelf_put(layer);
+	return true;
+}
+
+struct look {
+	struct shelf_item *layer;
+	uint32_t number;
+};
+
+static void begin_look(void *arg)
+{
+	struct look *l = arg;
+	struct shelf *s = l->layer->shelf;
+
+	if (!shelf_is_stopping(s) && reserve_job(s, l->layer->slot, l->number, 0))
+		begin_job(l->layer, l->number, NULL);
+	shelf_put(l->layer);
+	free(l);
+}
+
+/* When it is closed, too. Without memory, the next time. */
+static void look_later(struct shelf_item *layer, uint32_t number, struct content *taken)
+{
+	struct look *l = malloc(sizeof(*l));
+
+	if (!l)
+		return;
+	shelf_hold(layer);
+	*l = (struct look){ .layer = layer, .number = number };
+	content_on_free(taken, begin_look, l);
+}
+
+static bool may_be_taken_out(const struct shelf *s, const struct index_inode *inode)
+{
+	return inode->size >= HOT_SIZE && !(inode->flags & INDEX_SPARSE) && (int64_t)inode->size <= s->budget / HOT_SHARE;
+}
+
+/* The file taken out, if it was, and nobody changed it. */
+static int open_taken_out(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
 {
 	const struct derived_name name = file_name(&layer->digest, number);
 	struct shelf *s = layer->shelf;
@@ -491,23 +564,26 @@ static int open_hot(struct shelf_item *layer, uint32_t number, const struct inde
 	struct seal seal;
 	int64_t changed;
 	struct stat st;
-	bool there;
+	bool sound;
 
-	if (inode->size < HOT_SIZE || inode->flags & INDEX_SPARSE || (int64_t)inode->size > s->budget / HOT_SHARE)
+	if (derived_open(s->derived, &name, &fd, NULL) < 0)
 		return -ENOENT;
-	there = derived_open(s->derived, &name, &fd, NULL) == 0;
-	if (there && (fstat(fd, &st) < 0 || (uint64_t)st.st_size != inode->size)) {
+	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != inode->size) {
 		(void)!derived_remove(s->derived, &name, NULL);
-		there = false;
+		return -ENOENT;
 	}
-	changed = there ? time_of_change(fd) : 0;
-	if (there && is_sound(s, layer->slot, number, changed))
-		return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
-	if (is_hot(s, layer->slot, number, there))
-		begin_hot(layer, number, inode, &name, there);
-	if (there && changed && seal_read(fd, &seal) && seal.changed == changed)
-		return content_from_fd(steal_fd(&fd), st.st_size, out, NULL);
-	return -ENOENT;
+	changed = time_of_change(fd);
+	sound = is_sound(s, layer->slot, number, changed);
+	if (!sound && (!changed || !seal_read(fd, &seal) || seal.changed != changed)) {
+		if (reserve_job(s, layer->slot, number, 0))
+			begin_job(layer, number, NULL);
+		return -ENOENT;
+	}
+	if (content_from_fd(steal_fd(&fd), st.st_size, out, NULL) < 0)
+		return -ENOENT;
+	if (!sound)
+		look_later(layer, number, *out);
+	return 0;
 }
 
 static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, bool *again,
@@ -522,8 +598,12 @@ static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struc
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		r = err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
-	else if (open_hot(layer, inode, i, out))
-		r = open_packed(layer, inode, i, out, err);
+	else if (!may_be_taken_out(s, i))
+		r = open_packed(layer, inode, i, false, out, err);
+	else if (open_taken_out(layer, inode, i, out) < 0) {
+		count_open(s, layer_slot, inode);
+		r = open_packed(layer, inode, i, true, out, err);
+	}
 	if (index_check(layer->index, NULL))
 		shelf_discard(layer);
 	*again = r && shelf_is_discarded(layer);
@@ -590,7 +670,7 @@ static int open_original(struct file_check *c, const struct derived_name *name, 
 	i = r ? NULL : index_inode(layer->index, (uint32_t)name->part);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		return r;
-	return open_packed(layer, (uint32_t)name->part, i, out, err);
+	return open_packed(layer, (uint32_t)name->part, i, false, out, err);
 }
 
 /* What can't be compared is left alone: the layer's own trouble is told otherwise. */

@@ -69,6 +69,14 @@ struct shelf_item {
 	struct shelf_item *newer, *older;	/* by use; not held only */
 };
 
+/* A file that was opened, and may be taken out of its layer. */
+struct shelf_opened {
+	int64_t slot;
+	uint32_t inode, opens;
+	bool busy;	/* a job is at it */
+	int64_t sound;	/* time of change of the file taken out that has the right bytes; 0: none that was looked at */
+};
+
 struct shelf {
 	struct tree *tree;
 	struct derived *derived;
@@ -83,12 +91,7 @@ struct shelf {
 	struct shelf_item *newest, *oldest;
 	unsigned idle;
 	size_t in_memory;		/* of all items */
-	struct {
-		int64_t slot;
-		uint32_t inode, opens;
-		bool busy;	/* a job is at it */
-		int64_t sound;	/* time of change of the file taken out that has the right bytes; 0: none that was looked at */
-	} opened[SHELF_HOT_PLACES];
+	struct shelf_opened opened[SHELF_HOT_PLACES];
 	unsigned hot_jobs;
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
 	unsigned apart;			/* makers that index for long */
