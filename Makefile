@@ -112,7 +112,7 @@ soak: all $(B)/tests/unit/test_layer
 bench: all
 	@tests/install-packages build check bench
 	@$(MAKE) --no-print-directory -s bench-programs
-	@REGFS=$(CURDIR)/$(B)/regfs tests/bench/run
+	@REGFS=$(CURDIR)/$(B)/regfs tests/bench/run; missed=$$?; tests/bench/run --readme && exit $$missed
 
 bench-programs: $(BENCH)
 

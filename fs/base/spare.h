@@ -7,6 +7,8 @@
 #ifndef REGFS_SPARE_H
 #define REGFS_SPARE_H
 
+#include "fs/base/base.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 
