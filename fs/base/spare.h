@@ -1,6 +1,6 @@
 /*
- * spare.h: a few pieces of memory that are dear to allocate, kept for whoever needs one next. Without a lock; for static objects: what they
- * keep is never freed.
+ * spare.h: a few pieces of memory that are dear to allocate, kept for whoever needs one next. Without a lock. Zeros are an empty one; who
+ * has it takes out what it keeps, and frees that, in the end.
  *
  * For pieces of some 100 KiB: malloc() has those from the system each time, and a page fault for each 4 KiB of them.
  */

@@ -600,6 +600,14 @@ static void cleanup_span_reader(struct span_reader **s)
 	free(spare_put(&span_readers, *s));
 }
 
+void inflate_free_spares(void)
+{
+	struct span_reader *s;
+
+	while ((s = spare_take(&span_readers)))
+		free(s);
+}
+
 /* Goes on with the next member, which the span runs into. */
 static int cross_members(struct reader *r, struct err *err)
 {

@@ -17,5 +17,7 @@ int inflate_scan(const struct content *blob, struct sink *sink, struct err *err)
  */
 int inflate_span(const struct content *blob, const struct span_row *row, const uint8_t *window, int64_t in_end,
 		 void *out, size_t want, struct err *err) MUST_CHECK;
+/* What inflate_span() keeps between two calls, in any thread; calls go on in others meanwhile. */
+void inflate_free_spares(void);
 
 #endif

@@ -22,6 +22,8 @@
 #include "fs/image/span.h"
 
 #include "fs/base/work.h"
+#include "fs/image/inflate.h"
+#include "fs/image/zstd.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -440,6 +442,8 @@ void span_cache_free(struct span_cache *c)
 		if (c->spares[i].data)
 			munmap(c->spares[i].data, c->spares[i].size);
 	free(c->buckets);
+	inflate_free_spares();
+	zstd_free_spares();
 	pthread_cond_destroy(&c->ahead_ended);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -309,6 +309,14 @@ int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **
 
 static struct spare unpackers;
 
+void zstd_free_spares(void)
+{
+	ZSTD_DCtx *unpacker;
+
+	while ((unpacker = spare_take(&unpackers)))
+		ZSTD_freeDCtx(unpacker);
+}
+
 int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err)
 {
 	ZSTD_DCtx *unpacker = spare_take(&unpackers);

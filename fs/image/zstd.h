@@ -25,5 +25,7 @@ int zstd_pack(struct zstd_packer *p, const void *data, size_t len, const void **
 	      struct err *err) MUST_CHECK;
 /* A frame of exactly `len` bytes, into `out`. ERR_CORRUPT, without a word on whose frame it is. */
 int zstd_unpack(const void *frame, size_t frame_len, void *out, size_t len, struct err *err) MUST_CHECK;
+/* What zstd_unpack() keeps, as inflate_free_spares(). */
+void zstd_free_spares(void);
 
 #endif
