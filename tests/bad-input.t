@@ -570,12 +570,11 @@ like "$STATUS $ERR" '^[1-5] regfs: http:.* answers with what is no HTTP' 'a seco
 
 # ---- Afterwards ----
 
-for ((i = 0; i < 500; i++)); do
+as_few_descriptors() {
 	descriptors_after=$(descriptors)
-	[ "$descriptors_after" -gt "$descriptors_before" ] || break
-	sleep 0.01
-done
-[ "$descriptors_after" -le "$descriptors_before" ]
+	[ "$descriptors_after" -le "$descriptors_before" ]
+}
+wait_until as_few_descriptors
 ok $? "no descriptor is lost: $descriptors_before before, $descriptors_after after"
 [ "$descriptors_after" -le "$descriptors_before" ] || diag "$(ls -l "/proc/$REGFS_PID/fd" | sed 's/.*-> //' |
 	sed 's/\[[0-9]*\]//; s/[0-9a-f-]\{36\}/ID/' | sort | uniq -c | sort -rn | head)"
