@@ -259,6 +259,8 @@ cleanup() {
 	done < <(mounts "$T")
 	for ((i = ${#processes[@]} - 1; i >= 0; i--)); do
 		pid=${processes[i]}
+		# One that has ended may have left its id to another test's: those of a few minutes are all there are.
+		grep -qx "PPid:[[:space:]]*$$" "/proc/$pid/status" || continue
 		kill -TERM "$pid" 2>/dev/null || continue
 		wait_end "$pid" || kill -KILL "$pid" 2>/dev/null
 	done
