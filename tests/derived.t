@@ -3,7 +3,7 @@
 # before it starts. Nobody sees wrong bytes, and nobody else waits.
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/inside.sh"
-need curl jq busybox zstd python3
+need curl jq busybox zstd python3 strace
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
 # flip FILE [AT]: other bytes there; in the middle.
@@ -109,6 +109,113 @@ same .gz large 'and read out of its layer'
 same .gz large 'and again'
 check 'and taken out again' wait_stat files-taken-out 1
 stop_regfs
+taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
+# Many have it open before it was looked at.
+start_regfs --open --mount "$MNT"
+for fd in {20..27}; do
+	eval "exec $fd<\"\$(file .gz large)\""
+done
+were_read() {
+	sed -n 's/^rchar: //p' "/proc/$REGFS_PID/io"
+}
+grew() {
+	[ $(($(were_read) - before)) -gt 20000000 ]
+}
+before=$(were_read)
+exec 20<&-
+check 'whoever closes it first has it looked at' wait_until grew
+for fd in {21..27}; do
+	eval "exec $fd<&-"
+	stat_of files-taken-out >"$T/out"
+done
+for i in {1..10}; do
+	same .gz numbers "$i: meanwhile others are read"
+done
+ok "$(($(were_read) - before > 40000000))" "the others don't: $(($(were_read) - before)) bytes were read"
+stop_regfs
+# A bad sector, where the server reads.
+if strace -o /dev/null true 2>/dev/null; then
+	start_regfs --open --mount "$MNT"
+	strace -f -qq -P "$taken" -e trace=pread64 -e inject=pread64:error=EIO -p "$REGFS_PID" -o "$T/reads" 2>"$T/strace.err" &
+	tracer=$!
+	processes+=("$tracer")
+	is_traced() {
+		grep -q "^TracerPid:[[:space:]]*$tracer$" "/proc/$REGFS_PID/status"
+	}
+	check 'a file taken out can not be read' wait_until is_traced
+	same .gz large 'it is read'
+	check 'and found out' wait_until test ! -e "$taken"
+	same .gz large 'out of its layer then'
+	kill "$tracer"
+	wait "$tracer" 2>/dev/null
+	stop_regfs
+else
+	skip 'strace cannot trace here'
+fi
+
+# Whom the kernel asks for each byte: one who isn't root.
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	start_regfs --open --mount "$MNT"
+	for i in 1 2 3; do
+		cmp "$(file .gz large)" "$T/files/large"
+	done
+	wait_until test -e "$taken"
+	stop_regfs
+	chmod 755 "$T"
+	mkdir "$T/plain" "$T/plain/mnt"
+	mv "$STORE" "$T/plain/store"
+	chown -R 65534:65534 "$T/plain"
+	cat >"$T/plain.sh" <<-'END'
+		mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse || exit 9
+		echo owner:x:65534:65534::/:/bin/sh >"$1/passwd" && mount --bind "$1/passwd" /etc/passwd || exit 9
+		cd "$1/plain"
+		owner=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+		"${owner[@]}" mkfifo ready
+		"${owner[@]}" "$REGFS" serve --store store --listen 127.0.0.1:0 --open --mount mnt --ready-fd 9 9>ready >>log 2>&1 &
+		read -r line <ready
+		for i in 1 2 3; do
+			"${owner[@]}" cat mnt/files.gz/_tags/1/rootfs/large | cmp - "$1/files/large" && echo right
+			[ "$i" != 1 ] || "$2" || echo never
+		done
+		"${owner[@]}" fusermount3 -u mnt
+		kill $!
+		wait
+	END
+	taken=$T/plain/${taken#"$T/"}
+	for what in sealed gone; do
+		cat >"$T/until" <<-END
+			#!/bin/bash
+			. "$ROOT/tests/lib.sh" >/dev/null
+			taken=$taken
+			gone() {
+				[ ! -e "\$taken" ]
+			}
+			$(declare -f is_sealed)
+			sealed() {
+				is_sealed 2>/dev/null
+			}
+			wait_until $what
+		END
+		chmod +x "$T/until"
+		touch "$taken"
+		if [ $what = gone ]; then
+			python3 -c 'import os, struct, sys
+seal = os.getxattr(sys.argv[1], "user.regfs.seal")
+os.setxattr(sys.argv[1], "user.regfs.seal", struct.pack("=q", os.stat(sys.argv[1]).st_mtime_ns) + seal[8:])' "$taken"
+			touch -r "$taken" "$T/time"
+			flip "$taken"
+			touch -r "$T/time" "$taken"
+		fi
+		is "$(unshare -m --propagation private bash "$T/plain.sh" "$T" "$T/until" | xargs)" 'right right right' \
+			"without privilege: one $([ $what = gone ] && echo 'that is damaged, and has its time,' || echo 'of another time') is never shown wrong, and $what in the end"
+		rm -f "$T/fuse" "$T/plain/ready"
+	done
+	mv "$T/plain/store" "$STORE"
+	chown -R 0:0 "$STORE"
+	taken=$STORE/${taken#"$T/plain/store/"}
+else
+	skip 'this needs root, and a mount namespace of its own'
+fi
 for round in 1 2; do
 	# What was seen to be damaged is gone, the second time, or isn't yet.
 	taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")

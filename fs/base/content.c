@@ -9,8 +9,7 @@ struct content {
 	char *data;
 	const struct content_reader *reader;	/* or NULL */
 	void *arg;
-	void (*on_free)(void *arg);		/* or NULL */
-	void *on_free_arg;
+	int backing;	/* -1: none was set */
 	int64_t size;
 };
 
@@ -22,6 +21,7 @@ int content_from_fd(int fd, int64_t size, struct content **out, struct err *err)
 	if (!c)
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
 	c->fd = steal_fd(&owned);
+	c->backing = -1;
 	c->size = size;
 	*out = c;
 	return 0;
@@ -35,7 +35,7 @@ int content_from_buf(struct buf *b, struct content **out, struct err *err)
 
 	if (!c)
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
-	c->fd = -1;
+	c->fd = c->backing = -1;
 	c->data = steal(&data);
 	c->size = size;
 	*out = c;
@@ -51,7 +51,7 @@ int content_from_reader(const struct content_reader *reader, void *arg, int64_t 
 		reader->release(arg);
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
 	}
-	c->fd = -1;
+	c->fd = c->backing = -1;
 	c->reader = reader;
 	c->arg = arg;
 	c->size = size;
@@ -59,15 +59,19 @@ int content_from_reader(const struct content_reader *reader, void *arg, int64_t 
 	return 0;
 }
 
-void content_on_free(struct content *c, void (*fn)(void *arg), void *arg)
+void content_set_backing(struct content *c, int fd)
 {
-	c->on_free = fn;
-	c->on_free_arg = arg;
+	c->backing = fd;
 }
 
 int content_fd(const struct content *c)
 {
 	return c->fd;
+}
+
+int content_backing(const struct content *c)
+{
+	return c->backing >= 0 ? c->backing : c->fd;
 }
 
 int64_t content_size(const struct content *c)
@@ -126,8 +130,7 @@ void content_free(struct content *c)
 		return;
 	if (c->reader)
 		c->reader->release(c->arg);
-	if (c->on_free)
-		c->on_free(c->on_free_arg);
+	cleanup_close(&c->backing);
 	cleanup_close(&c->fd);
 	free(c->data);
 	free(c);

@@ -29,11 +29,13 @@ struct content_reader {
 int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,
 			struct err *err) MUST_CHECK;
 
-/* fn(arg) is called when it is closed, which is once; nothing reads it then. One of them a content. */
-void content_on_free(struct content *c, void (*fn)(void *arg), void *arg);
+/* Gives a reader's content a file that is to have the same bytes, and takes the descriptor over: for content_backing(). Once. */
+void content_set_backing(struct content *c, int fd);
 
 /* The file's descriptor, still owned by the content, or -1. Read it by position only. */
 int content_fd(const struct content *c);
+/* A file that a kernel may read in its place: content_fd(), or the one that was set, or -1. */
+int content_backing(const struct content *c);
 int64_t content_size(const struct content *c);
 
 /* Bytes read, fewer than len only at the end; 0 at and behind the end. A file that turns out shorter

@@ -213,7 +213,7 @@ static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *
 	*backing = 0;
 	if (r || !forever)
 		return r;
-	*backing = passthrough_open(o->passthrough, node, content_fd(f->content));
+	*backing = passthrough_open(o->passthrough, node, content_backing(f->content));
 	if (*backing < 0)
 		return err_set(err, ERR_NO_MEMORY, "no memory for an open file");
 	f->cached = true;

@@ -183,9 +183,11 @@ struct file {
 	const struct index_inode *inode;
 	uint32_t number;
 	bool counts;	/* may be taken out of its layer when it is closed, if it was opened often enough */
+	int64_t looks;	/* when it is closed, the file taken out that has this time of change is to be looked at; 0: none is */
 };
 
 static bool begin_taking_out(struct file *f);
+static void begin_look(const struct file *f);
 
 static ssize_t read_extents(const struct file *f, char *data, size_t len, int64_t offset, struct err *err)
 {
@@ -269,15 +271,18 @@ static void release_file(void *arg)
 {
 	struct file *f = arg;
 
-	if (!f->counts || !begin_taking_out(f))
-		free_file(f);
+	if (f->counts && begin_taking_out(f))
+		return;
+	if (f->looks)
+		begin_look(f);
+	free_file(f);
 }
 
 static const struct content_reader file_reader = { .read = read_file, .release = release_file };
 
 /* Out of the layer. */
-static int open_packed(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, bool counts, struct content **out,
-		       struct err *err)
+static int open_packed(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, bool counts, int64_t looks,
+		       struct content **out, struct err *err)
 {
 	struct file *f;
 	int r = need_bytes(layer, err);
@@ -288,16 +293,17 @@ static int open_packed(struct shelf_item *layer, uint32_t number, const struct i
 	if (!f)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	shelf_hold(layer);
-	*f = (struct file){ .layer = layer, .inode = inode, .number = number, .counts = counts };
+	*f = (struct file){ .layer = layer, .inode = inode, .number = number, .counts = counts, .looks = looks };
 	return content_from_reader(&file_reader, f, (int64_t)inode->size, out, err);
 }
 
 /*
  * ---- Files that are opened again and again stand beside their layer, as files: a kernel reads those by itself ----
  *
- * Nobody verifies what is read there. So a file has a seal: its checksum, and when it was changed last. It is given out while that is its
- * time of change; whatever else the time is, not before its bytes were found to have that checksum, and read out of its layer until then.
- * What a disk damages leaves the time as it was: so each process looks at the bytes, too, when the file was read for the first time.
+ * Nobody verifies what is read there. So a file has a seal: its checksum, and when it was changed last. It is given out once this process
+ * has made it, or has seen that its bytes have that checksum; and when it was changed since, once more. Until then, it is read out of its
+ * layer. But a kernel that reads it by itself is given it before that, too, while the seal has its time of change: nobody wrote to it. Only what
+ * a disk damaged is shown so, until its first reader closes it, and it is looked at.
  */
 
 struct seal {
@@ -315,7 +321,7 @@ struct hot_job {
 	struct content *content;	/* in its layer, to be taken out; NULL: it is to be looked at */
 };
 
-/* Bytes of `from` to `to` (-1: nowhere), and their checksum. */
+/* Bytes of `from` to `to` (-1: nowhere), and their checksum. ERR_INTERRUPTED: the turn is over. */
 static int copy_file(const struct content *from, int to, struct turn *turn, uint32_t *crc, struct err *err)
 {
 	int64_t size = content_size(from), at = 0;
@@ -326,8 +332,10 @@ static int copy_file(const struct content *from, int to, struct turn *turn, uint
 	while (!r && at < size) {
 		ssize_t n = content_read(from, data, READ_SIZE, at, err);
 
-		if (n <= 0 || shelf_turn_is_over(turn))
+		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
+		if (shelf_turn_is_over(turn))
+			return err_set(err, ERR_INTERRUPTED, "no time to copy a file");
 		if (to >= 0 && pwrite(to, data, (size_t)n, at) != n)
 			return err_sys(err, errno, "can't write a file taken out of a layer");
 		*crc = inflate_crc32(*crc, data, (size_t)n);
@@ -351,8 +359,13 @@ static bool seal_read(int fd, struct seal *out)
 static bool seal_write(int fd, int64_t changed, uint32_t crc)
 {
 	const struct seal seal = { .changed = changed, .crc = crc };
+	bool written;
 
-	return fsetxattr(fd, SEAL, &seal, sizeof(seal), 0) == 0;
+	/* Nobody may write to it, once it is there; its owner may let himself. */
+	if (fchmod(fd, 0600) < 0)
+		return false;
+	written = fsetxattr(fd, SEAL, &seal, sizeof(seal), 0) == 0;
+	return fchmod(fd, 0400) == 0 && written;
 }
 
 /* Synced: after a power failure it is whole, or not there. What fails, a full disk too, leaves the file in its layer. */
@@ -382,14 +395,20 @@ static int64_t look_at(const struct hot_job *h, struct turn *turn)
 	int64_t changed;
 	struct stat st;
 	uint32_t crc;
-	int fd;
+	int fd, r;
 
 	if (derived_open(d, &h->name, &fd, NULL) < 0)
 		return 0;
 	changed = time_of_change(fd);
-	if (fstat(fd, &st) < 0 || content_from_fd(fd, st.st_size, &file, NULL) < 0 || copy_file(file, -1, turn, &crc, NULL) < 0)
+	r = fstat(fd, &st) < 0 ? -errno : 0;
+	if (content_from_fd(fd, st.st_size, &file, NULL) < 0)
 		return 0;
-	if (!seal_read(content_fd(file), &seal) || seal.crc != crc) {
+	if (r == 0)
+		r = copy_file(file, -1, turn, &crc, NULL);
+	if (r == -EINTR || r == -ENOMEM)
+		return 0;
+	/* One that can't be read is no better. */
+	if (r < 0 || !seal_read(content_fd(file), &seal) || seal.crc != crc) {
 		(void)!derived_remove(d, &h->name, NULL);
 		return 0;
 	}
@@ -424,7 +443,8 @@ static void end_job(struct shelf *s, int64_t slot, uint32_t inode, int64_t sound
 	s->hot_jobs--;
 	if (o->slot == slot && o->inode == inode) {
 		o->busy = false;
-		o->opens = 0;
+		if (sound)
+			o->opens = 0;
 		o->sound = sound;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -452,20 +472,39 @@ static void count_open(struct shelf *s, int64_t slot, uint32_t inode)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Whether a job is to begin with the file, that was opened so often, and there is room for one. */
-static bool reserve_job(struct shelf *s, int64_t slot, uint32_t inode, uint32_t opens)
+/* For a job with the file, if there is room for one, and none is at it. With the lock held. */
+static bool reserve_job(struct shelf *s, struct shelf_opened *o)
+{
+	if (o->busy || s->hot_jobs >= HOT_JOBS)
+		return false;
+	s->hot_jobs++;
+	o->opens = 0;
+	o->busy = true;
+	return true;
+}
+
+/* To take it out: it was opened often enough. */
+static bool reserve_taking_out(struct shelf *s, int64_t slot, uint32_t inode)
 {
 	struct shelf_opened *o;
 	bool reserved;
 
 	pthread_mutex_lock(&s->lock);
 	o = opened_at(s, slot, inode);
-	reserved = o->opens >= opens && !o->busy && s->hot_jobs < HOT_JOBS;
-	if (reserved) {
-		s->hot_jobs++;
-		o->opens = 0;
-		o->busy = true;
-	}
+	reserved = o->opens >= HOT_OPENS && reserve_job(s, o);
+	pthread_mutex_unlock(&s->lock);
+	return reserved;
+}
+
+/* To look at it: nobody has since it changed. */
+static bool reserve_look(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
+{
+	struct shelf_opened *o;
+	bool reserved;
+
+	pthread_mutex_lock(&s->lock);
+	o = opened_at(s, slot, inode);
+	reserved = (!changed || o->sound != changed) && reserve_job(s, o);
 	pthread_mutex_unlock(&s->lock);
 	return reserved;
 }
@@ -510,7 +549,7 @@ static bool begin_taking_out(struct file *f)
 	const uint32_t number = f->number;
 	struct content *content;
 
-	if (shelf_is_stopping(layer->shelf) || !reserve_job(layer->shelf, layer->slot, number, HOT_OPENS))
+	if (shelf_is_stopping(layer->shelf) || !reserve_taking_out(layer->shelf, layer->slot, number))
 		return false;
 	f->counts = false;
 	shelf_hold(layer);
@@ -522,32 +561,12 @@ static bool begin_taking_out(struct file *f)
 	return true;
 }
 
-struct look {
-	struct shelf_item *layer;
-	uint32_t number;
-};
-
-static void begin_look(void *arg)
+static void begin_look(const struct file *f)
 {
-	struct look *l = arg;
-	struct shelf *s = l->layer->shelf;
+	struct shelf *s = f->layer->shelf;
 
-	if (!shelf_is_stopping(s) && reserve_job(s, l->layer->slot, l->number, 0))
-		begin_job(l->layer, l->number, NULL);
-	shelf_put(l->layer);
-	free(l);
-}
-
-/* When it is closed, too. Without memory, the next time. */
-static void look_later(struct shelf_item *layer, uint32_t number, struct content *taken)
-{
-	struct look *l = malloc(sizeof(*l));
-
-	if (!l)
-		return;
-	shelf_hold(layer);
-	*l = (struct look){ .layer = layer, .number = number };
-	content_on_free(taken, begin_look, l);
+	if (!shelf_is_stopping(s) && reserve_look(s, f->layer->slot, f->number, f->looks))
+		begin_job(f->layer, f->number, NULL);
 }
 
 static bool may_be_taken_out(const struct shelf *s, const struct index_inode *inode)
@@ -555,35 +574,48 @@ static bool may_be_taken_out(const struct shelf *s, const struct index_inode *in
 	return inode->size >= HOT_SIZE && !(inode->flags & INDEX_SPARSE) && (int64_t)inode->size <= s->budget / HOT_SHARE;
 }
 
-/* The file taken out, if it was, and nobody changed it. */
-static int open_taken_out(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out)
+/* The descriptor of the file taken out, or -1, and when it was changed last. */
+static int find_taken_out(const struct shelf_item *layer, uint32_t number, const struct index_inode *inode, int64_t *changed)
 {
 	const struct derived_name name = file_name(&layer->digest, number);
-	struct shelf *s = layer->shelf;
+	const struct shelf *s = layer->shelf;
 	auto_fd int fd = -1;
-	struct seal seal;
-	int64_t changed;
 	struct stat st;
-	bool sound;
 
 	if (derived_open(s->derived, &name, &fd, NULL) < 0)
-		return -ENOENT;
+		return -1;
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != inode->size) {
 		(void)!derived_remove(s->derived, &name, NULL);
-		return -ENOENT;
+		return -1;
 	}
-	changed = time_of_change(fd);
-	sound = is_sound(s, layer->slot, number, changed);
-	if (!sound && (!changed || !seal_read(fd, &seal) || seal.changed != changed)) {
-		if (reserve_job(s, layer->slot, number, 0))
+	*changed = time_of_change(fd);
+	return steal_fd(&fd);
+}
+
+/* A file that may be taken out, or was. */
+static int open_large(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out, struct err *err)
+{
+	struct shelf *s = layer->shelf;
+	int64_t changed = 0;
+	auto_fd int fd = find_taken_out(layer, number, inode, &changed);
+	struct seal seal;
+	int r;
+
+	if (fd < 0) {
+		count_open(s, layer->slot, number);
+		return open_packed(layer, number, inode, true, 0, out, err);
+	}
+	if (is_sound(s, layer->slot, number, changed))
+		return content_from_fd(steal_fd(&fd), (int64_t)inode->size, out, err);
+	if (!changed || !seal_read(fd, &seal) || seal.changed != changed) {
+		if (reserve_look(s, layer->slot, number, changed))
 			begin_job(layer, number, NULL);
-		return -ENOENT;
+		return open_packed(layer, number, inode, false, 0, out, err);
 	}
-	if (content_from_fd(steal_fd(&fd), st.st_size, out, NULL) < 0)
-		return -ENOENT;
-	if (!sound)
-		look_later(layer, number, *out);
-	return 0;
+	r = open_packed(layer, number, inode, false, changed, out, err);
+	if (!r)
+		content_set_backing(*out, steal_fd(&fd));
+	return r;
 }
 
 static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, bool *again,
@@ -598,12 +630,10 @@ static int open_inode(struct shelf *s, int64_t layer_slot, uint32_t inode, struc
 	i = index_inode(layer->index, inode);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		r = err_set(err, ERR_CORRUPT, "an image's index doesn't fit its layer's");
-	else if (!may_be_taken_out(s, i))
-		r = open_packed(layer, inode, i, false, out, err);
-	else if (open_taken_out(layer, inode, i, out) < 0) {
-		count_open(s, layer_slot, inode);
-		r = open_packed(layer, inode, i, true, out, err);
-	}
+	else if (may_be_taken_out(s, i))
+		r = open_large(layer, inode, i, out, err);
+	else
+		r = open_packed(layer, inode, i, false, 0, out, err);
 	if (index_check(layer->index, NULL))
 		shelf_discard(layer);
 	*again = r && shelf_is_discarded(layer);
@@ -670,7 +700,7 @@ static int open_original(struct file_check *c, const struct derived_name *name, 
 	i = r ? NULL : index_inode(layer->index, (uint32_t)name->part);
 	if (!i || !S_ISREG(i->mode) || i->flags & INDEX_LINK)
 		return r;
-	return open_packed(layer, (uint32_t)name->part, i, false, out, err);
+	return open_packed(layer, (uint32_t)name->part, i, false, 0, out, err);
 }
 
 /* What can't be compared is left alone: the layer's own trouble is told otherwise. */
