@@ -1,9 +1,8 @@
 #!/bin/bash
 #
-# kill -9 of servers at any moment, with a receiver that fails a third of the time (but no delivery more than four times: its pauses
-# would go on for minutes): each push that was acknowledged is told at
-# least once, and none before another that came earlier in its repository. Two servers share the store: one tells, and the other
-# goes on where it died.
+# kill -9 of servers at any moment, with a receiver that fails a third of the time (but no delivery more than three times, and not more
+# than six in a row: pauses double, and would go on for minutes): each push that was acknowledged is told at least once, and none before
+# another that came earlier in its repository. Two servers share the store: one tells, and the other goes on where it died.
 #
 # HOOKS_PUSHES and HOOKS_KILLS say how many, CRASH_SEED repeats a run's choices (not its timing).
 
@@ -36,8 +35,8 @@ receiver got --seed "$SEED"
 for ((i = 0; i < REPOSITORIES; i++)); do
 	push_layout "$T/a" 1.0 "r$i" >/dev/null || bail 'no push'
 done
-"$REGFS" hook add '**' one --url "$URL/one?status=500&percent=33&times=4" >/dev/null
-"$REGFS" hook add '**' two --url "$URL/two?status=503&percent=33&times=4&retry-after=1" >/dev/null
+"$REGFS" hook add '**' one --url "$URL/one?status=500&percent=33&times=3&row=6" >/dev/null
+"$REGFS" hook add '**' two --url "$URL/two?status=503&percent=33&times=3&row=6&retry-after=1" >/dev/null
 
 mkfifo "$T/acks"
 exec 7<>"$T/acks"
