@@ -1,44 +1,15 @@
 #!/bin/bash
-# derived.t: what follows from layers (indexes, copies, files taken out) is damaged, removed, or takes long to make: under a server, and
-# before it starts. Nobody sees wrong bytes, and nobody else waits.
+# derived.t: what follows from layers (indexes and copies; files taken out are in taken-out.t) is damaged, removed, or takes long to make:
+# under a server, and before it starts. Nobody sees wrong bytes, and nobody else waits.
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/inside.sh"
-need curl jq busybox zstd python3 strace
+need curl jq busybox zstd python3
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
-# flip FILE [AT]: other bytes there; in the middle.
-flip() {
-	[ -f "$1" ] || { fail "a file to damage" "$1"; return; }
-	chmod u+w "$1"
-	printf '\377\376\375' | dd of="$1" bs=1 seek="${2:-$(($(stat -c %s "$1") / 2))}" conv=notrunc status=none
-}
-
-L=$T/layout
-mkdir "$T/files"
-head -c 20000000 /dev/urandom >"$T/files/large"
-seq 10000 >"$T/files/numbers"
-tar -C "$T/files" -cf "$T/files.tar" .
-gzip -kn "$T/files.tar"
-zstd -q "$T/files.tar"
-for coding in '' .gz .zst; do
-	tar_image "$L" "files$coding" "$T/files.tar$coding" >/dev/null || bail 'no image'
-done
-plain=$(digest_of "$T/files.tar")
-gzipped=$(digest_of "$T/files.tar.gz")
-
+coded_images
 # Room for the copy, and for no file besides.
 start_regfs --open --mount "$MNT" --index-cache 25000000
-for coding in '' .gz .zst; do
-	push_layout "$L" "files$coding" "files$coding" 1 >/dev/null || bail 'no push'
-done
-
-# file CODING NAME: in the mount.
-file() {
-	printf '%s\n' "$MNT/files$1/_tags/1/rootfs/$2"
-}
-same() {
-	check "$3" cmp "$(file "$1" "$2")" "$T/files/$2"
-}
+push_coded
 
 # ---- Copies ----
 
@@ -57,184 +28,6 @@ for what in copy copy-index; do
 done
 is "$(find "$STORE/index/copy" -type f | wc -l) $(find "$STORE/index/copy-index" -type f | wc -l)" '1 1' 'there is one of each'
 
-stop_regfs
-
-# ---- Files taken out ----
-
-start_regfs --open --mount "$MNT"
-for i in 1 2 3; do
-	same .gz large "a file opened for the ${i}th time"
-done
-check 'is taken out' wait_stat files-taken-out 1
-taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
-for i in 1 2 3 4; do
-	cmp "$(file '' large)" "$T/files/large"
-done
-check 'one of a layer that is not compressed, too' wait_stat files-taken-out 2
-check 'regfs check --data finds nothing' "$REGFS" check --data --store "$STORE"
-flip "$taken"
-exits 0 'a file taken out is damaged: regfs check --data says so' "$REGFS" check --data --json --store "$STORE"
-like "$OUT" "$gzipped" 'and of which layer'
-check 'it is removed' test ! -e "$taken"
-same .gz large 'and read from its layer'
-check 'nothing is left to find' "$REGFS" check --data --store "$STORE"
-same .gz large 'it is opened again'
-check 'and taken out again' wait_stat files-taken-out 3
-stop_regfs
-start_regfs --open --mount "$MNT"
-same .gz large 'taken out by an earlier start, it is read by itself'
-is "$(stat_of spans-decoded)" 0 'from the first time on'
-stop_regfs
-# A store that was restored has other times.
-touch "$taken"
-start_regfs --open --mount "$MNT"
-same .gz large 'one of another time is read'
-check 'out of its layer' test "$(stat_of spans-decoded)" -gt 0
-same .gz large 'but by itself'
-is_sealed() {
-	python3 -c 'import os, struct, sys
-sys.exit(struct.unpack("=qII", os.getxattr(sys.argv[1], "user.regfs.seal"))[0] != os.stat(sys.argv[1]).st_mtime_ns)' "$taken"
-}
-check 'when it was compared' wait_until is_sealed
-stop_regfs
-# As a disk would: it leaves the time as it was.
-touch -r "$taken" "$T/time"
-flip "$taken"
-touch -r "$T/time" "$taken"
-start_regfs --open --mount "$MNT"
-cat "$(file .gz large)" >/dev/null
-check 'one that was damaged, and has its time, is found out when it is closed' wait_until test ! -e "$taken"
-echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
-same .gz large 'and read out of its layer'
-same .gz large 'and again'
-check 'and taken out again' wait_stat files-taken-out 1
-stop_regfs
-taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
-# Many have it open before it was looked at.
-start_regfs --open --mount "$MNT"
-for fd in {20..27}; do
-	eval "exec $fd<\"\$(file .gz large)\""
-done
-were_read() {
-	sed -n 's/^rchar: //p' "/proc/$REGFS_PID/io"
-}
-grew() {
-	[ $(($(were_read) - before)) -gt 20000000 ]
-}
-before=$(were_read)
-exec 20<&-
-check 'whoever closes it first has it looked at' wait_until grew
-for fd in {21..27}; do
-	eval "exec $fd<&-"
-	stat_of files-taken-out >"$T/out"
-done
-for i in {1..10}; do
-	same .gz numbers "$i: meanwhile others are read"
-done
-ok "$(($(were_read) - before > 40000000))" "the others don't: $(($(were_read) - before)) bytes were read"
-stop_regfs
-# A bad sector, where the server reads.
-if strace -o /dev/null true 2>/dev/null; then
-	start_regfs --open --mount "$MNT"
-	strace -f -qq -P "$taken" -e trace=pread64 -e inject=pread64:error=EIO -p "$REGFS_PID" -o "$T/reads" 2>"$T/strace.err" &
-	tracer=$!
-	processes+=("$tracer")
-	is_traced() {
-		grep -q "^TracerPid:[[:space:]]*$tracer$" "/proc/$REGFS_PID/status"
-	}
-	check 'a file taken out can not be read' wait_until is_traced
-	same .gz large 'it is read'
-	check 'and found out' wait_until test ! -e "$taken"
-	same .gz large 'out of its layer then'
-	kill "$tracer"
-	wait "$tracer" 2>/dev/null
-	stop_regfs
-else
-	skip 'strace cannot trace here'
-fi
-
-# Whom the kernel asks for each byte: one who isn't root.
-if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
-	start_regfs --open --mount "$MNT"
-	for i in 1 2 3; do
-		cmp "$(file .gz large)" "$T/files/large"
-	done
-	wait_until test -e "$taken"
-	stop_regfs
-	chmod 755 "$T"
-	mkdir "$T/plain" "$T/plain/mnt"
-	mv "$STORE" "$T/plain/store"
-	chown -R 65534:65534 "$T/plain"
-	cat >"$T/plain.sh" <<-'END'
-		mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse || exit 9
-		echo owner:x:65534:65534::/:/bin/sh >"$1/passwd" && mount --bind "$1/passwd" /etc/passwd || exit 9
-		cd "$1/plain"
-		owner=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-		"${owner[@]}" mkfifo ready
-		"${owner[@]}" "$REGFS" serve --store store --listen 127.0.0.1:0 --open --mount mnt --ready-fd 9 9>ready >>log 2>&1 &
-		read -r line <ready
-		for i in 1 2 3; do
-			"${owner[@]}" cat mnt/files.gz/_tags/1/rootfs/large | cmp - "$1/files/large" && echo right
-			[ "$i" != 1 ] || "$2" || echo never
-		done
-		"${owner[@]}" fusermount3 -u mnt
-		kill $!
-		wait
-	END
-	taken=$T/plain/${taken#"$T/"}
-	for what in sealed gone; do
-		cat >"$T/until" <<-END
-			#!/bin/bash
-			. "$ROOT/tests/lib.sh" >/dev/null
-			taken=$taken
-			gone() {
-				[ ! -e "\$taken" ]
-			}
-			$(declare -f is_sealed)
-			sealed() {
-				is_sealed 2>/dev/null
-			}
-			wait_until $what
-		END
-		chmod +x "$T/until"
-		touch "$taken"
-		if [ $what = gone ]; then
-			python3 -c 'import os, struct, sys
-seal = os.getxattr(sys.argv[1], "user.regfs.seal")
-os.setxattr(sys.argv[1], "user.regfs.seal", struct.pack("=q", os.stat(sys.argv[1]).st_mtime_ns) + seal[8:])' "$taken"
-			touch -r "$taken" "$T/time"
-			flip "$taken"
-			touch -r "$T/time" "$taken"
-		fi
-		is "$(unshare -m --propagation private bash "$T/plain.sh" "$T" "$T/until" | xargs)" 'right right right' \
-			"without privilege: one $([ $what = gone ] && echo 'that is damaged, and has its time,' || echo 'of another time') is never shown wrong, and $what in the end"
-		rm -f "$T/fuse" "$T/plain/ready"
-	done
-	mv "$T/plain/store" "$STORE"
-	chown -R 0:0 "$STORE"
-	taken=$STORE/${taken#"$T/plain/store/"}
-else
-	skip 'this needs root, and a mount namespace of its own'
-fi
-for round in 1 2; do
-	# What was seen to be damaged is gone, the second time, or isn't yet.
-	taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
-	[ -z "$taken" ] || flip "$taken"
-	start_regfs --open --mount "$MNT"
-	same .gz large 'one that was damaged while no server ran is not shown'
-	same .gz large 'nor the second time'
-	same .gz large 'nor later'
-	i=0
-	until [ "$(stat_of files-taken-out)" = 1 ] || [ $((i++)) -gt 300 ]; do
-		cmp -s "$(file .gz large)" "$T/files/large" || fail 'nor while it is taken out anew'
-	done
-	is "$(stat_of files-taken-out)" 1 'it is taken out anew'
-	flip "$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")"
-	same .gz large 'nor is one that is damaged while it is used'
-	stop_regfs
-done
-start_regfs --open --mount "$MNT" --index-cache 1000
-is "$(find "$STORE/index/file" "$STORE/index/copy" -type f)" '' 'a smaller --index-cache is kept to at once'
 stop_regfs
 
 # ---- Layers ----
@@ -271,6 +64,20 @@ for coding in '' .gz; do
 	same "$coding" large 'and pushed again: it can be read'
 	stop_regfs
 done
+
+# A blob that somebody has open is damaged, found out, and pushed again.
+blob=$STORE/blobs/sha256/${gzipped:7:2}/${gzipped#*:}
+start_regfs --open --mount "$MNT"
+held=$MNT/files.gz/_blobs/sha256/${gzipped#*:}
+check 'a blob is read by itself' cmp "$held" "$T/files.tar.gz"
+exec 20<"$held"
+decay "$blob"
+exits 1 'regfs check --data finds that it was damaged' "$REGFS" check --data --store "$STORE"
+check 'it is put into quarantine' test ! -e "$blob"
+push_layout "$L" files.gz files.gz 1 >/dev/null
+check 'pushed again, and opened: it is read right, though somebody has the damaged one open' cmp "$held" "$T/files.tar.gz"
+exec 20<&-
+stop_regfs
 
 # ---- Indexes that go, or were left ----
 

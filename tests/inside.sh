@@ -42,3 +42,55 @@ zeros_layer() {
 		    out.write(gzip.compress(bytes(1024)))
 		END
 }
+
+# coded_images: a layer of two files, `large` and `numbers`, which lie in $T/files, as tar, gzip and one zstd frame, with an image of each in
+# the layout $L; their digests in $plain and $gzipped.
+coded_images() {
+	local coding
+
+	L=$T/layout
+	mkdir "$T/files"
+	head -c 20000000 /dev/urandom >"$T/files/large"
+	seq 10000 >"$T/files/numbers"
+	tar -C "$T/files" -cf "$T/files.tar" .
+	gzip -kn "$T/files.tar"
+	zstd -q "$T/files.tar"
+	for coding in '' .gz .zst; do
+		tar_image "$L" "files$coding" "$T/files.tar$coding" >/dev/null || bail 'no image'
+	done
+	plain=$(digest_of "$T/files.tar")
+	gzipped=$(digest_of "$T/files.tar.gz")
+}
+
+# push_coded: them, as files:1, files.gz:1 and files.zst:1.
+push_coded() {
+	local coding
+
+	for coding in '' .gz .zst; do
+		push_layout "$L" "files$coding" "files$coding" 1 >/dev/null || bail 'no push'
+	done
+}
+
+# file CODING NAME: in the mount.
+file() {
+	printf '%s\n' "$MNT/files$1/_tags/1/rootfs/$2"
+}
+
+# same CODING NAME WHAT: it is what was packed.
+same() {
+	check "$3" cmp "$(file "$1" "$2")" "$T/files/$2"
+}
+
+# flip FILE [AT]: other bytes there; in the middle.
+flip() {
+	[ -f "$1" ] || { fail "a file to damage" "$1"; return; }
+	chmod u+w "$1"
+	printf '\377\376\375' | dd of="$1" bs=1 seek="${2:-$(($(stat -c %s "$1") / 2))}" conv=notrunc status=none
+}
+
+# decay FILE: the same, as a disk would: it leaves the time as it was.
+decay() {
+	touch -r "$1" "$T/time"
+	flip "$1"
+	touch -r "$T/time" "$1"
+}

@@ -9,7 +9,6 @@ struct content {
 	char *data;
 	const struct content_reader *reader;	/* or NULL */
 	void *arg;
-	int backing;	/* -1: none was set */
 	int64_t size;
 };
 
@@ -21,7 +20,6 @@ int content_from_fd(int fd, int64_t size, struct content **out, struct err *err)
 	if (!c)
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
 	c->fd = steal_fd(&owned);
-	c->backing = -1;
 	c->size = size;
 	*out = c;
 	return 0;
@@ -35,7 +33,7 @@ int content_from_buf(struct buf *b, struct content **out, struct err *err)
 
 	if (!c)
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
-	c->fd = c->backing = -1;
+	c->fd = -1;
 	c->data = steal(&data);
 	c->size = size;
 	*out = c;
@@ -51,17 +49,12 @@ int content_from_reader(const struct content_reader *reader, void *arg, int64_t 
 		reader->release(arg);
 		return err_set(err, ERR_NO_MEMORY, "cannot open content: out of memory");
 	}
-	c->fd = c->backing = -1;
+	c->fd = -1;
 	c->reader = reader;
 	c->arg = arg;
 	c->size = size;
 	*out = c;
 	return 0;
-}
-
-void content_set_backing(struct content *c, int fd)
-{
-	c->backing = fd;
 }
 
 int content_fd(const struct content *c)
@@ -71,7 +64,7 @@ int content_fd(const struct content *c)
 
 int content_backing(const struct content *c)
 {
-	return c->backing >= 0 ? c->backing : c->fd;
+	return c->reader && c->reader->backing ? c->reader->backing(c->arg) : c->fd;
 }
 
 int64_t content_size(const struct content *c)
@@ -130,7 +123,6 @@ void content_free(struct content *c)
 		return;
 	if (c->reader)
 		c->reader->release(c->arg);
-	cleanup_close(&c->backing);
 	cleanup_close(&c->fd);
 	free(c->data);
 	free(c);

@@ -23,18 +23,19 @@ int content_from_buf(struct buf *b, struct content **out, struct err *err) MUST_
 struct content_reader {
 	ssize_t (*read)(void *arg, void *data, size_t len, int64_t offset, struct err *err);
 	void (*release)(void *arg);
+	int (*backing)(void *arg);	/* for content_backing(); or NULL */
 	bool grows;	/* read may be asked behind the size, and gives fewer bytes at the end as it is by then; 0: at or behind it */
 };
 /* Takes arg over, also on failure. */
 int content_from_reader(const struct content_reader *reader, void *arg, int64_t size, struct content **out,
 			struct err *err) MUST_CHECK;
 
-/* Gives a reader's content a file that is to have the same bytes, and takes the descriptor over: for content_backing(). Once. */
-void content_set_backing(struct content *c, int fd);
-
 /* The file's descriptor, still owned by the content, or -1. Read it by position only. */
 int content_fd(const struct content *c);
-/* A file that a kernel may read in its place: content_fd(), or the one that was set, or -1. */
+/*
+ * A file that a kernel may read in its place: content_fd(), or what the reader says, or -1. Likewise owned by the content. Where it proves
+ * wrong, it becomes one that nobody may read by its mode, for those to see who have it open.
+ */
 int content_backing(const struct content *c);
 int64_t content_size(const struct content *c);
 

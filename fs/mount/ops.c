@@ -203,7 +203,7 @@ void ops_close_all(struct ops *o)
 	answer_rooms_free(o);
 }
 
-static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *backing,
+static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *backing, bool *stale,
 		     struct err *err)
 {
 	bool forever;
@@ -211,9 +211,10 @@ static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *
 
 	f->node = node;
 	*backing = 0;
+	*stale = false;
 	if (r || !forever)
 		return r;
-	*backing = passthrough_open(o->passthrough, node, content_backing(f->content));
+	*backing = passthrough_open(o->passthrough, node, content_backing(f->content), stale);
 	if (*backing < 0)
 		return err_set(err, ERR_NO_MEMORY, "no memory for an open file");
 	f->cached = true;
@@ -221,15 +222,15 @@ static int open_file(struct ops *o, uint64_t node, struct ops_file *f, int32_t *
 }
 
 /* As libfuse's fuse_reply_open(), which can't say passthrough. With FOPEN_KEEP_CACHE the kernel
- * would refuse it. */
-static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing)
+ * would refuse it. With FOPEN_DIRECT_IO, too, reads come here. */
+static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing, bool direct)
 {
-	enum { FOPEN_PASSTHROUGH = 1 << 7 };
+	enum { FOPEN_DIRECT_IO = 1 << 0, FOPEN_PASSTHROUGH = 1 << 7 };
 	const struct {
 		uint64_t handle;
 		uint32_t flags;
 		int32_t backing;
-	} out = { handle, FOPEN_PASSTHROUGH, backing };
+	} out = { handle, FOPEN_PASSTHROUGH | (direct ? FOPEN_DIRECT_IO : 0), backing };
 
 	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
@@ -238,19 +239,20 @@ static int reply_passthrough(fuse_req_t req, uint64_t handle, int32_t backing)
 static struct ops_file *new_file(struct ops *o, uint64_t node, struct fuse_file_info *fi, int32_t *backing, struct err *err)
 {
 	struct ops_file *f = calloc(1, sizeof(*f));
+	bool stale;
 
 	if (!f) {
 		err_set(err, ERR_NO_MEMORY, "no memory for an open file");
 		return NULL;
 	}
-	if (open_file(o, node, f, backing, err) < 0) {
+	if (open_file(o, node, f, backing, &stale, err) < 0) {
 		free_file(o, f);
 		return NULL;
 	}
 	add_file(o, f);
 	fi->fh = (uintptr_t)f;
 	fi->keep_cache = f->cached;
-	fi->direct_io = !f->cached;
+	fi->direct_io = !f->cached || stale;
 	return f;
 }
 
@@ -268,7 +270,7 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	f = new_file(o, node, fi, &backing, &err);
 	if (!f)
 		return answer_fail(req, &err);
-	r = backing ? reply_passthrough(req, fi->fh, backing) : fuse_reply_open(req, fi);
+	r = backing ? reply_passthrough(req, fi->fh, backing, fi->direct_io) : fuse_reply_open(req, fi);
 	/* Interrupted meanwhile: the kernel won't release what it never opened. */
 	if (r == -ENOENT)
 		close_file(o, f);

@@ -10,7 +10,9 @@
  *    stacked file system) would fail for each file.
  * 2. An open node has one entry; its backing number doesn't change while it is there, also
  *    when the state turns OFF meanwhile. So opens of one node agree.
- * 3. A backing number is closed after the last release of its node, which the kernel sends when it
+ * 3. The kernel refuses to open by other means what is open by passthrough. So while a backing file is open that is no good
+ *    any more, others open it in both ways: read() asks us, and mmap() only has that file.
+ * 4. A backing number is closed after the last release of its node, which the kernel sends when it
  *    has let go of it.
  *
  * The kernel's structures are written down here, as <linux/fuse.h> has them from 6.9 on: the
@@ -20,9 +22,11 @@
 
 #include "fs/mount/passthrough.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #define OPCODE_INIT	  26
 #define INIT_EXT	  (1u << 30) /* flags: flags2 counts */
@@ -76,6 +80,8 @@ struct entry {
 	uint64_t node;
 	uint64_t opens;
 	int32_t backing; /* 0: read the plain way */
+	int fd;		 /* the file behind it, and */
+	struct stat file; /* what it was when it was opened */
 };
 
 struct passthrough {
@@ -98,6 +104,12 @@ int passthrough_new(int dev, struct passthrough **out, struct err *err)
 	return 0;
 }
 
+static void entry_free(struct entry *e)
+{
+	cleanup_close(&e->fd);
+	free(e);
+}
+
 /* Backing files still open go with the connection. */
 void passthrough_free(struct passthrough *p)
 {
@@ -106,7 +118,7 @@ void passthrough_free(struct passthrough *p)
 			struct entry *e = p->open[i];
 
 			p->open[i] = e->next;
-			free(e);
+			entry_free(e);
 		}
 	}
 	pthread_mutex_destroy(&p->lock);
@@ -204,19 +216,46 @@ static int32_t backing_open(struct passthrough *p, int fd)
 	return 0;
 }
 
-int32_t passthrough_open(struct passthrough *p, uint64_t node, int fd)
+static struct entry *entry_new(struct passthrough *p, uint64_t node, int fd)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->node = node;
+	e->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (e->fd >= 0 && fstat(e->fd, &e->file) == 0)
+		e->backing = backing_open(p, e->fd);
+	return e;
+}
+
+/* It was written to, or nobody may read it any more, or there is another in its place: `fd`, or -1. */
+static bool is_stale(const struct entry *e, int fd)
+{
+	struct stat now, other;
+
+	if (!e->backing)
+		return false;
+	if (fstat(e->fd, &now) < 0 || !(now.st_mode & 0777) || now.st_mtim.tv_sec != e->file.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != e->file.st_mtim.tv_nsec)
+		return true;
+	return fd >= 0 && (fstat(fd, &other) < 0 || other.st_ino != now.st_ino || other.st_dev != now.st_dev);
+}
+
+int32_t passthrough_open(struct passthrough *p, uint64_t node, int fd, bool *stale)
 {
 	struct entry **at, *e;
 	int32_t backing = -ENOMEM;
 
+	*stale = false;
+
 	pthread_mutex_lock(&p->lock);
 	at = find(p, node);
 	e = *at;
-	if (!e && (e = calloc(1, sizeof(*e)))) {
-		e->node = node;
-		e->backing = backing_open(p, fd);
-		*at = e;
-	}
+	if (e)
+		*stale = is_stale(e, fd);
+	else
+		e = *at = entry_new(p, node, fd);
 	if (e) {
 		e->opens++;
 		backing = e->backing;
@@ -236,7 +275,7 @@ void passthrough_release(struct passthrough *p, uint64_t node)
 		if (e->backing)
 			(void)ioctl(p->dev, DEV_BACKING_CLOSE, &e->backing);
 		*at = e->next;
-		free(e);
+		entry_free(e);
 	}
 	pthread_mutex_unlock(&p->lock);
 }

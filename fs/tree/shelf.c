@@ -421,6 +421,7 @@ int shelf_new(struct tree *tree, struct shelf **out, struct err *err)
 	s->tree = tree;
 	s->budget = TREE_INSIDE_CACHE;
 	s->last_late = &s->late;
+	s->last_look = &s->looks;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -453,6 +454,7 @@ void shelf_free(struct shelf *s)
 		return;
 	shelf_stop(s);
 	work_free(s->makers);
+	shelf_forget_looks(s);
 	for (size_t i = 0; i < SHELF_BUCKETS; i++)
 		while (s->buckets[i]) {
 			struct shelf_item *item = s->buckets[i];

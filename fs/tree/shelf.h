@@ -54,7 +54,7 @@ const struct index *shelf_index(const struct shelf_item *item);
 int64_t shelf_layer_slot(const struct shelf_item *item, uint32_t layer);
 /*
  * The bytes of a regular file of a layer, by its inode there; takes a hold of its own. A file that is opened again and again is taken
- * out of its layer, into one of its own, and content_fd() has that then; before this process has compared it, content_backing() only.
+ * out of its layer, into one of its own, and content_backing() has that then.
  */
 int shelf_open(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
 

@@ -73,7 +73,7 @@ struct shelf_item {
 struct shelf_opened {
 	int64_t slot;
 	uint32_t inode, opens;
-	bool busy;	/* a job is at it */
+	bool busy;	/* a job is at it, or waits */
 	int64_t sound;	/* time of change of the file taken out that has the right bytes; 0: none that was looked at */
 };
 
@@ -92,7 +92,9 @@ struct shelf {
 	unsigned idle;
 	size_t in_memory;		/* of all items */
 	struct shelf_opened opened[SHELF_HOT_PLACES];
-	unsigned hot_jobs;
+	unsigned hot_jobs;		/* of the makers', that take files out, or look at them */
+	struct hot_job *looks, **last_look;	/* of which there were enough */
+	unsigned looks_waiting;
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
 	unsigned apart;			/* makers that index for long */
 	unsigned working[SHELF_WORK_COUNT];
@@ -184,7 +186,22 @@ int shelf_make_index(struct shelf_item *item, struct draft *draft, enum index_ki
 /* The disk is full, or can't be written to: no reason not to read. */
 bool shelf_is_full(int r);
 
-/* shelf_bytes.c: what an item holds to be read; a layer's only. */
+/* ---- shelf_bytes.c ---- */
+
+/* What an item holds to be read; a layer's only. */
 void shelf_release_bytes(struct shelf_item *item);
+/* A regular file's bytes out of its layer, which is held meanwhile; `inode`: of its index. */
+int shelf_open_in_layer(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out,
+			struct err *err) MUST_CHECK;
+/* As shelf_open(), but out of the layer in any case. */
+int shelf_open_packed(struct shelf *s, int64_t layer_slot, uint32_t inode, struct content **out, struct err *err) MUST_CHECK;
+
+/* ---- shelf_files.c ---- */
+
+/* As shelf_open_in_layer(), or by the file that was taken out. */
+int shelf_open_file(struct shelf_item *layer, uint32_t number, const struct index_inode *inode, struct content **out,
+		    struct err *err) MUST_CHECK;
+/* What wasn't looked at yet isn't any more. No job runs. */
+void shelf_forget_looks(struct shelf *s);
 
 #endif

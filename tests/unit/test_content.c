@@ -91,9 +91,46 @@ static void test_damage(void)
 	is_int(content_read(closed, data, 5, 0, &err), -EBADF, "%s", err.text);
 }
 
+static ssize_t give_a(void *arg UNUSED, void *data, size_t len, int64_t offset UNUSED, struct err *err UNUSED)
+{
+	memset(data, 'a', len);
+	return (ssize_t)len;
+}
+
+static int backing_of(void *arg)
+{
+	return *(int *)arg;
+}
+
+static void release(void *arg)
+{
+	*(int *)arg = -2;
+}
+
+static void test_reader(void)
+{
+	static const struct content_reader plain = { .read = give_a, .release = release };
+	static const struct content_reader backed = { .read = give_a, .release = release, .backing = backing_of };
+	struct content *c;
+	char data[20] = "";
+	int fd = 7;
+
+	is_int(content_from_reader(&plain, &fd, 12, &c, NULL), 0, "content of a reader");
+	is_int(content_read(c, data, 20, 10, NULL), 2, "is read to its size");
+	is_int(content_backing(c), -1, "a kernel can't read it");
+	content_free(c);
+	is_int(fd, -2, "freed: the reader is told");
+	fd = 7;
+	is_int(content_from_reader(&backed, &fd, 12, &c, NULL), 0, "of one that has a file behind it");
+	is_int(content_backing(c), 7, "a kernel reads that");
+	is_int(content_fd(c), -1, "but nobody else");
+	content_free(c);
+}
+
 int main(void)
 {
 	test_buf();
+	test_reader();
 	test_file();
 	test_damage();
 	return done_testing();
