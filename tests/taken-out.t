@@ -3,17 +3,21 @@
 # damaged one but who had it open before it was, and that others don't wait for it.
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/inside.sh"
-need curl jq zstd python3 strace
+need curl jq busybox zstd python3 strace
 have_fuse || skip_all 'no /dev/fuse that can be opened here'
 
 coded_images
+# taken_of CODING: the file that was taken out of that layer.
+taken_of() {
+	find "$STORE/index/file" -type f -name "$(digest_of "$T/files.tar$1" | sed 's/.*://')-*" ! -name '*.new'
+}
 start_regfs --open --mount "$MNT"
 push_coded
 for i in 1 2 3; do
 	same .gz large "a file opened for the ${i}th time"
 done
 check 'is taken out' wait_stat files-taken-out 1
-taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
+taken=$(taken_of .gz)
 for i in 1 2 3 4; do
 	cmp "$(file '' large)" "$T/files/large"
 done
@@ -53,19 +57,20 @@ same .gz large 'and read out of its layer'
 same .gz large 'and again'
 check 'and taken out again' wait_stat files-taken-out 1
 stop_regfs
-taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
+taken=$(taken_of .gz)
 
 # ---- When it is looked at ----
 
-# opened COUNT-FILE...: opens all of them at once, reads of each, and closes them one after the other.
+# opened FILE...: opens all of them at once, reads of each, and closes them one after the other.
 opened() {
 	python3 -c 'import os, sys
 files = [os.open(name, os.O_RDONLY) for name in sys.argv[1:]]
 for f in files: os.pread(f, 4096, 0)
 for f in files: os.close(f)' "$@"
 }
-were_read() {
-	sed -n 's/^rchar: //p' "/proc/$REGFS_PID/io"
+# is_out_again [CODING]: it is, after it was removed; opened again and again for that.
+is_out_again() {
+	cmp "$(file "${1:-.gz}" large)" "$T/files/large" && [ -n "$(taken_of "${1:-.gz}")" ]
 }
 # Of files whose layer has to be decoded, nothing is, where the kernel reads them by itself.
 start_regfs --open --mount "$MNT"
@@ -82,9 +87,6 @@ same .zst large 'and once more'
 check "its layer isn't decoded for that" test ! -e "$STORE/index/copy"
 same .zst numbers 'as it is for another'
 stop_regfs
-taken_of() {
-	find "$STORE/index/file" -type f -name "$(digest_of "$T/files.tar$1" | sed 's/.*://')-*"
-}
 # traced FILE OPTION...: each pread64 of the server's from there is written down in $T/reads; once that is so. untraced ends it.
 traced() {
 	local file=$1
@@ -119,6 +121,25 @@ if strace -o /dev/null true 2>/dev/null; then
 	is "$(wc -l <"$T/reads")" $(((20000000 + 262143) / 262144)) 'one that eight have open is looked at once'
 	stop_regfs
 
+	# Of 1970, which is a time, too.
+	touch -d @0 "$taken"
+	touch "$behind"
+	start_regfs --open --mount "$MNT"
+	same .gz large 'one of 1970 is read'
+	same .zst large 'another is read'
+	check 'and looked at' wait_until is_sealed "$behind"
+	check 'the reads of it are noted' traced "$taken"
+	for i in 1 2 3; do
+		same .gz large 'it is read again'
+	done
+	touch "$behind"
+	same .zst large 'the other, too'
+	check 'and looked at' wait_until is_sealed "$behind"
+	untraced
+	is "$(wc -l <"$T/reads")" 0 'it was compared once'
+	stop_regfs
+	touch "$taken"
+
 	# A bad sector, where the server reads.
 	start_regfs --open --mount "$MNT"
 	check 'a file taken out can not be read' traced "$taken" -e inject=pread64:error=EIO
@@ -147,7 +168,7 @@ if strace -o /dev/null true 2>/dev/null; then
 	for i in 1 2 3; do
 		same .gz large "it is opened, for the ${i}th time"
 	done
-	check 'and taken out again' wait_until test -e "$taken"
+	check 'and taken out again' wait_until is_out_again
 	stop_regfs
 
 	# By a slow disk: each of three takes longer than its turn.
@@ -159,17 +180,21 @@ if strace -o /dev/null true 2>/dev/null; then
 	ls -l "$(file '' .)" "$(file .gz .)" "$(file .zst .)" >"$T/out"
 	check 'a disk is slow' traced "$taken" -P "$(taken_of '')" -P "$(taken_of .zst)" -e inject=pread64:delay_exit=50000
 	opened "$(file '' large)" "$(file .gz large)" "$(file .zst large)"
+	for i in {1..3}; do
+		make_image "$L" "small$i" "hello $i" >/dev/null && push_layout "$L" "small$i" "small$i" 1 >/dev/null
+		is "$(cat "$MNT/small$i/_tags/1/rootfs/message")" "hello $i" "$i: another image is looked into"
+	done
+	check 'long before they are compared' test -n "$(find "$STORE/index/file" -type f)"
 	none_taken() {
 		[ -z "$(find "$STORE/index/file" -type f)" ]
 	}
 	check 'what takes longer than a turn is gone on with' wait_until none_taken
 	untraced
 	for coding in '' .gz .zst; do
-		for i in 1 2 3 4; do
-			same "$coding" large "$i: tar$coding: it is read"
-		done
+		same "$coding" large "tar$coding: it is read"
+		check 'and taken out again' wait_until is_out_again "$coding"
 	done
-	check 'and taken out again' wait_stat files-taken-out 3
+	taken=$(taken_of .gz)
 	stop_regfs
 
 	# A server that is stopped meanwhile has found nothing out. (It ends while it is traced: no sanitizer can look for leaks then.)
@@ -184,18 +209,6 @@ if strace -o /dev/null true 2>/dev/null; then
 else
 	skip 'strace cannot trace here'
 fi
-# At no time.
-touch -d @0 "$taken"
-start_regfs --open --mount "$MNT"
-same .gz large 'one of 1970 is read'
-is_plain() {
-	local before
-
-	before=$(stat_of spans-decoded) && cmp "$(file .gz large)" "$T/files/large" && [ "$(stat_of spans-decoded)" = "$before" ] &&
-		before=$(were_read) && cmp "$(file .gz large)" "$T/files/large" && [ $(($(were_read) - before)) -lt 1000000 ]
-}
-check 'it is compared, too' wait_until is_plain
-stop_regfs
 
 # ---- Who has it open meanwhile ----
 
@@ -208,21 +221,64 @@ check 'one that was damaged is found out while somebody has it open' wait_until 
 for i in 1 2 3; do
 	same .gz large "$i: who opens it now isn't shown that"
 done
-check 'nor when it was taken out again' wait_until test -e "$taken"
+check 'nor when it was taken out again' wait_until is_out_again
 same .gz large 'who opens it then'
 exec 20<&-
 same .gz large 'it is closed'
 exec 20<"$(file .gz large)"
 flip "$taken"
 same .gz large 'one is written to while somebody has it open: who opens it now is not shown that'
-check 'it is removed' wait_until test ! -e "$taken"
+is_removed() {
+	cmp "$(file .gz large)" "$T/files/large" && [ ! -e "$taken" ]
+}
+check 'nor until it is removed' wait_until is_removed
 same .gz large 'nor later'
 exec 20<&-
-for i in 1 2 3; do
-	same .gz large "$i: it is read"
-done
-check 'and taken out again' wait_until test -e "$taken"
+check 'it is taken out again' wait_until is_out_again
 stop_regfs
+like "$(cat "$LOG")" "a file taken out of layer $gzipped was damaged: it is removed" 'the log says so'
+
+# One that can't be removed.
+if chattr +i "$taken" 2>/dev/null; then
+	chattr -i "$taken"
+	decay "$taken"
+	chattr +i "$taken"
+	: >"$LOG"
+	start_regfs --open --mount "$MNT"
+	cat "$(file .gz large)" >/dev/null
+	check 'one that is damaged, and can not be removed, is told of' wait_line "$LOG" "$REGFS_PID" "layer $gzipped was damaged: .* but stays"
+	for i in 1 2 3; do
+		same .gz large "$i: and is not shown again"
+	done
+	is "$(grep -c 'but stays' "$LOG")" 1 'nor looked at'
+	stop_regfs
+	chattr -i "$taken"
+	rm "$taken"
+	start_regfs --open --mount "$MNT"
+	check 'removed by hand, it is taken out again' wait_until is_out_again
+	stop_regfs
+else
+	skip 'no file can be made immutable here'
+fi
+
+# Who opened it has it, though its image is removed, and the layer with it.
+push_again() {
+	start_regfs --open --mount "$MNT"
+	push_layout "$L" files.gz files.gz 1 >/dev/null
+	check 'it is pushed again, and taken out' wait_until is_out_again
+	stop_regfs
+}
+gone() {
+	"$REGFS" gc --grace 0 --undo-keep 0 --store "$STORE" >/dev/null && [ ! -e "$STORE/blobs/sha256/${gzipped:7:2}/${gzipped#*:}" ]
+}
+start_regfs --open --mount "$MNT"
+exec 20<"$(file .gz large)"
+"$REGFS" repo rm --store "$STORE" files.gz >/dev/null
+check 'the layer of an open file goes' gone
+is "$(sha256sum <&20)" "$(sha256sum <"$T/files/large")" 'it is read'
+exec 20<&-
+stop_regfs
+push_again
 
 # Many at once, as when a container ends.
 mkdir "$T/many"
@@ -274,9 +330,15 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
 		cd "$1/plain"
 		owner=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 		"${owner[@]}" mkfifo ready
-		"${owner[@]}" "$REGFS" serve --store store --listen 127.0.0.1:0 --open --mount mnt --ready-fd 9 9>ready >>log 2>&1 &
+		"${owner[@]}" "$REGFS" serve --store "$3" --listen 127.0.0.1:0 --open --mount mnt --ready-fd 9 9>ready >>log 2>&1 &
 		read -r line <ready
-		for i in 1 2 3; do
+		if [ "$2" = removed ]; then
+			"${owner[@]}" bash -c 'exec 8<mnt/files.gz/_tags/1/rootfs/large
+				"$REGFS" repo rm --store "$2" files.gz
+				"$REGFS" gc --grace 0 --undo-keep 0 --store "$2"
+				[ ! -e "$3" ] && cmp - "$1/files/large" <&8 && echo right >&9' - "$1" "$3" "$4" 9>&1 >>log 2>&1
+		fi
+		for i in $([ "$2" = removed ] || seq 3); do
 			"${owner[@]}" cat mnt/files.gz/_tags/1/rootfs/large | cmp - "$1/files/large" && echo right
 			[ "$i" != 1 ] || "$2" || echo never
 		done
@@ -285,6 +347,10 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
 		wait
 	END
 	taken=$T/plain/${taken#"$T/"}
+	cp -a "$T/plain/store" "$T/plain/other"
+	is "$(unshare -m --propagation private bash "$T/plain.sh" "$T" removed other "other/blobs/sha256/${gzipped:7:2}/${gzipped#*:}")" right \
+		'without privilege: one is read that was opened before its layer went'
+	rm -rf "$T/fuse" "$T/plain/ready" "$T/plain/other"
 	for what in sealed gone; do
 		cat >"$T/until" <<-END
 			#!/bin/bash
@@ -307,7 +373,7 @@ seal = os.getxattr(sys.argv[1], "user.regfs.seal")
 os.setxattr(sys.argv[1], "user.regfs.seal", struct.pack("=q", os.stat(sys.argv[1]).st_mtime_ns) + seal[8:])' "$taken"
 			decay "$taken"
 		fi
-		is "$(unshare -m --propagation private bash "$T/plain.sh" "$T" "$T/until" | xargs)" 'right right right' \
+		is "$(unshare -m --propagation private bash "$T/plain.sh" "$T" "$T/until" store | xargs)" 'right right right' \
 			"without privilege: one $([ $what = gone ] && echo 'that is damaged, and has its time,' || echo 'of another time') is never shown wrong, and $what in the end"
 		rm -f "$T/fuse" "$T/plain/ready"
 	done
@@ -322,7 +388,7 @@ fi
 
 for round in 1 2; do
 	# What was seen to be damaged is gone, the second time, or isn't yet.
-	taken=$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")
+	taken=$(taken_of .gz)
 	[ -z "$taken" ] || flip "$taken"
 	start_regfs --open --mount "$MNT"
 	same .gz large 'one that was damaged while no server ran is not shown'
@@ -333,7 +399,7 @@ for round in 1 2; do
 		cmp -s "$(file .gz large)" "$T/files/large" || fail 'nor while it is taken out anew'
 	done
 	is "$(stat_of files-taken-out)" 1 'it is taken out anew'
-	flip "$(find "$STORE/index/file" -type f -name "${gzipped#*:}-*")"
+	flip "$(taken_of .gz)"
 	same .gz large 'nor is one that is damaged while it is used'
 	stop_regfs
 done

@@ -34,7 +34,7 @@ int content_from_reader(const struct content_reader *reader, void *arg, int64_t 
 int content_fd(const struct content *c);
 /*
  * A file that a kernel may read in its place: content_fd(), or what the reader says, or -1. Likewise owned by the content. Where it proves
- * wrong, it becomes one that nobody may read by its mode, for those to see who have it open.
+ * wrong, its time of change is another then, or nobody may read it by its mode, for those to see who have it open.
  */
 int content_backing(const struct content *c);
 int64_t content_size(const struct content *c);

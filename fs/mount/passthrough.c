@@ -80,8 +80,8 @@ struct entry {
 	uint64_t node;
 	uint64_t opens;
 	int32_t backing; /* 0: read the plain way */
-	int fd;		 /* the file behind it, and */
-	struct stat file; /* what it was when it was opened */
+	int fd;		 /* the file behind it, or -1, and */
+	struct timespec changed; /* when it was written to last, as it was opened */
 };
 
 struct passthrough {
@@ -207,8 +207,6 @@ static int32_t backing_open(struct passthrough *p, int fd)
 	struct backing_map map = { .fd = fd };
 	int id;
 
-	if (fd < 0 || atomic_load(&p->state) != ON)
-		return 0;
 	id = ioctl(p->dev, DEV_BACKING_OPEN, &map);
 	if (id > 0)
 		return id;
@@ -219,27 +217,28 @@ static int32_t backing_open(struct passthrough *p, int fd)
 static struct entry *entry_new(struct passthrough *p, uint64_t node, int fd)
 {
 	struct entry *e = calloc(1, sizeof(*e));
+	struct stat st;
 
 	if (!e)
 		return NULL;
 	e->node = node;
-	e->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (e->fd >= 0 && fstat(e->fd, &e->file) == 0)
+	e->fd = fd < 0 || atomic_load(&p->state) != ON ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (e->fd >= 0 && fstat(e->fd, &st) == 0) {
+		e->changed = st.st_mtim;
 		e->backing = backing_open(p, e->fd);
+	}
+	if (!e->backing)
+		cleanup_close(&e->fd);
 	return e;
 }
 
-/* It was written to, or nobody may read it any more, or there is another in its place: `fd`, or -1. */
-static bool is_stale(const struct entry *e, int fd)
+/* Its backing file was written to, or nobody may read it any more. */
+static bool is_stale(const struct entry *e)
 {
-	struct stat now, other;
+	struct stat st;
 
-	if (!e->backing)
-		return false;
-	if (fstat(e->fd, &now) < 0 || !(now.st_mode & 0777) || now.st_mtim.tv_sec != e->file.st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != e->file.st_mtim.tv_nsec)
-		return true;
-	return fd >= 0 && (fstat(fd, &other) < 0 || other.st_ino != now.st_ino || other.st_dev != now.st_dev);
+	return e->backing && (fstat(e->fd, &st) < 0 || !(st.st_mode & 0777) || st.st_mtim.tv_sec != e->changed.tv_sec ||
+			      st.st_mtim.tv_nsec != e->changed.tv_nsec);
 }
 
 int32_t passthrough_open(struct passthrough *p, uint64_t node, int fd, bool *stale)
@@ -253,7 +252,7 @@ int32_t passthrough_open(struct passthrough *p, uint64_t node, int fd, bool *sta
 	at = find(p, node);
 	e = *at;
 	if (e)
-		*stale = is_stale(e, fd);
+		*stale = is_stale(e);
 	else
 		e = *at = entry_new(p, node, fd);
 	if (e) {

@@ -30,7 +30,7 @@ ssize_t passthrough_writev(struct passthrough *p, int dev, struct iovec *iov, in
  * `fd`: the file behind it, or -1. Answers the number by which the kernel knows that file,
  * or 0: the kernel is to ask for the bytes. All opens of a node at one time get the same
  * answer, for the kernel refuses a mixture. *stale: the file behind it, which others have open, was written to meanwhile, or
- * nobody may read it any more, or it isn't `fd`: reads are to be answered here. -ENOMEM: nothing was noted.
+ * nobody may read it any more (content_backing()): reads are to be answered here. -ENOMEM: nothing was noted.
  */
 int32_t passthrough_open(struct passthrough *p, uint64_t node, int fd, bool *stale);
 void passthrough_release(struct passthrough *p, uint64_t node);

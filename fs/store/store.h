@@ -47,7 +47,7 @@ int store_blob_read(const struct store *s, const struct digest *d, size_t max, s
 /* Only inside a write transaction in which no row names the blob. Absent is success. */
 int store_blob_unlink(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
 
-/* Moves the file, if there is one, to quarantine/, where nothing serves it. */
+/* Moves the file, if there is one, to quarantine/, where nothing serves it. Its time of change is now: whoever has it open can see that. */
 int store_blob_quarantine(const struct store *s, const struct digest *d, struct err *err) MUST_CHECK;
 /* Calls fn for each file, with when it was last changed (nanoseconds since 1970); a non-zero answer ends it and is returned. */
 typedef int store_blob_fn(void *arg, const struct digest *d, int64_t changed, struct err *err);

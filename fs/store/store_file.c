@@ -289,8 +289,9 @@ int store_blob_quarantine(const struct store *s, const struct digest *d, struct 
 	snprintf(to, sizeof(to), "quarantine/%s", digest_hex(d, hex));
 	if (mkdirat(s->root, "quarantine", 0700) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "can't make the directory quarantine in the store");
-	if (renameat(s->blobs, path, s->root, to) < 0 && errno != ENOENT)
-		return err_sys(err, errno, "can't put %s into quarantine", path);
+	if (renameat(s->blobs, path, s->root, to) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "can't put %s into quarantine", path);
+	(void)!utimensat(s->root, to, (struct timespec[]){ { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } }, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
 

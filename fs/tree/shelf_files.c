@@ -13,20 +13,23 @@
  *
  * Invariants:
  * 1. The layer's bytes are asked for only when they are read: a kernel may need none of them.
- * 2. Of a place in shelf.opened, one job at a time is in the pool or waits.
+ * 2. Of a file in shelf.opened, one job at a time is in the pool or waits; and of those that look, one in all is in the pool, for a short turn:
+ *    there may be thousands, and nobody waits for them.
  */
 #include "fs/base/base.h"
 #include "fs/tree/shelf_state.h"
 
 #include <sys/xattr.h>
 
+#include "fs/base/log.h"
 #include "fs/image/inflate.h"
 #include "fs/tree/state.h"
 
 #define READ_SIZE (256 * 1024)
 #define HOT_OPENS 2		/* of a file, before it is taken out of its layer */
 #define HOT_SIZE (128 * 1024)	/* smaller ones are read as fast out of a decoded span */
-#define HOT_JOBS 8		/* in the pool; those that look wait for others to end */
+#define HOT_JOBS 8		/* that take files out, in the pool */
+#define LOOK_TURN (100 * INT64_C(1000000))	/* nanoseconds */
 #define HOT_SHARE 4		/* of the budget: larger ones would throw out all others */
 #define SEAL "user.regfs.seal"	/* attribute of a file taken out: its struct seal */
 
@@ -71,11 +74,27 @@ static struct derived_name file_name(const struct digest *layer, uint32_t number
 	return (struct derived_name){ DERIVED_FILE, *layer, (uint64_t)INDEX_VERSION << 32 | number };
 }
 
-/* Whoever has it open may see by its mode that it is no good. */
-static int remove_damaged(const struct derived *d, const struct derived_name *name, const struct content *file, struct err *err)
+/* Whoever has it open may see by its mode that it is no good. Nothing is removed that another process has put there meanwhile. */
+static int remove_damaged(const struct derived *d, const struct derived_name *name, int fd, struct err *err)
 {
-	(void)!fchmod(content_fd(file), 0);
-	return derived_remove(d, name, err);
+	auto_fd int there = -1;
+	struct stat st, at;
+	int r = fstat(fd, &st) < 0 ? err_sys(err, errno, "can't look at a file taken out of a layer") : 0;
+
+	if (!r && (derived_open(d, name, &there, NULL) < 0 || fstat(there, &at) < 0 || at.st_ino != st.st_ino || at.st_dev != st.st_dev))
+		return 0;
+	(void)!fchmod(fd, 0);
+	return r ? r : derived_remove(d, name, err);
+}
+
+static void remove_and_tell(const struct derived *d, const struct derived_name *name, int fd)
+{
+	struct err err = ERR_INIT;
+	char text[DIGEST_TEXT_MAX + 1];
+	int r = remove_damaged(d, name, fd, &err);
+
+	log_warn("a file taken out of layer %s was damaged: it is %s%s", digest_format(&name->key, text),
+		 r ? "read there again, but stays: " : "removed, and read there again", r ? err.text : "");
 }
 
 /* ---- Which were opened ---- */
@@ -104,15 +123,30 @@ static void count_open(struct shelf *s, int64_t slot, uint32_t inode)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static bool is_sound(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
+/* What is known of the file taken out that has that time of change. */
+enum verdict { UNKNOWN, SOUND, BAD };
+
+static enum verdict verdict_of(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
 {
 	const struct shelf_opened *o = &s->opened[hot_place(slot, inode)];
-	bool sound;
+	enum verdict v = UNKNOWN;
 
 	pthread_mutex_lock(&s->lock);
-	sound = o->slot == slot && o->inode == inode && o->sound == changed && changed;
+	if (changed && o->slot == slot && o->inode == inode)
+		v = o->sound == changed ? SOUND : o->bad == changed ? BAD : UNKNOWN;
 	pthread_mutex_unlock(&s->lock);
-	return sound;
+	return v;
+}
+
+static void note_bad(struct shelf *s, int64_t slot, uint32_t inode, int64_t changed)
+{
+	struct shelf_opened *o;
+
+	pthread_mutex_lock(&s->lock);
+	o = opened_at(s, slot, inode);
+	o->sound = 0;
+	o->bad = changed;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- Jobs ---- */
@@ -126,9 +160,10 @@ struct hot_job {
 	struct derived_name name;
 	bool looks;
 	struct content *content;	/* in its layer, to be taken out; one that it looks at: the file, once it is open */
-	int64_t changed;		/* when that was, as it was opened */
-	int64_t at;			/* how far it was looked at, */
-	uint32_t crc;			/* and its checksum */
+	int64_t changed;		/* when that was, as it was opened, or made */
+	int64_t at;			/* how far it has come, */
+	uint32_t crc;			/* and the checksum of that */
+	bool sound;			/* it has the right bytes */
 };
 
 static void free_job(struct hot_job *h)
@@ -137,7 +172,7 @@ static void free_job(struct hot_job *h)
 	free(h);
 }
 
-/* Bytes of h->content, from h->at on, to `to` (-1: nowhere), and their checksum. ERR_INTERRUPTED: the turn is over. */
+/* Bytes of h->content, from h->at on, to `to` (-1: nowhere), and their checksum. ERR_INTERRUPTED: the turn (if any) is over. */
 static int copy_file(struct hot_job *h, int to, struct turn *turn, struct err *err)
 {
 	int64_t size = content_size(h->content);
@@ -149,31 +184,30 @@ static int copy_file(struct hot_job *h, int to, struct turn *turn, struct err *e
 
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
-		if (shelf_turn_is_over(turn))
-			return err_set(err, ERR_INTERRUPTED, "no time to copy a file");
 		if (to >= 0 && pwrite(to, data, (size_t)n, h->at) != n)
 			return err_sys(err, errno, "can't write a file taken out of a layer");
 		h->crc = inflate_crc32(h->crc, data, (size_t)n);
 		h->at += n;
+		if (turn && shelf_turn_is_over(turn))
+			r = err_set(err, ERR_INTERRUPTED, "no time to copy a file");
 	}
 	return r;
 }
 
 /* Synced: after a power failure it is whole, or not there. What fails, a full disk too, leaves the file in its layer. */
-static int64_t take_out(struct hot_job *h, struct turn *turn)
+static void take_out(struct hot_job *h, struct turn *turn)
 {
 	struct derived *d = h->shelf->derived;
 	auto_draft struct draft draft = { .derived = d, .file = { .fd = -1 } };
-	int64_t changed;
 
 	if (derived_begin(d, &h->name, &draft.file, NULL) <= 0 || copy_file(h, draft.file.fd, turn, NULL) < 0)
-		return 0;
-	changed = time_of_change(draft.file.fd);
-	if (!seal_write(draft.file.fd, changed, h->crc) || derived_commit(d, &draft.file, true, NULL) < 0)
-		return 0;
+		return;
+	h->changed = time_of_change(draft.file.fd);
+	if (!seal_write(draft.file.fd, h->changed, h->crc) || derived_commit(d, &draft.file, true, NULL) < 0)
+		return;
+	h->sound = true;
 	atomic_fetch_add(&h->shelf->taken_out, 1);
 	(void)!derived_shrink(d, h->shelf->budget, NULL);
-	return changed;
 }
 
 static int open_taken(struct hot_job *h)
@@ -189,13 +223,18 @@ static int open_taken(struct hot_job *h)
 	return content_from_fd(fd, st.st_size, &h->content, NULL);
 }
 
+/* Whether what was read of it, whole, is what was taken out. */
+static bool fits_seal(const struct hot_job *h, struct seal *seal)
+{
+	return seal_read(content_fd(h->content), seal) && seal->crc == h->crc;
+}
+
 /* One that is there: of an earlier process's making, or another's. False: it is to go on in another turn. */
-static bool look_at(struct hot_job *h, struct turn *turn, int64_t *sound)
+static bool look_at(struct hot_job *h, struct turn *turn)
 {
 	struct seal seal;
-	int fd, r;
+	int r;
 
-	*sound = 0;
 	if (!h->content && open_taken(h))
 		return true;
 	r = copy_file(h, -1, turn, NULL);
@@ -203,37 +242,27 @@ static bool look_at(struct hot_job *h, struct turn *turn, int64_t *sound)
 		return !turn->lost;
 	if (r == -ENOMEM)
 		return true;
-	fd = content_fd(h->content);
 	/* One that can't be read is no better. */
-	if (r < 0 || !seal_read(fd, &seal) || seal.crc != h->crc) {
-		(void)!remove_damaged(h->shelf->derived, &h->name, h->content, NULL);
+	if (r || !fits_seal(h, &seal)) {
+		note_bad(h->shelf, h->slot, h->number, h->changed);
+		remove_and_tell(h->shelf->derived, &h->name, content_fd(h->content));
 		return true;
 	}
+	h->sound = true;
 	/* One with another time is a copy of it: somebody restored the store. */
 	if (seal.changed != h->changed)
-		(void)!seal_write(fd, h->changed, h->crc);
-	*sound = h->changed;
+		(void)!seal_write(content_fd(h->content), h->changed, h->crc);
 	return true;
 }
 
-/* With the lock held: one more is in the pool. */
-static bool may_begin(struct shelf *s)
-{
-	if (s->hot_jobs >= HOT_JOBS)
-		return false;
-	s->hot_jobs++;
-	return true;
-}
-
-/* With the lock held: the first that waits takes the place of one that ended; NULL: none does. */
+/* With the lock held: the first that waits is the one that looks; NULL: none does. */
 static struct hot_job *next_look(struct shelf *s)
 {
 	struct hot_job *h = shelf_is_stopping(s) ? NULL : s->looks;
 
-	if (!h) {
-		s->hot_jobs--;
+	s->looking = h;
+	if (!h)
 		return NULL;
-	}
 	s->looks = h->next;
 	if (!s->looks)
 		s->last_look = &s->looks;
@@ -241,30 +270,29 @@ static struct hot_job *next_look(struct shelf *s)
 	return h;
 }
 
-/* With the lock held. */
-static void note_end(struct shelf *s, int64_t slot, uint32_t inode, int64_t sound)
+static void end_job(struct hot_job *h)
 {
-	struct shelf_opened *o = &s->opened[hot_place(slot, inode)];
-
-	if (o->slot != slot || o->inode != inode)
-		return;
-	o->busy = false;
-	if (sound)
-		o->opens = 0;
-	o->sound = sound;
-}
-
-/* Of one that is, or was to be, in the pool. */
-static void end_job(struct shelf *s, int64_t slot, uint32_t inode, int64_t sound)
-{
-	struct hot_job *next;
+	struct shelf *s = h->shelf;
+	struct shelf_opened *o = &s->opened[hot_place(h->slot, h->number)];
+	struct hot_job *next = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	note_end(s, slot, inode, sound);
-	next = next_look(s);
+	if (o->slot == h->slot && o->inode == h->number) {
+		o->busy = false;
+		if (h->sound) {
+			o->opens = 0;
+			o->sound = h->changed;
+			o->bad = 0;
+		}
+	}
+	if (h->looks)
+		next = next_look(s);
+	else
+		s->hot_jobs--;
 	pthread_mutex_unlock(&s->lock);
 	if (next)
 		shelf_submit(s, &next->job);
+	free_job(h);
 }
 
 /* In a thread of the pool. */
@@ -272,16 +300,16 @@ static void hot_job_run(struct work_job *job)
 {
 	struct hot_job *h = container_of(job, struct hot_job, job);
 	struct turn turn;
-	int64_t sound;
 
 	shelf_be_nice();
 	shelf_turn_begin(&turn, h->shelf, false);
+	if (h->looks)
+		turn.length = LOOK_TURN;
 	if (!h->looks)
-		sound = take_out(h, &turn);
-	else if (!look_at(h, &turn, &sound))
+		take_out(h, &turn);
+	else if (!look_at(h, &turn))
 		return shelf_submit(h->shelf, &h->job);
-	end_job(h->shelf, h->slot, h->number, sound);
-	free_job(h);
+	end_job(h);
 }
 
 static struct hot_job *new_job(struct shelf_item *layer, uint32_t number)
@@ -302,10 +330,11 @@ static bool reserve_taking_out(struct shelf *s, int64_t slot, uint32_t inode)
 
 	pthread_mutex_lock(&s->lock);
 	o = opened_at(s, slot, inode);
-	reserved = o->opens >= HOT_OPENS && !o->busy && may_begin(s);
+	reserved = o->opens >= HOT_OPENS && !o->busy && s->hot_jobs < HOT_JOBS;
 	if (reserved) {
 		o->opens = 0;
 		o->busy = true;
+		s->hot_jobs++;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return reserved;
@@ -315,15 +344,14 @@ static bool reserve_taking_out(struct shelf *s, int64_t slot, uint32_t inode)
 static bool begin_taking_out(struct shelf_item *layer, uint32_t number, struct content *content)
 {
 	struct shelf *s = layer->shelf;
-	struct hot_job *h;
+	struct hot_job *h = shelf_is_stopping(s) ? NULL : new_job(layer, number);
 
-	if (shelf_is_stopping(s) || !reserve_taking_out(s, layer->slot, number))
-		return false;
-	h = new_job(layer, number);
-	if (!h) {
-		end_job(s, layer->slot, number, 0);
+	if (h && !reserve_taking_out(s, layer->slot, number)) {
+		free_job(h);
 		return false;
 	}
+	if (!h)
+		return false;
 	h->content = content;
 	shelf_submit(s, &h->job);
 	return true;
@@ -334,10 +362,11 @@ static bool queue_look(struct shelf *s, struct hot_job *h, int64_t changed, bool
 {
 	struct shelf_opened *o = opened_at(s, h->slot, h->number);
 
-	if (o->busy || (changed && o->sound == changed) || s->looks_waiting >= SHELF_HOT_PLACES)
+	if (o->busy || (changed && (o->sound == changed || o->bad == changed)) || s->looks_waiting >= SHELF_HOT_PLACES)
 		return false;
 	o->busy = true;
-	*submit = may_begin(s);
+	*submit = !s->looking;
+	s->looking = true;
 	if (*submit)
 		return true;
 	*s->last_look = h;
@@ -409,23 +438,47 @@ static int need_packed(struct file *f, const struct content **out, struct err *e
 	return 0;
 }
 
+/* A copy that was compared, or is now. */
+static bool is_right(const struct file *f)
+{
+	struct hot_job h = { .content = f->copy };
+	struct seal seal;
+
+	return !copy_file(&h, -1, NULL, NULL) && fits_seal(&h, &seal);
+}
+
+/* It can't be read any more. */
+static void give_up_copy(struct file *f)
+{
+	const struct derived_name name = file_name(&f->layer->digest, f->number);
+	struct shelf *s = f->layer->shelf;
+
+	if (!atomic_exchange(&f->sound, false))
+		return;
+	note_bad(s, f->layer->slot, f->number, f->changed);
+	remove_and_tell(s->derived, &name, content_fd(f->copy));
+}
+
 static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, struct err *err)
 {
 	struct file *f = arg;
 	const struct content *packed;
-	int r;
+	ssize_t n;
 
 	if (atomic_load(&f->sound)) {
-		const struct derived_name name = file_name(&f->layer->digest, f->number);
-		ssize_t n = content_read(f->copy, data, len, offset, NULL);
-
+		n = content_read(f->copy, data, len, offset, NULL);
 		if (n >= 0)
 			return n;
-		atomic_store(&f->sound, false);
-		(void)!remove_damaged(f->layer->shelf->derived, &name, f->copy, NULL);
+		give_up_copy(f);
 	}
-	r = need_packed(f, &packed, err);
-	return r ? r : content_read(packed, data, len, offset, err);
+	n = need_packed(f, &packed, err);
+	if (!n)
+		return content_read(packed, data, len, offset, err);
+	/* The layer may be gone since this was opened, or the disk have no room for what reading it needs. */
+	if (!is_right(f))
+		return n == -ENOENT ? err_set(err, ERR_IO, "a file's layer isn't here any more, and the file taken out of it is damaged") : n;
+	atomic_store(&f->sound, true);
+	return content_read(f->copy, data, len, offset, err);
 }
 
 static int file_backing(void *arg)
@@ -469,7 +522,7 @@ static struct content *find_taken_out(const struct shelf_item *layer, uint32_t n
 	if (derived_open(s->derived, &name, &fd, NULL) < 0)
 		return NULL;
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != inode->size || !(st.st_mode & 0400)) {
-		(void)!derived_remove(s->derived, &name, NULL);
+		(void)!remove_damaged(s->derived, &name, fd, NULL);
 		return NULL;
 	}
 	*changed = time_of_change(fd);
@@ -512,18 +565,18 @@ int shelf_open_file(struct shelf_item *layer, uint32_t number, const struct inde
 {
 	struct shelf *s = layer->shelf;
 	struct content *copy;
+	enum verdict verdict;
 	int64_t changed;
-	bool sound;
 
 	if (!may_be_taken_out(s, inode))
 		return shelf_open_in_layer(layer, number, inode, out, err);
 	copy = find_taken_out(layer, number, inode, &changed);
 	if (!copy)
 		return open_to_count(layer, number, inode, out, err);
-	sound = is_sound(s, layer->slot, number, changed);
-	if (sound || is_sealed(copy, changed))
-		return new_file(&(struct file){ .layer = layer, .number = number, .copy = copy, .changed = changed, .sound = sound,
-						.looks = !sound }, out, err);
+	verdict = verdict_of(s, layer->slot, number, changed);
+	if (verdict == SOUND || (verdict == UNKNOWN && is_sealed(copy, changed)))
+		return new_file(&(struct file){ .layer = layer, .number = number, .copy = copy, .changed = changed,
+						.sound = verdict == SOUND, .looks = verdict == UNKNOWN }, out, err);
 	content_free(copy);
 	begin_look(layer, number, changed);
 	return shelf_open_in_layer(layer, number, inode, out, err);
@@ -592,7 +645,7 @@ static int check_file(void *arg, const struct derived_name *name, int64_t size, 
 		return 0;
 	if (may_be_same(c, original, taken))
 		return 0;
-	r = remove_damaged(c->shelf->derived, name, taken, err);
+	r = remove_damaged(c->shelf->derived, name, content_fd(taken), err);
 	return r ? r : c->fn(c->arg, digest_format(&name->key, text), (uint32_t)name->part);
 }
 

@@ -26,7 +26,7 @@ void shelf_submit(struct shelf *s, struct work_job *job)
 
 void shelf_turn_begin(struct turn *t, struct shelf *s, bool may_go_apart)
 {
-	*t = (struct turn){ .shelf = s, .began = timestamp_monotonic(), .brief = !may_go_apart };
+	*t = (struct turn){ .shelf = s, .began = timestamp_monotonic(), .length = TURN, .brief = !may_go_apart };
 	pthread_mutex_lock(&s->lock);
 	s->waiting_jobs--;
 	pthread_mutex_unlock(&s->lock);
@@ -56,7 +56,7 @@ bool shelf_turn_is_over(void *turn)
 
 	if (shelf_is_stopping(s) || t->lost || t->unwanted)
 		return true;
-	if (timestamp_monotonic() - t->began < TURN)
+	if (timestamp_monotonic() - t->began < t->length)
 		return false;
 	pthread_mutex_lock(&s->lock);
 	t->unwanted = t->item && is_unwanted(t->item);

@@ -31,7 +31,7 @@ enum shelf_state { OPENING, READY, FAILED };
 /* What readers do themselves, few at a time. */
 enum shelf_work { SHELF_MERGE, SHELF_COPY, SHELF_WORK_COUNT };
 
-/* How to read a layer's bytes; made when the first file of it is opened. */
+/* How to read a layer's bytes; made when the first file of it is opened that isn't taken out, or is read here all the same. */
 struct bytes {
 	struct content *blob;		/* or its decoded copy */
 	struct index *copy_index;	/* or NULL */
@@ -75,6 +75,7 @@ struct shelf_opened {
 	uint32_t inode, opens;
 	bool busy;	/* a job is at it, or waits */
 	int64_t sound;	/* time of change of the file taken out that has the right bytes; 0: none that was looked at */
+	int64_t bad;	/* of one that hasn't, and that could not be removed it may be; 0: none */
 };
 
 struct shelf {
@@ -92,8 +93,9 @@ struct shelf {
 	unsigned idle;
 	size_t in_memory;		/* of all items */
 	struct shelf_opened opened[SHELF_HOT_PLACES];
-	unsigned hot_jobs;		/* of the makers', that take files out, or look at them */
-	struct hot_job *looks, **last_look;	/* of which there were enough */
+	unsigned hot_jobs;		/* of the makers', that take files out */
+	bool looking;			/* a job looks at one that was, or waits to */
+	struct hot_job *looks, **last_look;	/* which come after it */
 	unsigned looks_waiting;
 	unsigned waiting_jobs;		/* of the makers', not begun yet */
 	unsigned apart;			/* makers that index for long */
@@ -138,7 +140,8 @@ int shelf_request_layer(struct shelf *s, int64_t slot, struct shelf_item **out, 
 /* What a maker has of the pool. */
 struct turn {
 	struct shelf *shelf;
-	int64_t began;		/* nanoseconds, of the monotonic clock */
+	int64_t began;		/* nanoseconds, of the monotonic clock, */
+	int64_t length;		/* and how many it has, when others wait */
 	bool brief;		/* it may not take longer than its turn while others wait */
 	struct shelf_item *item;	/* a layer that it indexes, or NULL */
 	bool apart, lost;
