@@ -180,11 +180,6 @@ if strace -o /dev/null true 2>/dev/null; then
 	ls -l "$(file '' .)" "$(file .gz .)" "$(file .zst .)" >"$T/out"
 	check 'a disk is slow' traced "$taken" -P "$(taken_of '')" -P "$(taken_of .zst)" -e inject=pread64:delay_exit=50000
 	opened "$(file '' large)" "$(file .gz large)" "$(file .zst large)"
-	for i in {1..3}; do
-		make_image "$L" "small$i" "hello $i" >/dev/null && push_layout "$L" "small$i" "small$i" 1 >/dev/null
-		is "$(cat "$MNT/small$i/_tags/1/rootfs/message")" "hello $i" "$i: another image is looked into"
-	done
-	check 'long before they are compared' test -n "$(find "$STORE/index/file" -type f)"
 	none_taken() {
 		[ -z "$(find "$STORE/index/file" -type f)" ]
 	}
@@ -302,10 +297,27 @@ while read -r one; do
 done < <(find "$STORE/index/file" -name "${digest#*:}-*")
 echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
 start_regfs --open --mount "$MNT"
-opened "$many"/*
-none_left() {
-	[ -z "$(find "$STORE/index/file" -name "${digest#*:}-*")" ]
+left() {
+	find "$STORE/index/file" -name "${digest#*:}-*"
 }
+none_left() {
+	[ -z "$(left)" ]
+}
+paths=()
+if strace -o /dev/null true 2>/dev/null; then
+	readarray -t paths < <(left | sed 's/^/-P\n/')
+	ls -l "$many" >"$T/out"
+	check 'the disk is slow' traced "$taken" "${paths[@]}" -e inject=pread64:delay_exit=500000
+fi
+opened "$many"/*
+for i in {1..5}; do
+	make_image "$L" "small$i" "hello $i" >/dev/null && push_layout "$L" "small$i" "small$i" 1 >/dev/null
+	is "$(cat "$MNT/small$i/_tags/1/rootfs/message")" "hello $i" "$i: another image is looked into"
+done
+if [ ${#paths[@]} -gt 0 ]; then
+	ok "$(($(left | wc -l) < 20))" "long before all forty are compared: $(left | wc -l) are left"
+	untraced
+fi
 check 'all of them are found out that were damaged, when one who had all of them open closes them' wait_until none_left
 check 'and read out of their layer' diff -r "$many" "$T/many"
 stop_regfs
