@@ -346,12 +346,12 @@ static bool begin_taking_out(struct shelf_item *layer, uint32_t number, struct c
 	struct shelf *s = layer->shelf;
 	struct hot_job *h = shelf_is_stopping(s) ? NULL : new_job(layer, number);
 
-	if (h && !reserve_taking_out(s, layer->slot, number)) {
+	if (!h)
+		return false;
+	if (!reserve_taking_out(s, layer->slot, number)) {
 		free_job(h);
 		return false;
 	}
-	if (!h)
-		return false;
 	h->content = content;
 	shelf_submit(s, &h->job);
 	return true;
@@ -413,7 +413,8 @@ struct file {
 	_Atomic(struct content *) packed;	/* in its layer; NULL: it was taken out, and nobody has read it there yet */
 	struct content *copy;			/* taken out; NULL: it may be, when this is closed */
 	int64_t changed;			/* when that was */
-	atomic_bool sound;			/* it may be read here, too */
+	atomic_bool sound;			/* it may be read here, too, */
+	atomic_bool wrong;			/* or must not: it was compared for that */
 	bool looks;				/* it is to be looked at, when this is closed */
 };
 
@@ -438,13 +439,20 @@ static int need_packed(struct file *f, const struct content **out, struct err *e
 	return 0;
 }
 
-/* A copy that was compared, or is now. */
-static bool is_right(const struct file *f)
+/* Whether the copy has the right bytes; it is read for that, whole, once. */
+static bool is_right(struct file *f)
 {
 	struct hot_job h = { .content = f->copy };
 	struct seal seal;
+	int r;
 
-	return !copy_file(&h, -1, NULL, NULL) && fits_seal(&h, &seal);
+	if (atomic_load(&f->wrong))
+		return false;
+	r = copy_file(&h, -1, NULL, NULL);
+	if (!r && fits_seal(&h, &seal))
+		return true;
+	atomic_store(&f->wrong, r != -ENOMEM);
+	return false;
 }
 
 /* It can't be read any more. */
@@ -474,8 +482,8 @@ static ssize_t read_file(void *arg, void *data, size_t len, int64_t offset, stru
 	n = need_packed(f, &packed, err);
 	if (!n)
 		return content_read(packed, data, len, offset, err);
-	/* The layer may be gone since this was opened, or the disk have no room for what reading it needs. */
-	if (!is_right(f))
+	/* The layer may be gone since this was opened, or the disk have no room for what reading it needs. Who gave up isn't held up. */
+	if (n == -EINTR || !is_right(f))
 		return n == -ENOENT ? err_set(err, ERR_IO, "a file's layer isn't here any more, and the file taken out of it is damaged") : n;
 	atomic_store(&f->sound, true);
 	return content_read(f->copy, data, len, offset, err);
